@@ -1,0 +1,80 @@
+//! What a detector claims of a request: with rule, place and confidence.
+
+use serde::Serialize;
+
+/// The kind of attack a finding claims.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Class {
+    /// SQL injection.
+    Sqli,
+    /// Cross-site scripting.
+    Xss,
+    /// Leaving the document root, or naming files outside it.
+    PathTraversal,
+    /// Operating system commands in a value.
+    CommandInjection,
+    /// `${jndi:…}` and its disguises.
+    LookupInjection,
+}
+
+/// How sure a finding is: 0 is nothing, 1 is certain.
+#[derive(Clone, Copy, Debug, PartialEq, PartialOrd, Serialize)]
+#[serde(transparent)]
+pub struct Confidence(f64);
+
+impl Confidence {
+    /// A confidence, held to 0..=1; what is no number is 0.
+    pub const fn new(value: f64) -> Self {
+        if value > 1.0 {
+            Self(1.0)
+        } else if value > 0.0 {
+            Self(value)
+        } else {
+            Self(0.0)
+        }
+    }
+
+    /// The confidence, 0 to 1.
+    pub const fn value(self) -> f64 {
+        self.0
+    }
+}
+
+/// Where in the request a finding's bytes were.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(tag = "part", content = "name", rename_all = "snake_case")]
+pub enum Place {
+    /// The path of the target.
+    Path,
+    /// A parameter of the query; its name, shortened.
+    Query(String),
+    /// A header; its name, shortened.
+    Header(String),
+    /// A field of the body; its name or path, shortened.
+    Body(String),
+}
+
+/// One claim.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Finding {
+    /// The rule's id, stable across releases: `sqli.union-select`.
+    pub rule: &'static str,
+    /// The kind of attack.
+    pub class: Class,
+    /// Where the bytes were.
+    pub place: Place,
+    /// How sure the rule is.
+    pub confidence: Confidence,
+    /// The bytes that matched, as text, shortened and with control characters escaped.
+    pub matched: String,
+}
+
+/// All that inspection has to say of a request.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Inspection {
+    /// The claims, most confident first.
+    pub findings: Vec<Finding>,
+    /// The names of the limits that were reached: what lay beyond them was not read.
+    pub limits_reached: Vec<&'static str>,
+}

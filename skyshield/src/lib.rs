@@ -1,0 +1,4 @@
+//! SkyShield guards a Linux web host from the wire to the request.
+
+pub mod engine;
+pub mod inspect;

@@ -1,0 +1,3 @@
+//! Arguments, logging, `app::run`, exit code.
+
+fn main() {}
