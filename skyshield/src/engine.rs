@@ -1,4 +1,9 @@
 //! The pure core: signals in, effects out; no IO, no clock.
 
 pub mod decision;
+pub mod incident;
+pub mod never_ban;
+pub mod risk;
 pub mod source;
+pub mod standing;
+pub mod view;
