@@ -4,4 +4,5 @@ pub mod clock;
 pub mod control;
 pub mod engine;
 pub mod inspect;
+pub mod store;
 pub mod verdict;
