@@ -99,9 +99,10 @@ pub(crate) fn find(program: &str) -> Option<PathBuf> {
 
 /// The command as one would type it.
 pub(crate) fn told(command: &Command) -> String {
-    std::iter::once(command.get_program())
+    let program = Path::new(command.get_program());
+    std::iter::once(program.file_name().unwrap_or(program.as_os_str()))
         .chain(command.get_args())
-        .map(|word| word.to_string_lossy().replace('\u{1f}', " "))
+        .map(|word| word.to_string_lossy().into_owned())
         .collect::<Vec<_>>()
         .join(" ")
 }
