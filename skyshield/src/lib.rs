@@ -1,4 +1,8 @@
 //! SkyShield guards a Linux web host from the wire to the request.
 
+pub mod clock;
+pub mod control;
 pub mod engine;
 pub mod inspect;
+pub mod store;
+pub mod verdict;

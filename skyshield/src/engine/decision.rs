@@ -2,10 +2,11 @@
 
 use std::borrow::Cow;
 use std::fmt;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
+use super::incident::IncidentId;
 use super::source::Source;
 
 /// A decision's number, unique for the life of a store.
@@ -56,6 +57,26 @@ impl Origin {
     }
 }
 
+/// Where a ban is enforced.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Layer {
+    /// In the kernel: every packet of the source is dropped.
+    Packet,
+    /// At the doors only: the source is known by a trusted proxy's word, and the packets are the proxy's.
+    Request,
+}
+
+impl Layer {
+    /// The layer's name in the API and the store.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Packet => "packet",
+            Self::Request => "request",
+        }
+    }
+}
+
 /// A ban in force.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Decision {
@@ -65,8 +86,64 @@ pub struct Decision {
     pub source: Source,
     /// On whose authority.
     pub origin: Origin,
+    /// Where it is enforced.
+    pub layer: Layer,
     /// Why, for people: a rule id, or the operator's words.
     pub reason: Cow<'static, str>,
     /// When it ends by itself; `None` is until it is lifted.
     pub until: Option<Instant>,
+    /// The incident that gave rise to it.
+    pub incident: Option<IncidentId>,
+}
+
+impl Decision {
+    /// What is left of it at `now`; `None` is until it is lifted.
+    pub fn remaining(&self, now: Instant) -> Option<Duration> {
+        self.until.map(|until| until.saturating_duration_since(now))
+    }
+}
+
+/// What is asked for when a ban is asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewBan {
+    /// Whom to ban.
+    pub source: Source,
+    /// On whose authority.
+    pub origin: Origin,
+    /// Where to enforce it.
+    pub layer: Layer,
+    /// Why, for people.
+    pub reason: Cow<'static, str>,
+    /// For how long; `None` is until it is lifted.
+    pub ttl: Option<Duration>,
+    /// The incident that gave rise to it.
+    pub incident: Option<IncidentId>,
+    /// Ban even a prefix so wide that it takes a share of the whole internet.
+    pub force: bool,
+}
+
+/// Why a decision is no longer in force.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Ended {
+    /// Its time was over.
+    Expired,
+    /// An operator took it back.
+    Lifted,
+    /// Another decision on the same source took its place.
+    Replaced,
+    /// Its source came under the never-ban set.
+    Protected,
+}
+
+impl Ended {
+    /// The cause's name in the API and the store.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Expired => "expired",
+            Self::Lifted => "lifted",
+            Self::Replaced => "replaced",
+            Self::Protected => "protected",
+        }
+    }
 }

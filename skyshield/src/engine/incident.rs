@@ -1,0 +1,95 @@
+//! An incident: a request that was refused or flagged, with its evidence.
+
+use std::fmt;
+use std::net::IpAddr;
+use std::str::FromStr;
+use std::time::{Duration, Instant, SystemTime};
+
+use serde::Serialize;
+use ulid::Ulid;
+
+use super::risk::Score;
+use crate::inspect::Finding;
+
+/// An incident's id: 26 characters, sorted by time, safe to read out over the telephone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct IncidentId(Ulid);
+
+impl IncidentId {
+    /// The id of what happened at `at`, told from others of that millisecond by `random`.
+    pub fn new(at: SystemTime, random: u128) -> Self {
+        let since_epoch = at.duration_since(SystemTime::UNIX_EPOCH).unwrap_or(Duration::ZERO);
+        Self(Ulid::from_parts(u64::try_from(since_epoch.as_millis()).unwrap_or(u64::MAX), random))
+    }
+}
+
+impl fmt::Display for IncidentId {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(out)
+    }
+}
+
+impl FromStr for IncidentId {
+    type Err = ulid::DecodeError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Ulid::from_string(text).map(Self)
+    }
+}
+
+impl Serialize for IncidentId {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+/// The door a request came through.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Door {
+    /// The reverse-proxy gateway.
+    Gateway,
+}
+
+impl Door {
+    /// The door's name in the API, the metrics and the store.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Gateway => "gateway",
+        }
+    }
+}
+
+/// What a client is, as far as the network told us.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Client {
+    /// The address the request is attributed to, in canonical form.
+    pub address: IpAddr,
+    /// Whether a trusted proxy named that address, in which case the packets are the proxy's.
+    pub by_proxy: bool,
+}
+
+/// A refused or flagged request.
+#[derive(Clone, Debug)]
+pub struct Incident {
+    /// Its id.
+    pub id: IncidentId,
+    /// When it happened, on the wall.
+    pub at: SystemTime,
+    /// Whom it is attributed to.
+    pub client: Client,
+    /// The door it came through.
+    pub door: Door,
+    /// Its score.
+    pub score: Score,
+    /// What was found in it.
+    pub findings: Vec<Finding>,
+    /// The method, shortened, as text.
+    pub method: String,
+    /// The host asked for, shortened, as text.
+    pub host: String,
+    /// The target, shortened, as text.
+    pub target: String,
+    /// When the last byte that the verdict needed had arrived.
+    pub complete_at: Instant,
+}

@@ -1,0 +1,135 @@
+//! The verdict on a request: one function behind every door.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Instant;
+
+use crate::clock;
+use crate::control::Control;
+use crate::engine::decision::DecisionId;
+use crate::engine::incident::{Client, Door, Incident, IncidentId};
+use crate::engine::risk::{self, Score};
+use crate::engine::view::View;
+use crate::inspect::{Inspection, Inspector, Request};
+
+/// What happens to a request.
+#[derive(Debug)]
+pub enum Verdict {
+    /// It may be forwarded, by whoever shows the permit.
+    Pass(Permit),
+    /// It is refused.
+    Refuse(Refusal),
+}
+
+/// The right to forward one request: only [`Judge::judge`] makes one, and forwarding takes it.
+#[derive(Debug)]
+#[must_use]
+pub struct Permit {
+    score: Score,
+}
+
+impl Permit {
+    /// The request's score, for the upstream.
+    pub fn score(&self) -> Score {
+        self.score
+    }
+}
+
+/// Why a request is refused, and what its sender may quote.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Refusal {
+    /// The incident a person may ask the operator about.
+    pub incident: IncidentId,
+    /// The request's score.
+    pub score: Score,
+    /// Why.
+    pub reason: RefusalReason,
+}
+
+/// Why a request is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RefusalReason {
+    /// Its score is above `risk.refuse`.
+    Risk,
+    /// Its source is banned, and its packets came by a trusted proxy or overtook the kernel's entry.
+    Banned(DecisionId),
+}
+
+impl RefusalReason {
+    /// The reason's name in metrics and logs.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Risk => "risk",
+            Self::Banned(_) => "banned",
+        }
+    }
+}
+
+/// Judges requests. Cloned into every door.
+#[derive(Clone)]
+pub struct Judge {
+    inspector: Arc<Inspector>,
+    risk: Arc<risk::Config>,
+    view: Arc<View>,
+    control: Control,
+}
+
+/// Text of a request that is kept in an incident, in bytes at the most.
+const MAX_TEXT: usize = 512;
+
+impl Judge {
+    /// A judge that inspects with `inspector`, acts by `risk` and reports to `control`.
+    pub fn new(inspector: Inspector, risk: risk::Config, view: Arc<View>, control: Control) -> Self {
+        Self { inspector: Arc::new(inspector), risk: Arc::new(risk), view, control }
+    }
+
+    /// Whether the whole of what `address` sends is refused at `now`, before a body is read.
+    pub fn ban_of(&self, address: IpAddr, now: Instant) -> Option<Refusal> {
+        let ban = self.view.ban_of(address, now)?;
+        Some(Refusal { incident: mint(), score: Score::new(1.0), reason: RefusalReason::Banned(ban) })
+    }
+
+    /// The verdict on `request` by `client`, all of whose bytes had arrived at `complete_at`.
+    ///
+    /// A refusal is reported as an incident before this returns; it never waits.
+    pub fn judge(&self, client: Client, door: Door, request: &Request<'_>, complete_at: Instant) -> Verdict {
+        if let Some(refusal) = self.ban_of(client.address, complete_at) {
+            return Verdict::Refuse(refusal);
+        }
+        let Inspection { findings, limits_reached: _ } = self.inspector.inspect(request);
+        if findings.is_empty() {
+            return Verdict::Pass(Permit { score: Score::default() });
+        }
+        let score = risk::score(&findings, self.view.standing(client.address, complete_at));
+        if !self.risk.refuses(score) {
+            return Verdict::Pass(Permit { score });
+        }
+        let id = mint();
+        let host = request.headers.iter().find(|header| header.name.eq_ignore_ascii_case(b"host"));
+        self.control.report(Incident {
+            id,
+            at: clock::wall(),
+            client,
+            door,
+            score,
+            findings,
+            method: text(request.method),
+            host: host.map(|header| text(header.value)).unwrap_or_default(),
+            target: text(request.target),
+            complete_at,
+        });
+        Verdict::Refuse(Refusal { incident: id, score, reason: RefusalReason::Risk })
+    }
+}
+
+fn mint() -> IncidentId {
+    let mut random = [0; 16];
+    // Without randomness an id is still unique to its millisecond.
+    let _unlikely = getrandom::fill(&mut random);
+    IncidentId::new(clock::wall(), u128::from_ne_bytes(random))
+}
+
+/// Bytes of a request as text for people: shortened, nothing in it that a terminal acts on.
+fn text(bytes: &[u8]) -> String {
+    bytes[..bytes.len().min(MAX_TEXT)].escape_ascii().to_string()
+}
