@@ -37,7 +37,17 @@ pub(crate) fn obey(workspace: &Workspace, arguments: &Arguments) -> Result<ExitC
 
 fn clippy_host(workspace: &Workspace) -> Command {
     let mut cargo = process::cargo(workspace);
-    cargo.args(["clippy", "--quiet", "--locked", "--workspace", "--all-targets", "--", "-D", "warnings"]);
+    cargo.args([
+        "clippy",
+        "--quiet",
+        "--keep-going",
+        "--locked",
+        "--workspace",
+        "--all-targets",
+        "--",
+        "-D",
+        "warnings",
+    ]);
     cargo
 }
 

@@ -1,6 +1,7 @@
 //! Starting other programs, and saying which one failed.
 
-use std::ffi::OsStr;
+use std::convert::Infallible;
+use std::ffi::{OsStr, OsString};
 use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::os::unix::process::CommandExt as _;
@@ -58,29 +59,33 @@ pub(crate) fn become_root(
     variables: &[(&str, &OsStr)],
     arguments: &[String],
     why: &str,
-) -> Result<std::convert::Infallible> {
-    let mut command = if is_root()? {
-        let mut command = Command::new(program);
-        command.envs(variables.iter().copied());
-        command
-    } else {
+) -> Result<Infallible> {
+    let root = is_root()?;
+    if !root {
         if find("sudo").is_none() {
             bail!("{why}, and there is no sudo here: start this command as root");
         }
         eprintln!("sudo: {why}");
-        let mut command = Command::new("sudo");
+    }
+    let mut command = as_root(program, variables, arguments, root);
+    let error = command.exec();
+    Err(anyhow!(error).context(format!("`{}` did not start", told(&command))))
+}
+
+fn as_root(program: &Path, variables: &[(&str, &OsStr)], arguments: &[String], root: bool) -> Command {
+    let mut command = Command::new(if root { "env" } else { "sudo" });
+    if !root {
         // sudo clears the environment: `env` sets it anew on the other side.
         command.arg("env");
-        for (name, value) in variables {
-            let mut pair = std::ffi::OsString::from(format!("{name}="));
-            pair.push(value);
-            command.arg(pair);
-        }
-        command.arg(program);
-        command
-    };
-    let error = command.args(arguments).exec();
-    Err(anyhow!(error).context(format!("`{}` did not start", told(&command))))
+    }
+    for (name, value) in variables {
+        let mut pair = OsString::from(name);
+        pair.push("=");
+        pair.push(value);
+        command.arg(pair);
+    }
+    command.arg(program).args(arguments);
+    command
 }
 
 /// Whether this process may do everything.
@@ -105,4 +110,26 @@ pub(crate) fn told(command: &Command) -> String {
         .map(|word| word.to_string_lossy().into_owned())
         .collect::<Vec<_>>()
         .join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_needs_root_keeps_its_variables_through_sudo() {
+        let tell = |root| {
+            let variables = [("SKYSHIELD_BIN", OsStr::new("/t/skyshield"))];
+            told(&as_root(Path::new("/t/demo"), &variables, &["--json".to_owned()], root))
+        };
+        assert_eq!(tell(false), "sudo env SKYSHIELD_BIN=/t/skyshield /t/demo --json");
+        assert_eq!(tell(true), "env SKYSHIELD_BIN=/t/skyshield /t/demo --json");
+    }
+
+    #[test]
+    fn a_failing_program_tells_what_it_said() {
+        let error = quiet(Command::new("sh").args(["-c", "echo out; echo err >&2; exit 3"])).unwrap_err();
+        let told = error.to_string();
+        assert!(told.contains("exit status: 3") && told.contains("out") && told.contains("err"), "{told}");
+    }
 }

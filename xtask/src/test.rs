@@ -57,8 +57,7 @@ pub(crate) fn obey(workspace: &Workspace, arguments: &Arguments) -> Result<ExitC
 
 /// Runs cargo, passes on what it says but for the tests that passed, and counts.
 fn follow(cargo: &mut std::process::Command, count: &mut Count) -> Result<()> {
-    let told = process::told(cargo);
-    eprintln!("test: {}", told.split_once(' ').map_or(told.as_str(), |(_, rest)| rest));
+    eprintln!("test: {}", process::told(cargo));
     let mut child =
         cargo.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().context("cargo did not start")?;
     let output = child.stdout.take().context("cargo's output")?;

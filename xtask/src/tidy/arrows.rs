@@ -19,6 +19,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("alerts", &["clock", "engine", "telemetry"]),
     ("reputation", &["clock", "engine", "telemetry"]),
     ("geoip", &["clock", "engine", "telemetry"]),
+    ("host", &["clock", "engine", "telemetry"]),
     ("monitor", &["clock", "engine", "telemetry"]),
     // The one road to change a decision, and the one judge of a request.
     (
@@ -46,6 +47,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "forward_auth",
             "gateway",
             "geoip",
+            "host",
             "inspect",
             "monitor",
             "reputation",

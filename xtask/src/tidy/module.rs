@@ -14,6 +14,8 @@ pub(super) struct Module {
     pub(super) place: Vec<String>,
     pub(super) tokens: Vec<Token>,
     pub(super) comments: Vec<Comment>,
+    /// For each token, whether it belongs to tests.
+    pub(super) in_test: Vec<bool>,
     /// The paths named outside of tests.
     pub(super) paths: Vec<Path>,
 }
@@ -34,7 +36,7 @@ impl Module {
 /// does what lies below it.
 pub(super) fn read(files: &[File]) -> Vec<Module> {
     let mut tests = BTreeSet::new();
-    let mut modules: Vec<(Module, bool)> = Vec::new();
+    let mut modules = Vec::new();
     for file in files.iter().filter(|file| is_rust(&file.path)) {
         let lexed = lexer::lex(&file.text);
         let in_test = test_spans(&lexed.tokens);
@@ -43,21 +45,22 @@ pub(super) fn read(files: &[File]) -> Vec<Module> {
             tests.insert([place.clone(), vec![name]].concat());
         }
         let paths = paths::named(&lexed.tokens, &in_test, place.len().saturating_sub(1));
-        let whole = in_test.iter().all(|&marked| marked) && !in_test.is_empty();
-        let module =
-            Module { path: file.path.clone(), place, tokens: lexed.tokens, comments: lexed.comments, paths };
-        modules.push((module, whole));
+        modules.push(Module {
+            path: file.path.clone(),
+            place,
+            tokens: lexed.tokens,
+            comments: lexed.comments,
+            in_test,
+            paths,
+        });
+    }
+    for module in &mut modules {
+        if (1..=module.place.len()).any(|length| tests.contains(&module.place[..length])) {
+            module.in_test.fill(true);
+            module.paths.clear();
+        }
     }
     modules
-        .into_iter()
-        .map(|(mut module, whole)| {
-            let below_tests = (1..=module.place.len()).any(|length| tests.contains(&module.place[..length]));
-            if whole || below_tests {
-                module.paths.clear();
-            }
-            module
-        })
-        .collect()
 }
 
 pub(super) fn is_rust(path: &str) -> bool {

@@ -5,7 +5,8 @@ use super::module::Module;
 
 const PURE: &[&str] = &["engine", "inspect"];
 
-/// What no path in a pure room may begin with. Address types of `std::net` are values, and fine.
+/// What no path in a pure room may begin with. Addresses of `std::net` and points in time are
+/// values, and fine.
 const OUTSIDE: &[&str] = &[
     "aya",
     "axum",
@@ -25,28 +26,45 @@ const OUTSIDE: &[&str] = &[
     "std::os",
     "std::process",
     "std::thread",
-    "std::time::SystemTime",
     "tokio",
     "tokio_util",
 ];
+
+/// Methods that read a clock behind one's back.
+const CLOCK_METHODS: &[&str] = &["elapsed"];
 
 /// What no path may end with, however it was imported.
 const CLOCKS: &[&[&str]] = &[&["Instant", "now"], &["SystemTime", "now"]];
 
 pub(super) fn check(modules: &[Module]) -> Vec<Violation> {
-    modules
-        .iter()
-        .filter_map(|module| Some((module, module.room().filter(|room| PURE.contains(room))?)))
-        .flat_map(|(module, room)| {
-            module.paths.iter().filter(|path| is_impure(&path.segments)).map(move |path| Violation {
+    let mut found = Vec::new();
+    for module in modules {
+        let Some(room) = module.room().filter(|room| PURE.contains(room)) else { continue };
+        let mut tell = |line, what: &str| {
+            found.push(Violation {
                 path: module.path.clone(),
-                line: path.line,
-                what: format!("`{room}` is pure and names {}", path.segments.join("::")),
+                line,
+                what: format!("`{room}` is pure and names {what}"),
                 mend: "take the time and the data as arguments, give what is to be done as a value; \
                        IO belongs to the room that calls",
-            })
-        })
-        .collect()
+            });
+        };
+        for path in module.paths.iter().filter(|path| is_impure(&path.segments)) {
+            tell(path.line, &path.segments.join("::"));
+        }
+        for (line, method) in clock_methods(module) {
+            tell(line, &format!(".{method}()"));
+        }
+    }
+    found
+}
+
+fn clock_methods(module: &Module) -> impl Iterator<Item = (usize, &str)> {
+    module.tokens.windows(3).zip(&module.in_test).filter_map(|(window, in_test)| {
+        let [dot, method, open] = window else { return None };
+        let is_call = dot.text == "." && open.text == "(" && CLOCK_METHODS.contains(&method.text.as_str());
+        (is_call && !in_test).then_some((method.line, method.text.as_str()))
+    })
 }
 
 fn is_impure(segments: &[String]) -> bool {
@@ -81,6 +99,7 @@ mod tests {
             "use std::net::{IpAddr, TcpStream};",
             "use std::time::Instant;\nfn f() { Instant::now(); }",
             "fn f() { std::time::SystemTime::now(); }",
+            "fn f(since: std::time::Instant) { since.elapsed(); }",
         ] {
             assert_eq!(count("skyshield/src/inspect/decode.rs", text), 1, "{text}");
         }
