@@ -1,9 +1,13 @@
 //! SkyShield guards a Linux web host from the wire to the request.
 
+pub mod api;
 pub mod clock;
 pub mod control;
 pub mod dataplane;
 pub mod engine;
+pub mod host;
 pub mod inspect;
+pub mod lifecycle;
 pub mod store;
+pub mod telemetry;
 pub mod verdict;

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use serde::{Deserialize, Serialize};
 
@@ -46,6 +46,11 @@ impl Origin {
         }
     }
 
+    /// The origin with this name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|origin| origin.name() == name)
+    }
+
     /// The origin whose discriminant is `code`, as a kernel map entry holds it.
     pub const fn from_code(code: u8) -> Option<Self> {
         match code {
@@ -68,6 +73,11 @@ pub enum Layer {
 }
 
 impl Layer {
+    /// The layer with this name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        [Self::Packet, Self::Request].into_iter().find(|layer| layer.name() == name)
+    }
+
     /// The layer's name in the API and the store.
     pub const fn name(self) -> &'static str {
         match self {
@@ -94,6 +104,10 @@ pub struct Decision {
     pub until: Option<Instant>,
     /// The incident that gave rise to it.
     pub incident: Option<IncidentId>,
+    /// When it was made, on the wall.
+    pub made_at: SystemTime,
+    /// From the last byte of the request behind it to the entry in the kernel's map.
+    pub enforced_after: Option<Duration>,
 }
 
 impl Decision {
@@ -118,6 +132,8 @@ pub struct NewBan {
     pub ttl: Option<Duration>,
     /// The incident that gave rise to it.
     pub incident: Option<IncidentId>,
+    /// When it was asked for, on the wall.
+    pub asked_at: SystemTime,
     /// Ban even a prefix so wide that it takes a share of the whole internet.
     pub force: bool,
 }

@@ -1,8 +1,9 @@
 //! The ledger: every decision in force, one a source, and the effects that keep the world in step.
 
-use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::ops::Bound;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::decision::{Decision, DecisionId, Ended, Layer, NewBan, Origin};
 use super::effect::Effect;
@@ -65,7 +66,9 @@ impl Banned {
 #[derive(Debug)]
 pub struct Ledger {
     decisions: HashMap<Source, Decision>,
+    by_id: BTreeMap<DecisionId, Source>,
     deadlines: BTreeSet<(Instant, Source)>,
+    counts: [usize; Origin::ALL.len()],
     effects: VecDeque<Effect>,
     never_ban: Arc<NeverBan>,
     view: Arc<View>,
@@ -78,7 +81,9 @@ impl Ledger {
     pub fn new(capacity: usize, view: Arc<View>) -> Self {
         Self {
             decisions: HashMap::new(),
+            by_id: BTreeMap::new(),
             deadlines: BTreeSet::new(),
+            counts: [0; Origin::ALL.len()],
             effects: VecDeque::new(),
             never_ban: Arc::default(),
             view,
@@ -141,6 +146,8 @@ impl Ledger {
             reason: new.reason,
             until,
             incident: new.incident,
+            made_at: new.asked_at,
+            enforced_after: None,
         };
         self.next_id += 1;
         self.put(decision.clone());
@@ -155,7 +162,7 @@ impl Ledger {
 
     /// The source that decision `id` is against, while it is in force.
     pub fn source_of(&self, id: DecisionId) -> Option<Source> {
-        self.decisions.values().find(|decision| decision.id == id).map(|decision| decision.source)
+        self.by_id.get(&id).copied()
     }
 
     /// Sets whom no decision may cut off; decisions that do are ended.
@@ -183,6 +190,19 @@ impl Ledger {
         self.decisions.get(&source)
     }
 
+    /// Notes how long after the request behind it a ban was in the kernel's map.
+    pub fn note_enforced(&mut self, source: Source, after: Duration) {
+        if let Some(decision) = self.decisions.get_mut(&source) {
+            decision.enforced_after.get_or_insert(after);
+        }
+    }
+
+    /// The decisions in force with a number above `after`, in the order of their numbers.
+    pub fn decisions_after(&self, after: Option<DecisionId>) -> impl Iterator<Item = &Decision> {
+        let start = after.map_or(Bound::Unbounded, Bound::Excluded);
+        self.by_id.range((start, Bound::Unbounded)).filter_map(|(_, source)| self.decisions.get(source))
+    }
+
     /// Every decision in force, in no order.
     pub fn decisions(&self) -> impl Iterator<Item = &Decision> {
         self.decisions.values()
@@ -191,6 +211,11 @@ impl Ledger {
     /// How many decisions are in force.
     pub fn len(&self) -> usize {
         self.decisions.len()
+    }
+
+    /// How many of them `origin` decided.
+    pub fn count_of(&self, origin: Origin) -> usize {
+        self.counts[origin as usize - 1]
     }
 
     /// Whether none is in force.
@@ -220,10 +245,12 @@ impl Ledger {
 
     fn put(&mut self, decision: Decision) {
         self.view.install(&decision);
-        let (source, until) = (decision.source, decision.until);
+        let Decision { id, source, origin, until, .. } = decision;
         if let Some(old) = self.decisions.insert(source, decision) {
-            self.forget_deadline(&old);
+            self.forget(&old);
         }
+        self.by_id.insert(id, source);
+        self.counts[origin as usize - 1] += 1;
         if let Some(until) = until {
             self.deadlines.insert((until, source));
         }
@@ -244,7 +271,7 @@ impl Ledger {
 
     fn end(&mut self, source: Source, cause: Ended, now: Instant) -> Option<Decision> {
         let decision = self.decisions.remove(&source)?;
-        self.forget_deadline(&decision);
+        self.forget(&decision);
         self.view.remove(source);
         let durable = cause == Ended::Lifted;
         self.effects.push_back(Effect::Close { id: decision.id, cause, at: now, durable });
@@ -254,7 +281,9 @@ impl Ledger {
         Some(decision)
     }
 
-    fn forget_deadline(&mut self, decision: &Decision) {
+    fn forget(&mut self, decision: &Decision) {
+        self.by_id.remove(&decision.id);
+        self.counts[decision.origin as usize - 1] -= 1;
         if let Some(until) = decision.until {
             self.deadlines.remove(&(until, decision.source));
         }

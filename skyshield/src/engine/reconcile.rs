@@ -76,6 +76,8 @@ mod tests {
             reason: "test".into(),
             until: left.map(|left| now + Duration::from_secs(left)),
             incident: None,
+            made_at: std::time::UNIX_EPOCH,
+            enforced_after: None,
         }
     }
 

@@ -30,11 +30,13 @@ impl Reader {
         })
     }
 
-    /// The decision with number `id`, in force or not.
-    pub fn decision(&self, id: u64) -> rusqlite::Result<Option<DecisionRow>> {
-        let sql = format!("SELECT {} FROM decisions WHERE id = ?1", DecisionRow::COLUMNS);
+    /// Whether the decision with number `id` is known to have ended.
+    pub fn has_ended(&self, id: u64) -> rusqlite::Result<bool> {
+        let sql = "SELECT ended_at_ms IS NOT NULL FROM decisions WHERE id = ?1";
         self.with(|connection| {
-            connection.prepare_cached(&sql)?.query_row([id.cast_signed()], DecisionRow::read).optional()
+            let ended =
+                connection.prepare_cached(sql)?.query_row([id.cast_signed()], |row| row.get(0)).optional()?;
+            Ok(ended.unwrap_or(false))
         })
     }
 

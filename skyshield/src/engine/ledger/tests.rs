@@ -3,7 +3,7 @@
 #![expect(clippy::disallowed_methods, reason = "a test needs some instant to count from")]
 
 use std::net::IpAddr;
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 
 use proptest::prelude::*;
 
@@ -36,7 +36,16 @@ impl Bench {
     fn ask(&mut self, text: &str, origin: Origin, ttl: Option<Duration>) -> Result<Banned, Rejected> {
         let reason = "test".into();
         let layer = Layer::Packet;
-        let new = NewBan { source: source(text), origin, layer, reason, ttl, incident: None, force: false };
+        let new = NewBan {
+            source: source(text),
+            origin,
+            layer,
+            reason,
+            ttl,
+            incident: None,
+            asked_at: UNIX_EPOCH,
+            force: false,
+        };
         self.ledger.ban(new, self.now)
     }
 
@@ -145,6 +154,7 @@ fn a_ban_known_by_a_proxys_word_stays_out_of_the_kernel() {
         reason: "test".into(),
         ttl: Some(secs(60)),
         incident: None,
+        asked_at: UNIX_EPOCH,
         force: false,
     };
     bench.ledger.ban(new, bench.now).unwrap();
@@ -207,6 +217,8 @@ fn ids_go_on_after_a_restart() {
         reason: "test".into(),
         until: None,
         incident: None,
+        made_at: UNIX_EPOCH,
+        enforced_after: None,
     });
     assert_eq!(bench.effects(), <[&str; 0]>::default());
     assert_eq!(bench.ban("203.0.113.2", Origin::Detector, secs(1)).decision().id, DecisionId(42));
@@ -262,6 +274,10 @@ proptest! {
             }
             let ledger: HashMap<_, _> = bench.ledger.decisions().map(|held| (held.source, held.until)).collect();
             prop_assert_eq!(&kernel, &ledger);
+            let numbered: Vec<_> = bench.ledger.decisions_after(None).map(|held| held.id).collect();
+            prop_assert!(numbered.is_sorted() && numbered.len() == bench.ledger.len());
+            let by_origin: usize = Origin::ALL.into_iter().map(|origin| bench.ledger.count_of(origin)).sum();
+            prop_assert_eq!(by_origin, bench.ledger.len());
             prop_assert!(bench.ledger.len() <= 4);
             for host in 0..16_u8 {
                 let address = IpAddr::from([203, 0, 113, host]);

@@ -1,0 +1,21 @@
+//! How the daemon tells of itself: logs, and the metrics page.
+
+mod kernel;
+mod log;
+mod store;
+
+use prometheus::{Encoder, Registry, TextEncoder};
+
+pub use kernel::KernelCollector;
+pub use log::{Config, Format, init};
+pub use store::StoreCollector;
+
+/// The `Content-Type` of [`page`].
+pub const PAGE_TYPE: &str = prometheus::TEXT_FORMAT;
+
+/// The metrics page in Prometheus' text format.
+pub fn page(registry: &Registry) -> Result<Vec<u8>, prometheus::Error> {
+    let mut page = Vec::with_capacity(16 * 1024);
+    TextEncoder::new().encode(&registry.gather(), &mut page)?;
+    Ok(page)
+}
