@@ -3,5 +3,6 @@
 pub mod clock;
 pub mod control;
 pub mod engine;
+pub mod gateway;
 pub mod inspect;
 pub mod verdict;
