@@ -5,6 +5,7 @@ pub mod clock;
 pub mod control;
 pub mod dataplane;
 pub mod engine;
+pub mod gateway;
 pub mod host;
 pub mod inspect;
 pub mod lifecycle;

@@ -1,0 +1,128 @@
+//! The reverse-proxy gateway: reads a request in exactly one way, has it judged, forwards it or refuses it.
+
+mod body;
+mod buffer;
+mod chunked;
+mod client_ip;
+mod config;
+mod connection;
+mod deadline;
+mod field;
+mod forward;
+mod framing;
+mod guard;
+mod head;
+mod limits;
+mod listen;
+mod metrics;
+mod request_head;
+mod respond;
+mod response_head;
+mod security_headers;
+mod upstream;
+mod write;
+
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+pub use config::{Authority, BodyOverLimit, ClientAddressHeader, Config, NotAnAuthority};
+pub use limits::Limits;
+pub use metrics::Metrics;
+pub use security_headers::{Config as HeadersConfig, Profile};
+
+use crate::verdict::Judge;
+
+/// An address to listen on cannot be had.
+#[derive(Debug, thiserror::Error)]
+#[error("the gateway cannot listen on {address}")]
+pub struct BindError {
+    /// The address.
+    pub address: SocketAddr,
+    /// Why.
+    pub source: io::Error,
+}
+
+/// The gateway ended by itself.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A listener is lost.
+    #[error("a gateway listener failed")]
+    Listener(#[source] io::Error),
+    /// A task of the gateway's panicked.
+    #[error("a task of the gateway died")]
+    Task(#[source] tokio::task::JoinError),
+}
+
+/// A gateway that holds its addresses and serves nobody yet.
+#[derive(Debug)]
+pub struct Gateway {
+    listeners: Vec<TcpListener>,
+    config: Config,
+}
+
+/// What every connection shares.
+struct Shared {
+    judge: Judge,
+    metrics: Metrics,
+    limits: Limits,
+    body_over_limit: BodyOverLimit,
+    risk_to_client: bool,
+    trusted: client_ip::TrustedProxies,
+    security: security_headers::SecurityHeaders,
+    upstream: upstream::Upstream,
+    budget: body::Budget,
+    census: listen::Census,
+}
+
+impl std::fmt::Debug for Shared {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.debug_struct("Shared").finish_non_exhaustive()
+    }
+}
+
+impl Gateway {
+    /// Binds every address of `config`, or none.
+    pub fn bind(config: &Config) -> Result<Self, BindError> {
+        Ok(Self { listeners: listen::bind(&config.listen)?, config: config.clone() })
+    }
+
+    /// The addresses that are bound: where a port was 0, the one the kernel chose.
+    pub fn addresses(&self) -> Vec<SocketAddr> {
+        self.listeners.iter().filter_map(|listener| listener.local_addr().ok()).collect()
+    }
+
+    /// Serves until `stop`; then idle connections end, busy ones get the drain time.
+    ///
+    /// Resolves the upstream's name once, before the first request.
+    pub async fn serve(self, judge: Judge, metrics: Metrics, stop: CancellationToken) -> Result<(), Error> {
+        let Self { listeners, config } = self;
+        let shared = Arc::new(Shared {
+            judge,
+            metrics,
+            trusted: client_ip::TrustedProxies::new(&config.trusted_proxies),
+            security: security_headers::SecurityHeaders::new(&config.headers),
+            upstream: upstream::Upstream::new(&config),
+            budget: body::Budget::new(config.limits.held_body_bytes),
+            census: listen::Census::default(),
+            body_over_limit: config.body_over_limit,
+            risk_to_client: config.risk_header_to_client,
+            limits: config.limits,
+        });
+        let mut tasks = JoinSet::new();
+        for listener in listeners {
+            tasks.spawn(listen::accept(listener, Arc::clone(&shared), stop.clone()));
+        }
+        tasks.spawn(async move {
+            shared.upstream.maintain(&stop).await;
+            Ok(())
+        });
+        while let Some(ended) = tasks.join_next().await {
+            ended.map_err(Error::Task)?.map_err(Error::Listener)?;
+        }
+        Ok(())
+    }
+}

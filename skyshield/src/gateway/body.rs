@@ -1,0 +1,191 @@
+//! A request's body: held in memory as far as it is inspected, streamed from there on.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use tokio::io::AsyncRead;
+
+use super::buffer::Buffer;
+use super::chunked::Chunked;
+use super::config::BodyOverLimit;
+use super::deadline::Deadline;
+use super::framing::Framing;
+use super::guard::Cause;
+use super::limits::Limits;
+use crate::clock;
+
+/// Room made for one read of a body, in bytes.
+const STEP: usize = 64 * 1024;
+
+/// What is still to come of a body.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Rest {
+    /// Nothing.
+    Done,
+    /// This many bytes.
+    Length(u64),
+    /// Chunks.
+    Chunked(Chunked),
+}
+
+impl Rest {
+    /// The whole of a body that is framed so.
+    pub(super) fn of(framing: Framing) -> Self {
+        match framing {
+            Framing::None | Framing::Length(0) => Self::Done,
+            Framing::Length(length) => Self::Length(length),
+            Framing::Chunked => Self::Chunked(Chunked::new()),
+        }
+    }
+
+    pub(super) fn is_done(&self) -> bool {
+        matches!(self, Self::Done)
+    }
+
+    /// Takes what has come after the first `from` bytes of `input`: how many more of them are the
+    /// body's. Framing is cut out; what follows the body stays.
+    pub(super) fn take(&mut self, input: &mut Buffer, from: usize) -> Result<usize, Cause> {
+        let available = input.len().saturating_sub(from);
+        match self {
+            Self::Done => Ok(0),
+            Self::Length(left) => {
+                let taken = usize::try_from(*left).unwrap_or(usize::MAX).min(available);
+                *left -= taken as u64;
+                if *left == 0 {
+                    *self = Self::Done;
+                }
+                Ok(taken)
+            }
+            Self::Chunked(decoder) => {
+                let raw = input.filled_mut().get_mut(from..).unwrap_or_default();
+                let step = decoder.decode(raw).map_err(|_| Cause::Chunk)?;
+                input.cut(from + step.data, from + step.consumed);
+                if decoder.is_done() {
+                    *self = Self::Done;
+                }
+                Ok(step.data)
+            }
+        }
+    }
+}
+
+/// The body bytes that all connections hold together.
+#[derive(Debug)]
+pub(super) struct Budget {
+    held: AtomicUsize,
+    limit: usize,
+}
+
+impl Budget {
+    pub(super) fn new(limit: usize) -> Self {
+        Self { held: AtomicUsize::new(0), limit }
+    }
+}
+
+/// A connection's share of the budget, given back when it is dropped.
+#[derive(Debug)]
+pub(super) struct Share<'b> {
+    budget: &'b Budget,
+    bytes: usize,
+}
+
+impl<'b> Share<'b> {
+    pub(super) fn none_of(budget: &'b Budget) -> Self {
+        Self { budget, bytes: 0 }
+    }
+
+    fn grow(&mut self, count: usize) -> Result<(), Cause> {
+        let before = self.budget.held.fetch_add(count, Ordering::Relaxed);
+        self.bytes += count;
+        if before + count > self.budget.limit { Err(Cause::NoRoom) } else { Ok(()) }
+    }
+}
+
+impl Drop for Share<'_> {
+    fn drop(&mut self) {
+        self.budget.held.fetch_sub(self.bytes, Ordering::Relaxed);
+    }
+}
+
+/// Holds a body to its pace: some byte every so often, and not too few in all.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Pace {
+    start: Instant,
+    received: u64,
+    idle: Duration,
+    bytes_per_sec: u64,
+}
+
+impl Pace {
+    pub(super) fn new(limits: &Limits, start: Instant) -> Self {
+        Self {
+            start,
+            received: 0,
+            idle: Duration::from_secs(limits.body_idle_secs),
+            bytes_per_sec: limits.body_min_bytes_per_sec,
+        }
+    }
+
+    /// Until when the next byte has to come, at `now`.
+    fn next_by(&self, now: Instant) -> Instant {
+        let earned = self.received.checked_div(self.bytes_per_sec).map(Duration::from_secs);
+        let idle = now + self.idle;
+        let pace = earned.and_then(|earned| self.start.checked_add(self.idle)?.checked_add(earned));
+        pace.map_or(idle, |pace| pace.min(idle))
+    }
+}
+
+/// Reads more of a body into `input`; how many bytes.
+pub(super) async fn read_more<R: AsyncRead + Unpin>(
+    reader: &mut R,
+    input: &mut Buffer,
+    pace: &mut Pace,
+    deadline: &mut Deadline,
+) -> Result<usize, Cause> {
+    let by = pace.next_by(clock::now());
+    match deadline.within(by, input.fill(reader)).await {
+        None => Err(Cause::TooSlow),
+        Some(Ok(0) | Err(_)) => Err(Cause::Cut),
+        Some(Ok(count)) => {
+            pace.received += count as u64;
+            Ok(count)
+        }
+    }
+}
+
+/// Reads a body into `input` behind the head of `head_len` bytes, as far as it is inspected: how
+/// many bytes are held, of a body of which `rest` is still to come.
+pub(super) async fn hold<R: AsyncRead + Unpin>(
+    reader: &mut R,
+    input: &mut Buffer,
+    head_len: usize,
+    rest: &mut Rest,
+    share: &mut Share<'_>,
+    policy: (&Limits, BodyOverLimit),
+    deadline: &mut Deadline,
+) -> Result<usize, Cause> {
+    let (limits, over_limit) = policy;
+    let mut pace = Pace::new(limits, clock::now());
+    let mut held = 0;
+    loop {
+        held += rest.take(input, head_len + held)?;
+        if rest.is_done() && (held <= limits.inspected_body_bytes || over_limit == BodyOverLimit::PassAndCount) {
+            return Ok(held);
+        }
+        if held >= limits.inspected_body_bytes {
+            match over_limit {
+                BodyOverLimit::PassAndCount => return Ok(held),
+                BodyOverLimit::Refuse if held > limits.inspected_body_bytes => return Err(Cause::BodyTooLarge),
+                // The end of a chunked body of just this size may still be missing.
+                BodyOverLimit::Refuse => {}
+            }
+        }
+        let before = input.capacity();
+        input.reserve(match rest {
+            Rest::Length(left) => usize::try_from(*left).unwrap_or(STEP).min(STEP),
+            Rest::Chunked(_) | Rest::Done => STEP / 8,
+        });
+        share.grow(input.capacity() - before)?;
+        read_more(reader, input, &mut pace, deadline).await?;
+    }
+}

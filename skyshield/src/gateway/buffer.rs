@@ -1,0 +1,132 @@
+//! A buffer that a connection fills and empties for as long as it lives.
+
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use tokio::io::{AsyncRead, ReadBuf};
+
+/// What an idle connection keeps at the most, in bytes.
+const KEPT: usize = 16 * 1024;
+
+/// Bytes read and not yet used: one allocation for the life of a connection.
+#[derive(Debug)]
+pub(super) struct Buffer {
+    bytes: Vec<u8>,
+    start: usize,
+    end: usize,
+}
+
+impl Buffer {
+    pub(super) fn with_capacity(capacity: usize) -> Self {
+        Self { bytes: vec![0; capacity], start: 0, end: 0 }
+    }
+
+    pub(super) fn filled(&self) -> &[u8] {
+        self.bytes.get(self.start..self.end).unwrap_or_default()
+    }
+
+    pub(super) fn filled_mut(&mut self) -> &mut [u8] {
+        self.bytes.get_mut(self.start..self.end).unwrap_or_default()
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.end - self.start
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.start == self.end
+    }
+
+    pub(super) fn capacity(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// Lets go of the first `count` bytes.
+    pub(super) fn consume(&mut self, count: usize) {
+        self.start += count.min(self.len());
+        if self.start == self.end {
+            self.start = 0;
+            self.end = 0;
+        }
+    }
+
+    /// Takes `range` of what is filled out of the middle.
+    pub(super) fn cut(&mut self, from: usize, to: usize) {
+        let len = self.len();
+        let (from, to) = (from.min(len), to.min(len));
+        if from < to {
+            self.filled_mut().copy_within(to.., from);
+            self.end -= to - from;
+        }
+    }
+
+    /// Makes room for `count` more bytes: first by moving what is there to the front, then by growing.
+    pub(super) fn reserve(&mut self, count: usize) {
+        if self.bytes.len() - self.end >= count {
+            return;
+        }
+        if self.start > 0 {
+            self.bytes.copy_within(self.start..self.end, 0);
+            self.end -= self.start;
+            self.start = 0;
+        }
+        if self.bytes.len() - self.end < count {
+            self.bytes.resize((self.end + count).next_power_of_two(), 0);
+        }
+    }
+
+    /// Gives back what a large request took, once nothing is left in the buffer.
+    pub(super) fn shrink(&mut self) {
+        if self.is_empty() && self.bytes.len() > KEPT {
+            self.bytes.truncate(KEPT);
+            self.bytes.shrink_to_fit();
+        }
+    }
+
+    /// Reads once, into the room there is; 0 is the end of the stream.
+    pub(super) fn poll_fill<R: AsyncRead + Unpin>(
+        &mut self,
+        cx: &mut Context<'_>,
+        reader: &mut R,
+    ) -> Poll<io::Result<usize>> {
+        let mut room = ReadBuf::new(self.bytes.get_mut(self.end..).unwrap_or_default());
+        ready!(Pin::new(reader).poll_read(cx, &mut room))?;
+        let count = room.filled().len();
+        self.end += count;
+        Poll::Ready(Ok(count))
+    }
+
+    /// Reads once; see [`Buffer::poll_fill`].
+    pub(super) async fn fill<R: AsyncRead + Unpin>(&mut self, reader: &mut R) -> io::Result<usize> {
+        std::future::poll_fn(|cx| self.poll_fill(cx, reader)).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn holding(bytes: &[u8]) -> Buffer {
+        Buffer { bytes: bytes.to_vec(), start: 0, end: bytes.len() }
+    }
+
+    #[test]
+    fn what_is_cut_out_leaves_the_rest_in_order() {
+        let mut buffer = holding(b"headGAPnext");
+        buffer.cut(4, 7);
+        assert_eq!(buffer.filled(), b"headnext");
+        buffer.cut(6, 99);
+        assert_eq!(buffer.filled(), b"headne");
+    }
+
+    #[test]
+    fn room_is_made_by_moving_before_growing() {
+        let mut buffer = holding(b"12345678");
+        buffer.consume(6);
+        buffer.reserve(6);
+        assert_eq!((buffer.filled(), buffer.capacity()), (&b"78"[..], 8));
+        buffer.reserve(7);
+        assert_eq!((buffer.filled(), buffer.capacity()), (&b"78"[..], 16));
+    }
+}

@@ -1,0 +1,355 @@
+//! One client connection, from its first byte to its last.
+
+use std::net::IpAddr;
+use std::time::{Duration, Instant};
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio_util::sync::CancellationToken;
+
+use super::Shared;
+use super::body::{Rest, Share, hold};
+use super::buffer::Buffer;
+use super::config::BodyOverLimit;
+use super::deadline::Deadline;
+use super::field::Kind;
+use super::forward::{Body, Exchange, Outcome};
+use super::framing::Framing;
+use super::guard::Cause;
+use super::head::{Head, Scan, early_problem, scan};
+use super::request_head::{Origin, peer_lines};
+use super::respond::{Audience, Page, mint};
+use super::response_head::Asked;
+use super::upstream::Failure;
+use super::write::write_all;
+use crate::clock;
+use crate::engine::incident::{Client, Door};
+use crate::inspect::{Header, Request};
+use crate::verdict::{Refusal, RefusalReason, Verdict};
+
+/// What a new connection reads into, in bytes; grown up to the limits.
+const FIRST_READ: usize = 4 * 1024;
+/// How long a refused client may take to receive why.
+const GOODBYE: Duration = Duration::from_secs(1);
+/// How long the kernel goes on sending to who does not answer any more.
+const GIVEN_UP: Duration = Duration::from_secs(3);
+/// Bytes of a refused request that are still read: closing on unread bytes would take back the answer.
+const GOODBYE_BYTES: usize = 256 * 1024;
+
+struct Connection<'a> {
+    shared: &'a Shared,
+    stream: TcpStream,
+    peer: IpAddr,
+    trusted: bool,
+    peer_lines: Vec<u8>,
+    input: Buffer,
+    request: Vec<u8>,
+    reply: Vec<u8>,
+    head: Head,
+    deadline: Deadline,
+    /// When the last bytes were read.
+    read_at: Instant,
+}
+
+/// What is to be done with the connection next.
+enum Next {
+    /// Read another request.
+    Request,
+    /// Close it: nothing more is to be said.
+    Close,
+    /// Close it, so that the client receives what was said.
+    Goodbye,
+}
+
+/// Serves requests on `stream` until either side has had enough, or until `stop` between two of them.
+pub(super) async fn serve(shared: &Shared, stream: TcpStream, peer: IpAddr, stop: &CancellationToken) {
+    let trusted = shared.trusted.contain(peer);
+    let mut connection = Connection {
+        shared,
+        stream,
+        peer,
+        trusted,
+        peer_lines: if trusted { Vec::new() } else { peer_lines(peer) },
+        input: Buffer::with_capacity(FIRST_READ),
+        request: Vec::new(),
+        reply: Vec::new(),
+        head: Head::default(),
+        deadline: Deadline::default(),
+        read_at: clock::now(),
+    };
+    let mut wait = shared.limits.first_byte();
+    loop {
+        let next = match connection.read_head(wait, stop).await {
+            Ok(Some(())) => connection.handle(stop).await,
+            Ok(None) => Next::Close,
+            Err(cause) => connection.turn_away(cause).await,
+        };
+        match next {
+            Next::Request => wait = shared.limits.idle(),
+            Next::Close => return,
+            Next::Goodbye => return connection.say_goodbye().await,
+        }
+    }
+}
+
+impl Connection<'_> {
+    /// Reads and parses a request's head; nothing where the client has no further request.
+    async fn read_head(&mut self, wait: Duration, stop: &CancellationToken) -> Result<Option<()>, Cause> {
+        if self.input.is_empty() {
+            self.input.shrink();
+            self.input.reserve(FIRST_READ);
+            let fill = self.deadline.within(self.read_at + wait, self.input.fill(&mut self.stream));
+            let filled = tokio::select! {
+                biased;
+                filled = fill => filled,
+                () = stop.cancelled() => return Ok(None),
+            };
+            let Some(Ok(count @ 1..)) = filled else { return Ok(None) };
+            self.received(count);
+        }
+        let until = self.read_at + self.shared.limits.head();
+        let mut scanned = 0;
+        let mut judged_early = false;
+        let mut skipped = false;
+        loop {
+            // Some clients end a body with a CRLF that belongs to nothing.
+            if !skipped && self.input.filled().starts_with(b"\r\n") {
+                self.input.consume(2);
+                skipped = true;
+                continue;
+            }
+            if let Scan::Complete(len) = scan(self.input.filled(), scanned)? {
+                let limits = &self.shared.limits;
+                if len > limits.head_bytes {
+                    return Err(Cause::HeadTooLarge);
+                }
+                let bytes = self.input.filled_mut().get_mut(..len).unwrap_or_default();
+                return self.head.parse(bytes, limits.headers).map(Some);
+            }
+            // The first byte of a CRLF that may be skipped says nothing yet.
+            scanned = if self.input.len() > 1 { self.input.len() } else { 0 };
+            if !judged_early && memchr::memchr(b'\n', self.input.filled()).is_some() {
+                judged_early = true;
+                early_problem(self.input.filled()).map_or(Ok(()), Err)?;
+            }
+            if scanned >= self.shared.limits.head_bytes {
+                return Err(if judged_early { Cause::HeadTooLarge } else { Cause::TargetTooLong });
+            }
+            self.input.reserve(1);
+            match self.deadline.within(until, self.input.fill(&mut self.stream)).await {
+                None => return Err(Cause::TooSlow),
+                Some(Ok(0)) if scanned == 0 => return Ok(None),
+                Some(Ok(0) | Err(_)) => return Err(Cause::Cut),
+                Some(Ok(count)) => self.received(count),
+            }
+        }
+    }
+
+    fn received(&mut self, count: usize) {
+        self.read_at = clock::now();
+        self.shared.metrics.bytes_in.inc_by(count as u64);
+    }
+
+    fn client(&self) -> Client {
+        if !self.trusted {
+            return Client { address: self.peer, by_proxy: false };
+        }
+        let bytes = self.input.filled();
+        let lines = self.head.fields.iter().filter(|field| field.kind == Kind::ForwardedFor);
+        self.shared.trusted.client_behind(self.peer, lines.map(|field| field.value.at(bytes)))
+    }
+
+    /// Answers the request whose head is at the front of the input.
+    async fn handle(&mut self, stop: &CancellationToken) -> Next {
+        let client = self.client();
+        if let Some(refusal) = self.shared.judge.ban_of(client.address, self.read_at) {
+            return self.refuse(refusal).await;
+        }
+        let shared = self.shared;
+        let mut share = Share::none_of(&shared.budget);
+        let body = match self.hold_body(&mut share).await {
+            Ok(body) => body,
+            Err(cause) => return self.turn_away(cause).await,
+        };
+        let complete_at = self.read_at;
+        let permit = match self.judge(client, body.held, complete_at) {
+            Verdict::Pass(permit) => permit,
+            Verdict::Refuse(refusal) => return self.refuse(refusal).await,
+        };
+        shared.metrics.passed.inc();
+        let risk = shared.risk_to_client.then(|| permit.score().value());
+        let asked = Asked {
+            is_head: self.head.is_head,
+            minor: self.head.minor,
+            keep_alive: self.head.keep_alive && !stop.is_cancelled(),
+            risk,
+            security: &shared.security,
+        };
+        let origin = Origin { peer: self.peer, peer_lines: &self.peer_lines, client, trusted: self.trusted };
+        let exchange = Exchange {
+            shared,
+            client: &mut self.stream,
+            input: &mut self.input,
+            request: &mut self.request,
+            reply: &mut self.reply,
+            deadline: &mut self.deadline,
+        };
+        let outcome = exchange.forward(permit, &self.head, body, origin, asked).await;
+        self.conclude(outcome, complete_at).await
+    }
+
+    async fn conclude(&mut self, outcome: Outcome, complete_at: Instant) -> Next {
+        let metrics = &self.shared.metrics;
+        match outcome {
+            Outcome::Answered { status, keep_alive } => {
+                let now = clock::now();
+                metrics.took(status, now.saturating_duration_since(complete_at));
+                self.read_at = now;
+                if keep_alive { Next::Request } else { Next::Goodbye }
+            }
+            Outcome::Failed(failure) => {
+                metrics.took(failure.status(), clock::now().saturating_duration_since(complete_at));
+                self.upstream_failed(failure).await
+            }
+            Outcome::Invalid(cause) => self.turn_away(cause).await,
+            Outcome::Broken(failure) => {
+                if let Some(failure) = failure {
+                    metrics.upstream_failed(failure);
+                    tracing::debug!(kind = failure.name(), "a response broke off");
+                }
+                Next::Close
+            }
+        }
+    }
+
+    /// Reads the body as far as it is inspected.
+    async fn hold_body(&mut self, share: &mut Share<'_>) -> Result<Body, Cause> {
+        let mut rest = Rest::of(self.head.framing);
+        if rest.is_done() {
+            return Ok(Body { held: 0, rest });
+        }
+        let limits = &self.shared.limits;
+        let policy = self.shared.body_over_limit;
+        if let Framing::Length(length) = self.head.framing
+            && length > limits.inspected_body_bytes as u64
+            && policy == BodyOverLimit::Refuse
+        {
+            return Err(Cause::BodyTooLarge);
+        }
+        if self.head.expects_continue && self.input.len() == self.head.len {
+            let go_on: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
+            let stall = limits.write_stall();
+            let written = write_all(&mut self.stream, [go_on, b"", b""], &mut self.deadline, stall).await;
+            written.map_err(|_| Cause::Cut)?;
+        }
+        let before = self.input.len();
+        let held = hold(
+            &mut self.stream,
+            &mut self.input,
+            self.head.len,
+            &mut rest,
+            share,
+            (limits, policy),
+            &mut self.deadline,
+        )
+        .await?;
+        let read = (self.head.len + held).saturating_sub(before);
+        if read > 0 {
+            self.received(read);
+        }
+        if !rest.is_done() {
+            self.shared.metrics.bodies_passed.inc();
+        }
+        Ok(Body { held, rest })
+    }
+
+    fn judge(&self, client: Client, held: usize, complete_at: Instant) -> Verdict {
+        let bytes = self.input.filled();
+        let head = &self.head;
+        let lines = head.fields.iter();
+        let headers: Vec<Header<'_>> = lines
+            .map(|field| Header { name: field.name.at(bytes), value: field.value.at(bytes) })
+            .collect();
+        let request = Request {
+            method: head.method.at(bytes),
+            target: head.target.at(bytes),
+            headers: &headers,
+            body: bytes.get(head.len..head.len + held).unwrap_or_default(),
+        };
+        self.shared.judge.judge(client, Door::Gateway, &request, complete_at)
+    }
+
+    async fn refuse(&mut self, refusal: Refusal) -> Next {
+        let metrics = &self.shared.metrics;
+        let detail = match refusal.reason {
+            RefusalReason::Risk => {
+                metrics.refused_risk.inc();
+                "it looks like an attack"
+            }
+            RefusalReason::Banned(_) => {
+                metrics.refused_banned.inc();
+                "its sender is banned"
+            }
+        };
+        let risk = self.shared.risk_to_client.then(|| refusal.score.value());
+        // By the time the answer is on its way the kernel may drop all that comes from this client,
+        // its acknowledgements too.
+        self.give_up_soon();
+        self.answer(Page { status: 403, id: refusal.incident, detail, risk }, false).await
+    }
+
+    async fn turn_away(&mut self, cause: Cause) -> Next {
+        self.shared.metrics.invalid(cause);
+        let id = mint();
+        tracing::debug!(incident = %id, peer = %self.peer, cause = cause.name(), "a request was turned away");
+        let detail = cause.to_string();
+        self.answer(Page { status: cause.status(), id, detail: &detail, risk: None }, false).await
+    }
+
+    async fn upstream_failed(&mut self, failure: Failure) -> Next {
+        self.shared.metrics.upstream_failed(failure);
+        let id = mint();
+        tracing::warn!(incident = %id, kind = failure.name(), "no answer from the upstream");
+        let detail = failure.to_string();
+        self.answer(Page { status: failure.status(), id, detail: &detail, risk: None }, false).await
+    }
+
+    async fn answer(&mut self, page: Page<'_>, keep_alive: bool) -> Next {
+        let head = &self.head;
+        let audience =
+            Audience { json: head.prefers_json, is_head: head.is_head, keep_alive, minor: head.minor };
+        self.reply.clear();
+        page.write(audience, &mut self.reply);
+        self.shared.metrics.took(page.status, clock::now().saturating_duration_since(self.read_at));
+        self.shared.metrics.bytes_out.inc_by(self.reply.len() as u64);
+        let stall = self.shared.limits.write_stall().min(GIVEN_UP);
+        let pieces: [&[u8]; 3] = [&self.reply, b"", b""];
+        match write_all(&mut self.stream, pieces, &mut self.deadline, stall).await {
+            Ok(()) => Next::Goodbye,
+            Err(_) => Next::Close,
+        }
+    }
+
+    /// Has the kernel give up on unacknowledged bytes soon, instead of sending them again for minutes.
+    fn give_up_soon(&self) {
+        // Where it is refused, the kernel's own, longer time holds.
+        let _longer = socket2::SockRef::from(&self.stream).set_tcp_user_timeout(Some(GIVEN_UP));
+    }
+
+    /// Ends the sending side and waits a little for the client to have read it.
+    async fn say_goodbye(&mut self) {
+        self.give_up_soon();
+        if self.stream.shutdown().await.is_err() {
+            return;
+        }
+        let until = clock::now() + GOODBYE;
+        let mut scratch = [0; 1024];
+        let mut left = GOODBYE_BYTES;
+        while left > 0 {
+            match self.deadline.within(until, self.stream.read(&mut scratch)).await {
+                Some(Ok(count @ 1..)) => left = left.saturating_sub(count),
+                Some(Ok(0) | Err(_)) | None => return,
+            }
+        }
+    }
+}

@@ -1,0 +1,177 @@
+//! Listeners: bound before anything else, accepting within limits.
+
+use std::collections::HashMap;
+use std::io;
+use std::net::{IpAddr, Ipv6Addr, SocketAddr, TcpListener};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use nix::errno::Errno;
+use socket2::{Domain, Protocol, Socket, Type};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use super::connection;
+use super::{BindError, Shared};
+use crate::clock;
+
+/// Connections the kernel completes ahead of us.
+const BACKLOG: i32 = 4096;
+/// A rest for who has no file descriptor left: some connection may end meanwhile.
+const OUT_OF_DESCRIPTORS: Duration = Duration::from_millis(50);
+
+/// Binds every address, or says which one cannot be had.
+///
+/// `[::]` is left out on a host without IPv6, if there is another address.
+pub(super) fn bind(addresses: &[SocketAddr]) -> Result<Vec<TcpListener>, BindError> {
+    let mut listeners = Vec::with_capacity(addresses.len());
+    let mut left_out = None;
+    for &address in addresses {
+        match bind_one(address) {
+            Ok(listener) => listeners.push(listener),
+            Err(source) => {
+                let no_v6 = [Errno::EAFNOSUPPORT as i32, Errno::EADDRNOTAVAIL as i32];
+                let code = source.raw_os_error().unwrap_or_default();
+                if address.ip() != IpAddr::V6(Ipv6Addr::UNSPECIFIED) || !no_v6.contains(&code) {
+                    return Err(BindError { address, source });
+                }
+                left_out = Some(BindError { address, source });
+            }
+        }
+    }
+    match left_out {
+        Some(error) if listeners.is_empty() => return Err(error),
+        Some(error) => tracing::warn!(address = %error.address, "left out: this host has no IPv6"),
+        None => {}
+    }
+    Ok(listeners)
+}
+
+fn bind_one(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    if address.is_ipv6() {
+        socket.set_only_v6(true)?;
+    }
+    socket.set_reuse_address(true)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(socket.into())
+}
+
+/// Who has how many connections open.
+#[derive(Debug, Default)]
+pub(super) struct Census(Mutex<Counts>);
+
+#[derive(Debug, Default)]
+struct Counts {
+    total: usize,
+    by_source: HashMap<IpAddr, usize>,
+}
+
+/// A connection's place in the census, given up when it is dropped.
+#[derive(Debug)]
+struct Place {
+    shared: Arc<Shared>,
+    source: Option<IpAddr>,
+}
+
+impl Place {
+    /// A place for a connection from `peer`, if its limits leave one.
+    fn taken(shared: &Arc<Shared>, peer: IpAddr) -> Option<Self> {
+        let limits = &shared.limits;
+        let source = (!shared.trusted.contain(peer)).then(|| of_one_hand(peer));
+        let mut counts = shared.census.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if counts.total >= limits.connections {
+            shared.metrics.refused_total.inc();
+            return None;
+        }
+        if let Some(source) = source {
+            let count = counts.by_source.entry(source).or_default();
+            if *count >= limits.connections_per_source {
+                shared.metrics.refused_per_source.inc();
+                return None;
+            }
+            *count += 1;
+        }
+        counts.total += 1;
+        drop(counts);
+        shared.metrics.connections.inc();
+        Some(Self { shared: Arc::clone(shared), source })
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut counts = self.shared.census.0.lock().unwrap_or_else(PoisonError::into_inner);
+        counts.total -= 1;
+        if let Some(source) = self.source
+            && let Some(count) = counts.by_source.get_mut(&source)
+        {
+            *count -= 1;
+            if *count == 0 {
+                counts.by_source.remove(&source);
+            }
+        }
+        drop(counts);
+        self.shared.metrics.connections.dec();
+    }
+}
+
+/// The address that stands for all that one customer of a network usually holds: of IPv6, the /64.
+fn of_one_hand(address: IpAddr) -> IpAddr {
+    match address {
+        IpAddr::V4(_) => address,
+        IpAddr::V6(v6) => IpAddr::V6(Ipv6Addr::from_bits(v6.to_bits() >> 64 << 64)),
+    }
+}
+
+/// Accepts and serves until `stop`, then lets what is in progress end within the drain time.
+pub(super) async fn accept(
+    listener: TcpListener,
+    shared: Arc<Shared>,
+    stop: CancellationToken,
+) -> io::Result<()> {
+    let listener = tokio::net::TcpListener::from_std(listener)?;
+    let mut connections = JoinSet::new();
+    loop {
+        let accepted = tokio::select! {
+            biased;
+            () = stop.cancelled() => break,
+            accepted = listener.accept() => accepted,
+            Some(_ended) = connections.join_next() => continue,
+        };
+        match accepted {
+            Ok((stream, peer)) => {
+                let peer = peer.ip().to_canonical();
+                let Some(place) = Place::taken(&shared, peer) else { continue };
+                // Without it, small writes wait for acknowledgements; with it refused, they still arrive.
+                let _slower = stream.set_nodelay(true);
+                let (shared, stop) = (Arc::clone(&shared), stop.child_token());
+                connections.spawn(async move {
+                    connection::serve(&shared, stream, peer, &stop).await;
+                    drop(place);
+                });
+            }
+            Err(error) => {
+                shared.metrics.accept_errors.inc();
+                let exhausted = [Errno::EMFILE, Errno::ENFILE, Errno::ENOBUFS, Errno::ENOMEM];
+                if exhausted.iter().any(|&code| error.raw_os_error() == Some(code as i32)) {
+                    tokio::time::sleep(OUT_OF_DESCRIPTORS).await;
+                }
+            }
+        }
+    }
+    drop(listener);
+    drain(connections, shared.limits.drain_secs).await;
+    Ok(())
+}
+
+async fn drain(mut connections: JoinSet<()>, secs: u64) {
+    let by = tokio::time::Instant::from_std(clock::now() + Duration::from_secs(secs));
+    let all = async { while connections.join_next().await.is_some() {} };
+    if tokio::time::timeout_at(by, all).await.is_err() {
+        tracing::warn!(connections = connections.len(), "the drain time is over: cutting what is left");
+        connections.shutdown().await;
+    }
+}

@@ -1,0 +1,157 @@
+//! What the gateway counts. Labels are bounded: never an address, a path or a name of a client's.
+
+use std::time::Duration;
+
+use prometheus::{
+    Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry,
+};
+
+use super::guard::Cause;
+use super::upstream::Failure;
+
+/// The gateway's counters. Clones count together.
+#[derive(Clone, Debug)]
+pub struct Metrics {
+    pub(super) passed: IntCounter,
+    pub(super) refused_risk: IntCounter,
+    pub(super) refused_banned: IntCounter,
+    invalid: IntCounter,
+    guard: Vec<IntCounter>,
+    upstream: Vec<IntCounter>,
+    pub(super) retries: IntCounter,
+    pub(super) connections: IntGauge,
+    pub(super) refused_total: IntCounter,
+    pub(super) refused_per_source: IntCounter,
+    pub(super) accept_errors: IntCounter,
+    pub(super) bytes_in: IntCounter,
+    pub(super) bytes_out: IntCounter,
+    pub(super) bodies_refused: IntCounter,
+    pub(super) bodies_passed: IntCounter,
+    durations: Vec<Histogram>,
+}
+
+/// Bounds of the duration histogram, in seconds: fine where a gateway lives, coarse beyond.
+const BUCKETS: [f64; 12] = [0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0, 30.0];
+const FAMILIES: [&str; 5] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
+
+impl Metrics {
+    /// Registers the gateway's metrics with `registry`.
+    pub fn new(registry: &Registry) -> Result<Self, prometheus::Error> {
+        let requests = counters(
+            registry,
+            "skyshield_requests_total",
+            "Requests by what happened to them and why.",
+            &["verdict", "reason"],
+        )?;
+        let guard = counters(
+            registry,
+            "skyshield_gateway_invalid_requests_total",
+            "Requests the gateway itself turned away, by cause.",
+            &["cause"],
+        )?;
+        let upstream = counters(
+            registry,
+            "skyshield_upstream_errors_total",
+            "Requests that got no whole answer from the upstream, by kind.",
+            &["kind"],
+        )?;
+        let refused = counters(
+            registry,
+            "skyshield_gateway_connections_refused_total",
+            "Client connections closed at once, by the limit they met.",
+            &["limit"],
+        )?;
+        let bytes = counters(
+            registry,
+            "skyshield_gateway_bytes_total",
+            "Bytes exchanged with clients.",
+            &["direction"],
+        )?;
+        let bodies = counters(
+            registry,
+            "skyshield_gateway_bodies_over_limit_total",
+            "Bodies larger than what is inspected, by what was done.",
+            &["action"],
+        )?;
+        let durations = HistogramVec::new(
+            HistogramOpts::new(
+                "skyshield_request_duration_seconds",
+                "From a request's last inspected byte to its response's last byte, by status family.",
+            )
+            .buckets(BUCKETS.to_vec()),
+            &["family"],
+        )?;
+        registry.register(Box::new(durations.clone()))?;
+        Ok(Self {
+            passed: requests.with_label_values(&["pass", "none"]),
+            refused_risk: requests.with_label_values(&["refuse", "risk"]),
+            refused_banned: requests.with_label_values(&["refuse", "banned"]),
+            invalid: requests.with_label_values(&["invalid", "guard"]),
+            guard: Cause::ALL.iter().map(|cause| guard.with_label_values(&[cause.name()])).collect(),
+            upstream: Failure::ALL.iter().map(|kind| upstream.with_label_values(&[kind.name()])).collect(),
+            retries: counter(
+                registry,
+                "skyshield_upstream_retries_total",
+                "Requests sent again because the upstream had closed a kept connection.",
+            )?,
+            connections: gauge(registry)?,
+            refused_total: refused.with_label_values(&["total"]),
+            refused_per_source: refused.with_label_values(&["per_source"]),
+            accept_errors: counter(
+                registry,
+                "skyshield_gateway_accept_errors_total",
+                "Connections that could not be accepted, for want of file descriptors above all.",
+            )?,
+            bytes_in: bytes.with_label_values(&["in"]),
+            bytes_out: bytes.with_label_values(&["out"]),
+            bodies_refused: bodies.with_label_values(&["refuse"]),
+            bodies_passed: bodies.with_label_values(&["pass"]),
+            durations: FAMILIES.iter().map(|family| durations.with_label_values(&[family])).collect(),
+        })
+    }
+
+    pub(super) fn invalid(&self, cause: Cause) {
+        self.invalid.inc();
+        if let Some(counter) = self.guard.get(cause as usize) {
+            counter.inc();
+        }
+        if cause == Cause::BodyTooLarge {
+            self.bodies_refused.inc();
+        }
+    }
+
+    pub(super) fn upstream_failed(&self, failure: Failure) {
+        if let Some(counter) = self.upstream.get(failure as usize) {
+            counter.inc();
+        }
+    }
+
+    pub(super) fn took(&self, status: u16, time: Duration) {
+        if let Some(histogram) = self.durations.get(usize::from(status / 100).saturating_sub(1)) {
+            histogram.observe(time.as_secs_f64());
+        }
+    }
+}
+
+fn counters(
+    registry: &Registry,
+    name: &str,
+    help: &str,
+    labels: &[&str],
+) -> Result<IntCounterVec, prometheus::Error> {
+    let counters = IntCounterVec::new(Opts::new(name, help), labels)?;
+    registry.register(Box::new(counters.clone()))?;
+    Ok(counters)
+}
+
+fn counter(registry: &Registry, name: &str, help: &str) -> Result<IntCounter, prometheus::Error> {
+    let counter = IntCounter::new(name, help)?;
+    registry.register(Box::new(counter.clone()))?;
+    Ok(counter)
+}
+
+fn gauge(registry: &Registry) -> Result<IntGauge, prometheus::Error> {
+    let gauge = IntGauge::new("skyshield_gateway_connections", "Client connections open now.")?;
+    registry.register(Box::new(gauge.clone()))?;
+    Ok(gauge)
+}

@@ -1,0 +1,233 @@
+//! The head of the upstream's response: a trust boundary too, parsed strictly and rebuilt.
+
+use std::io::Write;
+use std::mem::MaybeUninit;
+
+use super::field::{Kind, MAX_FIELDS, Wishes, tokens};
+use super::framing::{Framing, FramingLines};
+use super::security_headers::SecurityHeaders;
+use super::upstream::Failure;
+
+/// What the client asked for, as far as it shapes the response.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Asked<'a> {
+    pub(super) is_head: bool,
+    pub(super) minor: u8,
+    /// Whether we would serve another request on this connection.
+    pub(super) keep_alive: bool,
+    /// The score to tell, where clients are told.
+    pub(super) risk: Option<f64>,
+    pub(super) security: &'a SecurityHeaders,
+}
+
+/// How the end of a response's body is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum BodyEnd {
+    /// After this many bytes.
+    Length(u64),
+    /// By the chunked coding.
+    Chunked,
+    /// By the end of the connection.
+    Close,
+}
+
+/// What a response's head came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Response {
+    /// An interim one of no concern to the client.
+    Interim,
+    /// The final one.
+    Final {
+        /// Its status.
+        status: u16,
+        /// How the upstream ends the body.
+        body: BodyEnd,
+        /// Whether the body goes to the client in chunks.
+        rechunk: bool,
+        /// Whether the upstream connection may serve again.
+        reuse: bool,
+        /// Whether the client's may.
+        keep_alive: bool,
+    },
+}
+
+/// Parses `bytes`, the whole head of a response, and appends the head for the client to `out`.
+pub(super) fn translate(bytes: &[u8], asked: Asked<'_>, out: &mut Vec<u8>) -> Result<Response, Failure> {
+    let mut room = [const { MaybeUninit::uninit() }; MAX_FIELDS];
+    let mut parsed = httparse::Response::new(&mut []);
+    let whole = httparse::ParserConfig::default()
+        .parse_response_with_uninit_headers(&mut parsed, bytes, &mut room)
+        .is_ok_and(|status| matches!(status, httparse::Status::Complete(len) if len == bytes.len()));
+    let (true, Some(status), Some(minor)) = (whole, parsed.code, parsed.version) else {
+        return Err(Failure::Malformed);
+    };
+    match status {
+        // Nothing was asked to be switched to.
+        ..100 | 101 | 600.. => return Err(Failure::Malformed),
+        102..200 | 100 => return Ok(Response::Interim),
+        200..600 => {}
+    }
+    out.extend_from_slice(b"HTTP/1.1 ");
+    let _infallible = write!(out, "{status} ");
+    out.extend_from_slice(parsed.reason.unwrap_or_default().as_bytes());
+    out.extend_from_slice(b"\r\n");
+    let seen = lines(parsed.headers, asked.security, out)?;
+    let stated = seen.framing.settle(minor).map_err(|_| Failure::Malformed)?;
+    let bodiless = asked.is_head || status == 204 || status == 304;
+    let body = match stated {
+        _ if bodiless => BodyEnd::Length(0),
+        Some(Framing::Length(length)) => BodyEnd::Length(length),
+        Some(Framing::Chunked) => BodyEnd::Chunked,
+        Some(Framing::None) | None => BodyEnd::Close,
+    };
+    let rechunk = !matches!(body, BodyEnd::Length(_)) && asked.minor > 0;
+    let told = rechunk || matches!(body, BodyEnd::Length(_));
+    let keep_alive = asked.keep_alive && told;
+    if let (Some(Framing::Length(length)), true) = (stated, status != 204) {
+        let _infallible = write!(out, "Content-Length: {length}\r\n");
+    } else if rechunk {
+        out.extend_from_slice(b"Transfer-Encoding: chunked\r\n");
+    }
+    out.extend_from_slice(asked.security.enforced);
+    if !seen.policy {
+        out.extend_from_slice(&asked.security.policy);
+    }
+    if let Some(risk) = asked.risk {
+        let _infallible = write!(out, "X-SkyShield-Risk: {risk:.3}\r\n");
+    }
+    match (keep_alive, asked.minor) {
+        (false, _) => out.extend_from_slice(b"Connection: close\r\n\r\n"),
+        (true, 0) => out.extend_from_slice(b"Connection: keep-alive\r\n\r\n"),
+        (true, _) => out.extend_from_slice(b"\r\n"),
+    }
+    let upstream_stays = if minor == 0 { seen.wishes.keep_alive } else { true } && !seen.wishes.close;
+    let reuse = upstream_stays && body != BodyEnd::Close;
+    Ok(Response::Final { status, body, rechunk, reuse, keep_alive })
+}
+
+#[derive(Default)]
+struct Seen {
+    framing: FramingLines,
+    wishes: Wishes,
+    policy: bool,
+}
+
+/// Copies the header lines that are the client's to see.
+fn lines(
+    headers: &[httparse::Header<'_>],
+    security: &SecurityHeaders,
+    out: &mut Vec<u8>,
+) -> Result<Seen, Failure> {
+    let mut seen = Seen::default();
+    for header in headers.iter().filter(|header| Kind::of(header.name.as_bytes()) == Kind::Connection) {
+        seen.wishes.add(header.value);
+    }
+    for header in headers {
+        let name = header.name.as_bytes();
+        match Kind::of(name) {
+            Kind::ContentLength => {
+                seen.framing.content_length(header.value).map_err(|_| Failure::Malformed)?;
+                continue;
+            }
+            Kind::TransferEncoding => {
+                seen.framing.transfer_encoding(header.value).map_err(|_| Failure::Malformed)?;
+                continue;
+            }
+            Kind::Connection | Kind::Dropped => continue,
+            Kind::Secured if !security.enforced.is_empty() => continue,
+            Kind::ContentSecurityPolicy => seen.policy = true,
+            Kind::Secured
+            | Kind::Other
+            | Kind::Host
+            | Kind::Expect
+            | Kind::Accept
+            | Kind::ForwardedFor
+            | Kind::ForwardedProto
+            | Kind::ForwardedHost
+            | Kind::Forwarded
+            | Kind::RealIp => {}
+        }
+        if seen.wishes.names && is_named(name, headers) {
+            continue;
+        }
+        out.extend_from_slice(name);
+        out.extend_from_slice(b": ");
+        out.extend_from_slice(header.value);
+        out.extend_from_slice(b"\r\n");
+    }
+    Ok(seen)
+}
+
+fn is_named(name: &[u8], headers: &[httparse::Header<'_>]) -> bool {
+    headers
+        .iter()
+        .filter(|header| Kind::of(header.name.as_bytes()) == Kind::Connection)
+        .any(|header| tokens(header.value).any(|token| token.eq_ignore_ascii_case(name)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::gateway::security_headers;
+
+    fn translated(bytes: &str, is_head: bool, minor: u8) -> Result<(Response, String), Failure> {
+        let security = SecurityHeaders::new(&security_headers::Config::default());
+        let asked = Asked { is_head, minor, keep_alive: true, risk: None, security: &security };
+        let mut out = Vec::new();
+        let response = translate(bytes.as_bytes(), asked, &mut out)?;
+        Ok((response, String::from_utf8(out).unwrap()))
+    }
+
+    #[test]
+    fn how_a_response_ends_is_read_in_one_way_or_not_at_all() {
+        use BodyEnd::{Chunked, Close, Length};
+        for (what, head, is_head, expected) in [
+            ("length", "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n", false, Ok((Length(3), true))),
+            ("chunked", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", false, Ok((Chunked, true))),
+            ("until the end", "HTTP/1.1 200 OK\r\n\r\n", false, Ok((Close, false))),
+            ("HTTP/1.0", "HTTP/1.0 200 OK\r\nContent-Length: 3\r\n\r\n", false, Ok((Length(3), false))),
+            ("HTTP/1.0 that stays", "HTTP/1.0 200 OK\r\nContent-Length: 3\r\nConnection: keep-alive\r\n\r\n", false, Ok((Length(3), true))),
+            ("asked to close", "HTTP/1.1 200 OK\r\nContent-Length: 3\r\nConnection: close\r\n\r\n", false, Ok((Length(3), false))),
+            ("HEAD", "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n", true, Ok((Length(0), true))),
+            ("HEAD, chunked", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", true, Ok((Length(0), true))),
+            ("204", "HTTP/1.1 204 No Content\r\n\r\n", false, Ok((Length(0), true))),
+            ("304 with the length it would have", "HTTP/1.1 304 Not Modified\r\nContent-Length: 3\r\n\r\n", false, Ok((Length(0), true))),
+            ("no reason", "HTTP/1.1 200\r\nContent-Length: 0\r\n\r\n", false, Ok((Length(0), true))),
+            ("CL and TE", "HTTP/1.1 200 OK\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n", false, Err(Failure::Malformed)),
+            ("two CL", "HTTP/1.1 200 OK\r\nContent-Length: 3\r\nContent-Length: 3\r\n\r\n", false, Err(Failure::Malformed)),
+            ("CL list", "HTTP/1.1 200 OK\r\nContent-Length: 3, 3\r\n\r\n", false, Err(Failure::Malformed)),
+            ("unknown TE", "HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\n\r\n", false, Err(Failure::Malformed)),
+            ("TE in HTTP/1.0", "HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", false, Err(Failure::Malformed)),
+            ("unasked switch", "HTTP/1.1 101 Switching\r\n\r\n", false, Err(Failure::Malformed)),
+            ("no status", "HTTP/1.1 OK\r\n\r\n", false, Err(Failure::Malformed)),
+            ("status 99", "HTTP/1.1 099 X\r\n\r\n", false, Err(Failure::Malformed)),
+            ("status 700", "HTTP/1.1 700 X\r\n\r\n", false, Err(Failure::Malformed)),
+            ("HTTP/2", "HTTP/2.0 200 OK\r\n\r\n", false, Err(Failure::Malformed)),
+            ("not HTTP", "SSH-2.0-x\r\n\r\n", false, Err(Failure::Malformed)),
+            ("folded", "HTTP/1.1 200 OK\r\nA: b\r\n c\r\n\r\n", false, Err(Failure::Malformed)),
+            ("space before colon", "HTTP/1.1 200 OK\r\nContent-Length : 3\r\n\r\n", false, Err(Failure::Malformed)),
+        ] {
+            let outcome = translated(head, is_head, 1).map(|(response, _)| match response {
+                Response::Final { body, reuse, .. } => (body, reuse),
+                Response::Interim => panic!("{what}: interim"),
+            });
+            assert_eq!(outcome, expected, "{what}");
+        }
+        assert_eq!(translated("HTTP/1.1 103 Early\r\nLink: x\r\n\r\n", false, 1).unwrap().0, Response::Interim);
+    }
+
+    #[test]
+    fn security_headers_are_ours_and_a_policy_is_the_sites_where_it_has_one() {
+        let head = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\nx-frame-options: ALLOWALL\r\nServer: s\r\n\
+            X-SkyShield-Risk: 1\r\nConnection: X-Hop\r\nX-Hop: 1\r\nKeep-Alive: 5\r\nContent-Security-Policy: default-src *\r\n\r\n";
+        let (_, out) = translated(head, false, 1).unwrap();
+        assert_eq!(
+            out,
+            "HTTP/1.1 200 OK\r\nServer: s\r\nContent-Security-Policy: default-src *\r\nContent-Length: 0\r\n\
+             X-Frame-Options: DENY\r\nX-XSS-Protection: 1; mode=block\r\nX-Content-Type-Options: nosniff\r\n\r\n"
+        );
+        let (_, out) = translated("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", false, 0).unwrap();
+        assert!(out.contains("\r\nContent-Security-Policy: object-src 'none'"), "{out}");
+        assert!(out.ends_with("\r\nConnection: keep-alive\r\n\r\n"), "{out}");
+    }
+}
