@@ -5,8 +5,9 @@ use std::os::fd::AsFd as _;
 
 use aya::Ebpf;
 use aya::programs::links::LinkType;
-use aya::programs::{ProgramFd, loaded_links, loaded_programs};
+use aya::programs::{Program, ProgramFd, TestRun as _, TestRunOptions, loaded_links, loaded_programs};
 use nix::libc;
+use skyshield_common::{Verdict, maps as names};
 use tracing::warn;
 
 use super::bpffs::{PinDir, file};
@@ -47,7 +48,7 @@ pub enum Change {
 pub struct Attachment {
     program: ProgramFd,
     /// The object the program is of; its maps live as long.
-    _object: Ebpf,
+    object: Ebpf,
     pin_dir: PinDir,
     interface: String,
     mode: Mode,
@@ -64,12 +65,30 @@ impl Attachment {
         mode: Mode,
     ) -> Result<Self, OpenError> {
         let link = attach(&program, &pin_dir, &interface, mode)?;
-        Ok(Self { program, _object: object, pin_dir, interface: interface.name, mode, link })
+        Ok(Self { program, object, pin_dir, interface: interface.name, mode, link })
     }
 
     /// Where the program is attached now; `None` while the interface is gone.
     pub fn status(&self) -> Result<Option<Attached>, OpenError> {
         describe(&self.link)
+    }
+
+    /// What the loaded program does with `frame`, which counts as if it had come in by the interface.
+    /// A frame has at least 14 bytes and at most a page's worth.
+    pub fn judge(&self, frame: &[u8]) -> Result<Verdict, OpenError> {
+        self.judge_often(frame, 1)
+    }
+
+    /// [`Self::judge`], `times` times in a row; the verdict on the last.
+    pub fn judge_often(&self, frame: &[u8], times: u32) -> Result<Verdict, OpenError> {
+        const XDP_PASS: u32 = 2;
+        let failed = |source| OpenError::Load { log: None, source };
+        let Some(Program::Xdp(program)) = self.object.program(names::PROGRAM) else {
+            return Err(failed("the object has no program of ours".into()));
+        };
+        let options = TestRunOptions { data_in: Some(frame), repeat: times, ..TestRunOptions::new() };
+        let result = program.test_run(options).map_err(|error| failed(error.into()))?;
+        Ok(if result.return_value == XDP_PASS { Verdict::Pass } else { Verdict::Drop })
     }
 
     /// Sees to it that the program is attached, if there is an interface to attach it to. To be

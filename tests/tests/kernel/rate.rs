@@ -1,0 +1,82 @@
+//! The rate of one source, under a flood from two threads.
+
+use std::net::{SocketAddr, UdpSocket};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::ensure;
+use skyshield::dataplane::Config;
+use skyshield_common::Reason;
+
+use crate::bench::{Bench, CLIENT_V4, CLIENT_V6, Counted, HOST_V4, HOST_V6, OTHER_V6};
+
+const RATE: u64 = 5_000;
+const BURST: u64 = 1_000;
+const LASTS: Duration = Duration::from_secs(3);
+
+pub(crate) fn v4() -> anyhow::Result<()> {
+    accuracy(HOST_V4, [CLIENT_V4, CLIENT_V4])
+}
+
+pub(crate) fn v6() -> anyhow::Result<()> {
+    accuracy(HOST_V6, [CLIENT_V6, OTHER_V6])
+}
+
+#[expect(clippy::disallowed_methods, reason = "a rate is measured against a clock")]
+fn now() -> Instant {
+    Instant::now()
+}
+
+fn accuracy(host: &str, senders: [&str; 2]) -> anyhow::Result<()> {
+    let bench = Bench::new()?;
+    let receiver = bench.receiver(host)?;
+    let to = receiver.local_addr()?;
+    // Resolved before anything is counted.
+    for from in senders {
+        bench.send(from, to, 1)?;
+    }
+    let config = Config { rate_packets_per_sec: RATE, rate_burst: BURST, ..bench.config() };
+    let (counted, took, received) = bench.with_kernel(&config, |kernel| {
+        let before = Counted::now(kernel)?;
+        let stop = AtomicBool::new(false);
+        let started = now();
+        let received = thread::scope(|scope| -> anyhow::Result<u64> {
+            let floods = senders.map(|from| {
+                let (bench, stop) = (&bench, &stop);
+                scope.spawn(move || bench.client.run(|| flood(from, to, stop)))
+            });
+            let mut received = 0;
+            let mut buffer = [0; 64];
+            while started.elapsed() < LASTS {
+                received += u64::from(receiver.recv(&mut buffer).is_ok());
+            }
+            stop.store(true, Ordering::Relaxed);
+            for flood in floods {
+                flood.join().map_err(|_| anyhow::anyhow!("a sender died"))??;
+            }
+            Ok(received)
+        })?;
+        let took = started.elapsed();
+        Ok((Counted::now(kernel)?.since(&before), took, received))
+    })?;
+    let of = |reason| counted.get(&reason).map_or(0, |(packets, _)| *packets);
+    let (passed, over) = (of(Reason::Passed), of(Reason::RateExceeded));
+    let expected = BURST as f64 + RATE as f64 * took.as_secs_f64();
+    let ratio = passed as f64 / expected;
+    crate::report(&format!(
+        "rate to {host}: {passed} passed, {over} over it, {received} received; {ratio:.4} of {expected:.0}"
+    ));
+    ensure!(passed + over > 3 * passed, "the senders were too slow for this to mean anything");
+    ensure!((0.95..=1.05).contains(&ratio), "{passed} passed, {expected:.0} expected: {ratio:.3}");
+    ensure!(received.abs_diff(passed) * 20 <= passed, "{received} received of {passed} passed");
+    Ok(())
+}
+
+fn flood(from: &str, to: SocketAddr, stop: &AtomicBool) -> anyhow::Result<()> {
+    let socket = UdpSocket::bind((from.parse::<std::net::IpAddr>()?, 0))?;
+    while !stop.load(Ordering::Relaxed) {
+        socket.send_to(b"skyshield", to)?;
+    }
+    Ok(())
+}
