@@ -2,6 +2,7 @@
 
 pub mod clock;
 pub mod control;
+pub mod dataplane;
 pub mod engine;
 pub mod inspect;
 pub mod store;
