@@ -18,15 +18,3 @@ pub use finding::{Class, Confidence, Finding, Inspection, Place};
 pub use inspector::Inspector;
 pub use limits::Limits;
 pub use request::{Header, Request};
-
-/// Inspects requests.
-#[derive(Debug, Default)]
-pub struct Inspector;
-
-impl Inspector {
-    /// What is to be said of `request`.
-    pub fn inspect(&self, request: &Request<'_>) -> Inspection {
-        let _ = (self, request);
-        Inspection::default()
-    }
-}

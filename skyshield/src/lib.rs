@@ -1,7 +1,10 @@
 //! SkyShield guards a Linux web host from the wire to the request.
 
 pub mod api;
+pub mod app;
+pub mod cli;
 pub mod clock;
+pub mod config;
 pub mod control;
 pub mod dataplane;
 pub mod engine;

@@ -13,7 +13,7 @@ use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpListener, UnixListener, UnixStream};
+use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
@@ -63,9 +63,9 @@ impl Listeners {
         let metrics = metrics_router(api.registry);
         let Self { admin, socket, metrics: scrapers } = self;
         tokio::join!(
-            serve(async || admin.accept().await.map(|(stream, _)| stream), by_token, &stop),
-            serve(async || accept_root(&socket).await, by_socket, &stop),
-            serve(async || scrapers.accept().await.map(|(stream, _)| stream), metrics, &stop),
+            serve(admin, by_token, &stop),
+            serve(RootOnly(socket), by_socket, &stop),
+            serve(scrapers, metrics, &stop),
         );
     }
 }
@@ -94,28 +94,46 @@ fn bind_socket(path: &Path) -> io::Result<UnixListener> {
     Ok(listener)
 }
 
-/// The next connection of root's or of the daemon's own user. The file's mode says so already; the
-/// kernel's word on the peer closes the moment between bind and chmod.
-async fn accept_root(socket: &UnixListener) -> io::Result<UnixStream> {
-    loop {
-        let (stream, _) = socket.accept().await?;
-        let uid = stream.peer_cred()?.uid();
-        if uid == 0 || uid == nix::unistd::geteuid().as_raw() {
-            return Ok(stream);
-        }
-        tracing::warn!(uid, "a user who may not was turned away from the admin socket");
+/// Where connections come from.
+trait Accept {
+    type Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static;
+
+    fn accept(&self) -> impl Future<Output = io::Result<Self::Stream>> + Send;
+}
+
+impl Accept for TcpListener {
+    type Stream = TcpStream;
+
+    async fn accept(&self) -> io::Result<TcpStream> {
+        self.accept().await.map(|(stream, _)| stream)
     }
 }
 
-async fn serve<S>(accept: impl AsyncFn() -> io::Result<S>, router: Router, stop: &CancellationToken)
-where
-    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-{
+/// Only connections of root's or of the daemon's own user. The file's mode says so already; the
+/// kernel's word on the peer closes the moment between bind and chmod.
+struct RootOnly(UnixListener);
+
+impl Accept for RootOnly {
+    type Stream = UnixStream;
+
+    async fn accept(&self) -> io::Result<UnixStream> {
+        loop {
+            let (stream, _) = self.0.accept().await?;
+            let uid = stream.peer_cred()?.uid();
+            if uid == 0 || uid == nix::unistd::geteuid().as_raw() {
+                return Ok(stream);
+            }
+            tracing::warn!(uid, "a user who may not was turned away from the admin socket");
+        }
+    }
+}
+
+async fn serve(listener: impl Accept, router: Router, stop: &CancellationToken) {
     let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     loop {
         let next = async {
             let place = Arc::clone(&places).acquire_owned().await;
-            accept().await.map(|stream| (stream, place))
+            listener.accept().await.map(|stream| (stream, place))
         };
         let accepted = tokio::select! {
             () = stop.cancelled() => return,

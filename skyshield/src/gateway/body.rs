@@ -169,13 +169,17 @@ pub(super) async fn hold<R: AsyncRead + Unpin>(
     let mut held = 0;
     loop {
         held += rest.take(input, head_len + held)?;
-        if rest.is_done() && (held <= limits.inspected_body_bytes || over_limit == BodyOverLimit::PassAndCount) {
+        if rest.is_done()
+            && (held <= limits.inspected_body_bytes || over_limit == BodyOverLimit::PassAndCount)
+        {
             return Ok(held);
         }
         if held >= limits.inspected_body_bytes {
             match over_limit {
                 BodyOverLimit::PassAndCount => return Ok(held),
-                BodyOverLimit::Refuse if held > limits.inspected_body_bytes => return Err(Cause::BodyTooLarge),
+                BodyOverLimit::Refuse if held > limits.inspected_body_bytes => {
+                    return Err(Cause::BodyTooLarge);
+                }
                 // The end of a chunked body of just this size may still be missing.
                 BodyOverLimit::Refuse => {}
             }

@@ -267,9 +267,8 @@ impl Connection<'_> {
         let bytes = self.input.filled();
         let head = &self.head;
         let lines = head.fields.iter();
-        let headers: Vec<Header<'_>> = lines
-            .map(|field| Header { name: field.name.at(bytes), value: field.value.at(bytes) })
-            .collect();
+        let headers: Vec<Header<'_>> =
+            lines.map(|field| Header { name: field.name.at(bytes), value: field.value.at(bytes) }).collect();
         let request = Request {
             method: head.method.at(bytes),
             target: head.target.at(bytes),

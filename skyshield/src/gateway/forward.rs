@@ -304,7 +304,9 @@ async fn relay<R: AsyncRead + Unpin, W: AsyncWrite + Unpin>(
             None => buffer.len(),
         };
         ended = ended || rest.is_some_and(|rest| rest.is_done());
-        send_piece(shared, client, buffer, reply, data, (rechunk, ended), deadline).await.map_err(|_| None)?;
+        send_piece(shared, client, buffer, reply, data, (rechunk, ended), deadline)
+            .await
+            .map_err(|_| None)?;
         if ended {
             return Ok(());
         }
@@ -362,7 +364,10 @@ enum Unsent {
 }
 
 /// Sends the request's head, what is held of its body and then the rest as it comes.
-#[expect(clippy::too_many_arguments, reason = "two streams, two buffers and how to get from one to the other")]
+#[expect(
+    clippy::too_many_arguments,
+    reason = "two streams, two buffers and how to get from one to the other"
+)]
 async fn pump<R: AsyncRead + Unpin, W: AsyncWrite + Unpin>(
     shared: &Shared,
     client: &mut R,

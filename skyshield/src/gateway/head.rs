@@ -68,8 +68,7 @@ impl Head {
         let mut room = [const { MaybeUninit::uninit() }; MAX_FIELDS];
         let mut parsed = httparse::Request::new(&mut []);
         let room = &mut room[..max_fields.min(MAX_FIELDS)];
-        let status =
-            parsed.parse_with_uninit_headers(bytes, room).map_err(|error| cause_of(error, bytes))?;
+        let status = parsed.parse_with_uninit_headers(bytes, room).map_err(|error| cause_of(error, bytes))?;
         if !matches!(status, httparse::Status::Complete(len) if len == bytes.len()) {
             return Err(Cause::HeaderLine);
         }
@@ -214,7 +213,8 @@ fn is_host(host: &[u8]) -> bool {
     let (name, port) = if host.first() == Some(&b'[') {
         let Some(end) = memchr(b']', host) else { return false };
         let address = host.get(1..end).unwrap_or_default();
-        let address = std::str::from_utf8(address).ok().and_then(|text| text.parse::<std::net::Ipv6Addr>().ok());
+        let address =
+            std::str::from_utf8(address).ok().and_then(|text| text.parse::<std::net::Ipv6Addr>().ok());
         if address.is_none() {
             return false;
         }

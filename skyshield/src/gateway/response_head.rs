@@ -186,18 +186,58 @@ mod tests {
             ("chunked", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", false, Ok((Chunked, true))),
             ("until the end", "HTTP/1.1 200 OK\r\n\r\n", false, Ok((Close, false))),
             ("HTTP/1.0", "HTTP/1.0 200 OK\r\nContent-Length: 3\r\n\r\n", false, Ok((Length(3), false))),
-            ("HTTP/1.0 that stays", "HTTP/1.0 200 OK\r\nContent-Length: 3\r\nConnection: keep-alive\r\n\r\n", false, Ok((Length(3), true))),
-            ("asked to close", "HTTP/1.1 200 OK\r\nContent-Length: 3\r\nConnection: close\r\n\r\n", false, Ok((Length(3), false))),
+            (
+                "HTTP/1.0 that stays",
+                "HTTP/1.0 200 OK\r\nContent-Length: 3\r\nConnection: keep-alive\r\n\r\n",
+                false,
+                Ok((Length(3), true)),
+            ),
+            (
+                "asked to close",
+                "HTTP/1.1 200 OK\r\nContent-Length: 3\r\nConnection: close\r\n\r\n",
+                false,
+                Ok((Length(3), false)),
+            ),
             ("HEAD", "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n", true, Ok((Length(0), true))),
-            ("HEAD, chunked", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", true, Ok((Length(0), true))),
+            (
+                "HEAD, chunked",
+                "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n",
+                true,
+                Ok((Length(0), true)),
+            ),
             ("204", "HTTP/1.1 204 No Content\r\n\r\n", false, Ok((Length(0), true))),
-            ("304 with the length it would have", "HTTP/1.1 304 Not Modified\r\nContent-Length: 3\r\n\r\n", false, Ok((Length(0), true))),
+            (
+                "304 with the length it would have",
+                "HTTP/1.1 304 Not Modified\r\nContent-Length: 3\r\n\r\n",
+                false,
+                Ok((Length(0), true)),
+            ),
             ("no reason", "HTTP/1.1 200\r\nContent-Length: 0\r\n\r\n", false, Ok((Length(0), true))),
-            ("CL and TE", "HTTP/1.1 200 OK\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n", false, Err(Failure::Malformed)),
-            ("two CL", "HTTP/1.1 200 OK\r\nContent-Length: 3\r\nContent-Length: 3\r\n\r\n", false, Err(Failure::Malformed)),
+            (
+                "CL and TE",
+                "HTTP/1.1 200 OK\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n",
+                false,
+                Err(Failure::Malformed),
+            ),
+            (
+                "two CL",
+                "HTTP/1.1 200 OK\r\nContent-Length: 3\r\nContent-Length: 3\r\n\r\n",
+                false,
+                Err(Failure::Malformed),
+            ),
             ("CL list", "HTTP/1.1 200 OK\r\nContent-Length: 3, 3\r\n\r\n", false, Err(Failure::Malformed)),
-            ("unknown TE", "HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\n\r\n", false, Err(Failure::Malformed)),
-            ("TE in HTTP/1.0", "HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", false, Err(Failure::Malformed)),
+            (
+                "unknown TE",
+                "HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\n\r\n",
+                false,
+                Err(Failure::Malformed),
+            ),
+            (
+                "TE in HTTP/1.0",
+                "HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n",
+                false,
+                Err(Failure::Malformed),
+            ),
             ("unasked switch", "HTTP/1.1 101 Switching\r\n\r\n", false, Err(Failure::Malformed)),
             ("no status", "HTTP/1.1 OK\r\n\r\n", false, Err(Failure::Malformed)),
             ("status 99", "HTTP/1.1 099 X\r\n\r\n", false, Err(Failure::Malformed)),
@@ -205,7 +245,12 @@ mod tests {
             ("HTTP/2", "HTTP/2.0 200 OK\r\n\r\n", false, Err(Failure::Malformed)),
             ("not HTTP", "SSH-2.0-x\r\n\r\n", false, Err(Failure::Malformed)),
             ("folded", "HTTP/1.1 200 OK\r\nA: b\r\n c\r\n\r\n", false, Err(Failure::Malformed)),
-            ("space before colon", "HTTP/1.1 200 OK\r\nContent-Length : 3\r\n\r\n", false, Err(Failure::Malformed)),
+            (
+                "space before colon",
+                "HTTP/1.1 200 OK\r\nContent-Length : 3\r\n\r\n",
+                false,
+                Err(Failure::Malformed),
+            ),
         ] {
             let outcome = translated(head, is_head, 1).map(|(response, _)| match response {
                 Response::Final { body, reuse, .. } => (body, reuse),
@@ -213,7 +258,10 @@ mod tests {
             });
             assert_eq!(outcome, expected, "{what}");
         }
-        assert_eq!(translated("HTTP/1.1 103 Early\r\nLink: x\r\n\r\n", false, 1).unwrap().0, Response::Interim);
+        assert_eq!(
+            translated("HTTP/1.1 103 Early\r\nLink: x\r\n\r\n", false, 1).unwrap().0,
+            Response::Interim
+        );
     }
 
     #[test]

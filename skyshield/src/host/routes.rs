@@ -6,7 +6,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 pub(super) fn gateways_v4(text: &str) -> Vec<IpAddr> {
     text.lines()
         .skip(1)
-        .filter_map(|line| u32::from_str_radix(line.split_whitespace().nth(2)?, 16).ok())
+        .filter_map(|line| line.split_whitespace().nth(2).filter(|gateway| gateway.len() == 8))
+        .filter_map(|gateway| u32::from_str_radix(gateway, 16).ok())
         .filter(|&gateway| gateway != 0)
         .map(|gateway| IpAddr::V4(Ipv4Addr::from(gateway.to_ne_bytes())))
         .collect()
@@ -24,7 +25,8 @@ pub(super) fn default_interface(text: &str) -> Option<String> {
 /// The gateways in the text of `/proc/net/ipv6_route`: addresses are 32 hexadecimal digits.
 pub(super) fn gateways_v6(text: &str) -> Vec<IpAddr> {
     text.lines()
-        .filter_map(|line| u128::from_str_radix(line.split_whitespace().nth(4)?, 16).ok())
+        .filter_map(|line| line.split_whitespace().nth(4).filter(|gateway| gateway.len() == 32))
+        .filter_map(|gateway| u128::from_str_radix(gateway, 16).ok())
         .filter(|&gateway| gateway != 0)
         .map(|gateway| IpAddr::V6(Ipv6Addr::from(gateway)))
         .collect()
