@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::auth::Operator;
 use super::problem::Problem;
-use super::time::{Ttl, rfc3339, ttl};
+use super::time::{Ttl, far, rfc3339, ttl};
 use crate::clock;
 use crate::control::{Control, Target};
 use crate::engine::decision::{Decision, DecisionId, Layer, NewBan, Origin};
@@ -51,7 +51,7 @@ impl DecisionBody {
             layer: decision.layer,
             incident: decision.incident.map(|incident| incident.to_string()),
             made_at: rfc3339(decision.made_at),
-            expires_at: remaining.map(|left| rfc3339(clock::wall() + left)),
+            expires_at: remaining.map(|left| clock::wall().checked_add(left).map_or_else(far, rfc3339)),
             ttl_seconds: remaining.map(|left| left.as_secs()),
             enforced_after_ms: decision.enforced_after.map(|lag| lag.as_secs_f64() * 1000.0),
             reason: decision.reason.into_owned(),

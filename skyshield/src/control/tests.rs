@@ -1,1 +1,588 @@
-//! t
+//! The control task over a model of the kernel and a store on a real disk.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::sync::{Mutex, MutexGuard};
+use std::time::Duration;
+
+use tempfile::TempDir;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use super::reconcile::look;
+use super::*;
+use crate::clock;
+use crate::dataplane::{Counters, Enforcer, Entry, EventTotals, Fill, Memory, Reader, Settings};
+use crate::engine::decision::{Ended, Layer, Origin};
+use crate::engine::incident::{Client, Door, IncidentId};
+use crate::engine::never_ban::Protection;
+use crate::engine::risk::{self, Score};
+use crate::engine::view::View;
+use crate::store::{DecisionRow, Opened, Record};
+
+/// A model of the kernel that outlives the task, as the pinned maps do.
+#[derive(Clone)]
+struct Kernel(Arc<Mutex<Memory>>);
+
+impl Kernel {
+    fn new() -> Self {
+        Self(Arc::new(Mutex::new(Memory::new(&dataplane::Config::default()))))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Memory> {
+        self.0.lock().unwrap()
+    }
+
+    /// The number of the ban that a packet from `address` would meet.
+    fn ban_of(&self, address: &str) -> Option<u64> {
+        self.lock().judge(ip(address)).map(|(ban, _)| ban.decision)
+    }
+}
+
+impl Enforcer for Kernel {
+    fn install(&mut self, source: Source, entry: Entry) -> Result<(), dataplane::Error> {
+        self.lock().install(source, entry)
+    }
+    fn remove(&mut self, source: Source) -> Result<bool, dataplane::Error> {
+        self.lock().remove(source)
+    }
+    fn get(&self, source: Source) -> Result<Option<Entry>, dataplane::Error> {
+        self.lock().get(source)
+    }
+    fn entries(&self) -> Result<Vec<(Source, Entry)>, dataplane::Error> {
+        self.lock().entries()
+    }
+    fn sweep(&mut self, limit: usize) -> Result<usize, dataplane::Error> {
+        self.lock().sweep(limit)
+    }
+    fn set_allowed(&mut self, sources: &[Source]) -> Result<(), dataplane::Error> {
+        self.lock().set_allowed(sources)
+    }
+    fn allowed(&self) -> Vec<Source> {
+        self.lock().allowed()
+    }
+    fn counters(&self) -> Result<Counters, dataplane::Error> {
+        self.lock().counters()
+    }
+    fn event_counters(&self) -> Result<EventTotals, dataplane::Error> {
+        self.lock().event_counters()
+    }
+    fn fill(&self) -> Vec<Fill> {
+        self.lock().fill()
+    }
+    fn set_settings(&mut self, settings: Settings) -> Result<(), dataplane::Error> {
+        self.lock().set_settings(settings)
+    }
+    fn heartbeat(&mut self, ttl: Duration) -> Result<(), dataplane::Error> {
+        self.lock().heartbeat(ttl)
+    }
+    fn reader(&self) -> Result<Box<dyn Reader>, dataplane::Error> {
+        self.lock().reader()
+    }
+}
+
+/// A host: a kernel and a disk, on which one daemon after the other may run.
+struct Host {
+    dir: TempDir,
+    kernel: Kernel,
+    never_ban: NeverBan,
+}
+
+/// A daemon's control task, not running yet.
+struct Idle {
+    task: Task,
+    control: Control,
+    recovered: Recovered,
+    view: Arc<View>,
+    metrics: Metrics,
+    opened: Opened,
+}
+
+/// A daemon's control task, running.
+struct Daemon {
+    control: Control,
+    view: Arc<View>,
+    metrics: Metrics,
+    opened: Opened,
+    stop: CancellationToken,
+    running: JoinHandle<()>,
+}
+
+impl Host {
+    fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        Self { dir, kernel: Kernel::new(), never_ban: NeverBan::default() }
+    }
+
+    fn store_config(&self) -> store::Config {
+        store::Config { dir: self.dir.path().to_owned(), ..store::Config::default() }
+    }
+
+    fn database(&self) -> PathBuf {
+        self.dir.path().join("skyshield.db")
+    }
+
+    /// How a decision ended, as the disk says it; `None` while it is open or where there is none.
+    fn ended(&self, id: u64) -> Option<String> {
+        let connection = rusqlite::Connection::open(self.database()).unwrap();
+        let found =
+            connection
+                .query_row("SELECT ended FROM decisions WHERE id = ?1", [id.cast_signed()], |row| row.get(0));
+        found.ok().flatten()
+    }
+
+    /// Another process that holds the write lock stands in for a disk that refuses.
+    fn refusing_disk(&self) -> rusqlite::Connection {
+        let other = rusqlite::Connection::open(self.database()).unwrap();
+        other.execute_batch("BEGIN IMMEDIATE").unwrap();
+        other
+    }
+
+    fn idle(&self) -> Idle {
+        let opened = store::open(&self.store_config()).unwrap();
+        let view = Arc::<View>::default();
+        let metrics = Metrics::new(&prometheus::Registry::new()).unwrap();
+        let parts = Parts {
+            enforcer: Box::new(self.kernel.clone()),
+            store: opened.store.clone(),
+            reader: opened.reader.clone(),
+            view: Arc::clone(&view),
+            never_ban: self.never_ban.clone(),
+            risk: risk::Config::default(),
+            capacity: 1000,
+            missed_after: None,
+        };
+        let (task, control, recovered) = Task::new(parts, metrics.clone()).unwrap();
+        Idle { task, control, recovered, view, metrics, opened }
+    }
+
+    fn start(&self) -> Daemon {
+        self.idle().run()
+    }
+
+    /// Puts rows on the disk, as an earlier daemon would have.
+    fn keep(&self, records: impl IntoIterator<Item = Record>) {
+        let Opened { store, writer, .. } = store::open(&self.store_config()).unwrap();
+        for record in records {
+            assert!(store.append(record));
+        }
+        drop(store);
+        writer.join().unwrap();
+    }
+}
+
+impl Idle {
+    fn run(self) -> Daemon {
+        let Self { task, control, view, metrics, opened, .. } = self;
+        let stop = CancellationToken::new();
+        let running = tokio::spawn(task.run(stop.clone()));
+        Daemon { control, view, metrics, opened, stop, running }
+    }
+
+    fn close(self) {
+        let Self { task, opened, .. } = self;
+        drop((task, opened.store));
+        opened.writer.join().unwrap();
+    }
+}
+
+impl Daemon {
+    /// Whether a request from `address` is refused at the doors because of a ban.
+    fn is_banned_at_the_doors(&self, address: &str) -> bool {
+        self.view.ban_of(ip(address), clock::now()).is_some()
+    }
+
+    async fn in_force(&self) -> Vec<Decision> {
+        self.control.decisions(None, None, 100).await.unwrap()
+    }
+
+    /// Stops in order, and waits for the disk.
+    async fn stop(self) {
+        self.stop.cancel();
+        self.running.await.unwrap();
+        drop(self.opened.store);
+        tokio::task::spawn_blocking(move || self.opened.writer.join().unwrap()).await.unwrap();
+    }
+}
+
+fn ip(text: &str) -> IpAddr {
+    text.parse().unwrap()
+}
+
+fn source(text: &str) -> Source {
+    text.parse().unwrap()
+}
+
+fn secs(secs: u64) -> Duration {
+    Duration::from_secs(secs)
+}
+
+fn incident(address: &str, score: f64, by_proxy: bool) -> Incident {
+    let mut random = [0; 16];
+    getrandom::fill(&mut random).unwrap();
+    Incident {
+        id: IncidentId::new(clock::wall(), u128::from_ne_bytes(random)),
+        at: clock::wall(),
+        client: Client { address: ip(address), by_proxy },
+        door: Door::Gateway,
+        score: Score::new(score),
+        findings: Vec::new(),
+        method: "GET".to_owned(),
+        host: "shop.example".to_owned(),
+        target: "/".to_owned(),
+        complete_at: clock::now(),
+    }
+}
+
+fn by(origin: Origin, address: &str, ttl: Option<Duration>) -> NewBan {
+    NewBan {
+        source: source(address),
+        origin,
+        layer: Layer::Packet,
+        reason: "test".into(),
+        ttl,
+        incident: None,
+        asked_at: clock::wall(),
+        force: false,
+    }
+}
+
+fn by_operator(address: &str) -> NewBan {
+    by(Origin::Operator, address, Some(secs(600)))
+}
+
+fn row(id: u64, address: &str) -> DecisionRow {
+    let made_at_ms = millis(clock::wall()) - 60_000;
+    DecisionRow {
+        id: DecisionId(id),
+        source: address.to_owned(),
+        origin: "operator".to_owned(),
+        layer: "packet".to_owned(),
+        reason: "test".to_owned(),
+        incident: None,
+        made_at_ms,
+        expires_at_ms: Some(made_at_ms + 600_000),
+        enforced_after_us: None,
+    }
+}
+
+fn entry(id: u64) -> Entry {
+    Entry { decision: DecisionId(id), origin: Origin::Detector, ttl: Some(secs(500)) }
+}
+
+/// Waits, at the most for some seconds, until `holds`.
+async fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
+    for _ in 0..500 {
+        if holds() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("never came true: {what}");
+}
+
+#[tokio::test]
+async fn an_attack_bans_its_source_in_the_kernel_and_is_kept() {
+    let host = Host::new();
+    let daemon = host.start();
+    let attack = incident("203.0.113.7", 0.95, false);
+    daemon.control.report(attack.clone());
+    let held = daemon.in_force().await;
+    assert_eq!(host.kernel.ban_of("203.0.113.7"), Some(1));
+    assert!(daemon.is_banned_at_the_doors("203.0.113.7"));
+    let [decision] = held.as_slice() else { panic!("{held:?}") };
+    assert_eq!((decision.incident, decision.layer), (Some(attack.id), Layer::Packet));
+    assert_eq!(daemon.metrics.enforcement_lag.get_sample_count(), 1);
+    let reader = daemon.opened.reader.clone();
+    daemon.stop().await;
+    let kept = reader.decisions_in_force(millis(clock::wall())).unwrap();
+    assert_eq!(kept[0].incident, Some(attack.id.to_string()));
+    assert!(kept[0].enforced_after_us.is_some(), "the lag is kept with the decision");
+    assert_eq!(reader.incident(&attack.id.to_string()).unwrap().unwrap().address, "203.0.113.7");
+}
+
+#[tokio::test]
+async fn a_refused_request_below_the_ban_threshold_is_kept_and_bans_nobody() {
+    let host = Host::new();
+    let daemon = host.start();
+    let attack = incident("203.0.113.7", 0.85, false);
+    daemon.control.report(attack.clone());
+    assert_eq!(daemon.in_force().await, []);
+    assert_eq!(host.kernel.ban_of("203.0.113.7"), None);
+    assert!(daemon.view.standing(ip("203.0.113.7"), clock::now()).weight() > 0.0);
+    let reader = daemon.opened.reader.clone();
+    daemon.stop().await;
+    assert!(reader.incident(&attack.id.to_string()).unwrap().is_some());
+}
+
+#[tokio::test]
+async fn a_client_behind_a_trusted_proxy_is_banned_at_the_doors_only() {
+    let host = Host::new();
+    let daemon = host.start();
+    daemon.control.report(incident("203.0.113.7", 0.95, true));
+    assert_eq!(daemon.in_force().await[0].layer, Layer::Request);
+    assert!(daemon.is_banned_at_the_doors("203.0.113.7"));
+    assert_eq!(host.kernel.lock().entries().unwrap(), []);
+}
+
+#[tokio::test]
+async fn a_protected_source_is_never_banned_whoever_asks() {
+    let mut host = Host::new();
+    host.never_ban = NeverBan::new([(source("203.0.113.0/24"), Protection::AllowList)]);
+    let daemon = host.start();
+    daemon.control.report(incident("203.0.113.7", 1.0, false));
+    let error = daemon.control.ban(by_operator("203.0.113.8")).await.unwrap_err();
+    assert!(matches!(error, OrderError::Rejected(Rejected::Protected { .. })), "{error}");
+    assert_eq!(daemon.in_force().await, []);
+    assert_eq!(host.kernel.lock().entries().unwrap(), []);
+    assert_eq!(daemon.metrics.incidents.get(), 1, "it is an incident all the same");
+}
+
+#[tokio::test]
+async fn an_operators_ban_is_on_disk_and_in_the_kernel_before_the_answer() {
+    let host = Host::new();
+    let daemon = host.start();
+    let banned = daemon.control.ban(by_operator("203.0.113.7")).await.unwrap();
+    let kept = daemon.opened.reader.decisions_in_force(millis(clock::wall())).unwrap();
+    assert_eq!(kept.iter().map(|row| row.id).collect::<Vec<_>>(), [banned.decision().id]);
+    assert_eq!(host.kernel.ban_of("203.0.113.7"), Some(1));
+}
+
+#[tokio::test]
+async fn a_lift_is_on_disk_and_out_of_the_kernel_before_the_answer() {
+    let host = Host::new();
+    let daemon = host.start();
+    daemon.control.ban(by_operator("203.0.113.7")).await.unwrap();
+    daemon.control.lift(Target::Source(source("203.0.113.7"))).await.unwrap();
+    assert_eq!(host.ended(1).as_deref(), Some("lifted"));
+    assert_eq!(host.kernel.ban_of("203.0.113.7"), None);
+    assert!(!daemon.is_banned_at_the_doors("203.0.113.7"));
+    let error = daemon.control.lift(Target::Decision(DecisionId(1))).await.unwrap_err();
+    assert!(matches!(error, OrderError::NotInForce), "{error}");
+}
+
+#[tokio::test]
+async fn a_ban_that_the_disk_refuses_is_in_force_nowhere() {
+    let host = Host::new();
+    let daemon = host.start();
+    let disk = host.refusing_disk();
+    let error = daemon.control.ban(by_operator("203.0.113.7")).await.unwrap_err();
+    assert!(matches!(error, OrderError::Store(_)), "{error}");
+    assert_eq!(daemon.in_force().await, []);
+    assert!(!daemon.is_banned_at_the_doors("203.0.113.7"));
+    assert_eq!(host.kernel.ban_of("203.0.113.7"), None);
+    disk.execute_batch("ROLLBACK").unwrap();
+    let reader = daemon.opened.reader.clone();
+    daemon.stop().await;
+    assert_eq!(reader.decisions_in_force(0).unwrap(), [], "nor does it come back later");
+}
+
+#[tokio::test]
+async fn a_lift_that_the_disk_refuses_leaves_the_ban_in_force() {
+    let host = Host::new();
+    let daemon = host.start();
+    daemon.control.ban(by_operator("203.0.113.7")).await.unwrap();
+    let disk = host.refusing_disk();
+    assert!(daemon.control.lift(Target::Source(source("203.0.113.7"))).await.is_err());
+    assert_eq!(daemon.in_force().await.len(), 1);
+    assert!(daemon.is_banned_at_the_doors("203.0.113.7"));
+    assert_eq!(host.kernel.ban_of("203.0.113.7"), Some(1));
+    disk.execute_batch("ROLLBACK").unwrap();
+}
+
+#[tokio::test]
+async fn a_ban_that_the_disk_refuses_leaves_the_one_it_was_to_replace() {
+    let host = Host::new();
+    let daemon = host.start();
+    daemon.control.report(incident("203.0.113.7", 0.95, false));
+    eventually("the first ban is on disk", || daemon.opened.reader.decisions_in_force(0).unwrap().len() == 1)
+        .await;
+    let disk = host.refusing_disk();
+    // Two at once: the second is to replace the first while both wait for the disk.
+    let (one, other) = tokio::join!(
+        daemon.control.ban(by_operator("203.0.113.7")),
+        daemon.control.ban(by_operator("203.0.113.7")),
+    );
+    assert!(one.is_err() && other.is_err());
+    disk.execute_batch("ROLLBACK").unwrap();
+    assert_eq!(daemon.in_force().await[0].origin, Origin::Detector);
+    assert!(daemon.is_banned_at_the_doors("203.0.113.7"));
+    assert_eq!(host.kernel.ban_of("203.0.113.7"), Some(1));
+    let reader = daemon.opened.reader.clone();
+    daemon.stop().await;
+    assert_eq!(reader.decisions_in_force(0).unwrap().len(), 1);
+    assert_eq!(host.ended(1), None, "what was not replaced is not closed on disk");
+}
+
+#[tokio::test]
+async fn health_tells_of_a_disk_that_refuses_and_of_one_that_recovers() {
+    let host = Host::new();
+    let daemon = host.start();
+    let disk = host.refusing_disk();
+    assert!(daemon.control.ban(by_operator("203.0.113.7")).await.is_err());
+    assert!(!daemon.control.health().await.unwrap().store_writes);
+    disk.execute_batch("ROLLBACK").unwrap();
+    // Nobody asks for anything meanwhile.
+    for _ in 0..80 {
+        if daemon.control.health().await.unwrap().store_writes {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    panic!("the disk takes writes again and health does not say so");
+}
+
+#[tokio::test]
+async fn what_was_reported_last_is_carried_out_before_the_task_ends() {
+    let host = Host::new();
+    let idle = host.idle();
+    idle.control.report(incident("203.0.113.7", 0.95, false));
+    let reader = idle.opened.reader.clone();
+    // Stopped before it has looked into its queue even once.
+    let daemon = idle.run();
+    daemon.stop.cancel();
+    daemon.stop().await;
+    assert_eq!(host.kernel.ban_of("203.0.113.7"), Some(1));
+    assert_eq!(reader.decisions_in_force(0).unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn an_operators_longest_ban_is_kept_and_enforced() {
+    let host = Host::new();
+    let daemon = host.start();
+    // Beyond what the wall clock can say, and within what the monotonic clock can.
+    let ttl = Duration::from_secs(i64::MAX.unsigned_abs() - 1_000_000_000);
+    daemon.control.ban(by(Origin::Operator, "203.0.113.7", Some(ttl))).await.unwrap();
+    assert_eq!(daemon.in_force().await.len(), 1);
+}
+
+#[tokio::test]
+async fn a_restart_takes_up_what_disk_and_kernel_hold() {
+    let host = Host::new();
+    let lifted = Record::Ended { id: DecisionId(3), cause: Ended::Lifted, at_ms: 5 };
+    host.keep([
+        Record::Decision(row(1, "203.0.113.1")),
+        Record::Decision(row(2, "203.0.113.2")),
+        Record::Decision(row(3, "203.0.113.3")),
+        lifted,
+    ]);
+    {
+        let mut kernel = host.kernel.lock();
+        let ttl = Some(secs(540));
+        kernel.install(source("203.0.113.1"), Entry { ttl, ..entry(1) }).unwrap();
+        // 2 was lost; 3 was lifted on disk a moment before the kill; 4 had not reached the disk.
+        kernel.install(source("203.0.113.3"), entry(3)).unwrap();
+        kernel.install(source("203.0.113.4"), entry(4)).unwrap();
+    }
+    let idle = host.idle();
+    assert_eq!(idle.recovered, Recovered { from_store: 2, from_kernel: 1, reinstalled: 1 });
+    let daemon = idle.run();
+    let held: Vec<_> = daemon.in_force().await.into_iter().map(|held| (held.id.0, held.origin)).collect();
+    assert_eq!(held, [(1, Origin::Operator), (2, Origin::Operator), (4, Origin::Detector)]);
+    for (address, ban) in [("203.0.113.1", Some(1)), ("203.0.113.2", Some(2)), ("203.0.113.4", Some(4))] {
+        assert_eq!(host.kernel.ban_of(address), ban, "{address}");
+        assert!(daemon.is_banned_at_the_doors(address), "{address}");
+    }
+    assert_eq!(host.kernel.ban_of("203.0.113.3"), None, "what was lifted stays lifted");
+    let next = daemon.control.ban(by_operator("203.0.113.5")).await.unwrap();
+    assert_eq!(next.decision().id, DecisionId(5), "no number is given out twice");
+    daemon.stop().await;
+
+    // And once more, without any difference left.
+    let idle = host.idle();
+    assert_eq!(idle.recovered, Recovered { from_store: 4, from_kernel: 0, reinstalled: 0 });
+    idle.close();
+}
+
+#[tokio::test]
+async fn a_restart_lets_go_of_whom_the_never_ban_set_now_names() {
+    let mut host = Host::new();
+    host.keep([Record::Decision(row(1, "203.0.113.1"))]);
+    host.never_ban = NeverBan::new([(source("203.0.113.1"), Protection::AllowList)]);
+    let daemon = host.start();
+    assert_eq!(daemon.in_force().await, []);
+    assert_eq!(host.kernel.ban_of("203.0.113.1"), None);
+    daemon.stop().await;
+    assert_eq!(host.ended(1).as_deref(), Some("protected"));
+}
+
+#[tokio::test]
+async fn what_differs_in_the_kernel_is_counted_and_mended() {
+    let host = Host::new();
+    host.keep([Record::Decision(row(1, "203.0.113.1"))]);
+    let mut idle = host.idle();
+    {
+        let mut kernel = host.kernel.lock();
+        assert!(kernel.remove(source("203.0.113.1")).unwrap());
+        kernel.install(source("203.0.113.9"), entry(9)).unwrap();
+    }
+    let entries = host.kernel.lock().reader().unwrap();
+    idle.task.mend(look(entries.as_ref(), &idle.opened.reader));
+    assert_eq!(idle.metrics.drift.get(), 2);
+    for kind in ["missing", "stray"] {
+        assert_eq!(idle.metrics.repairs.with_label_values(&[kind]).get(), 1, "{kind}");
+    }
+    assert_eq!(host.kernel.ban_of("203.0.113.1"), Some(1));
+    assert_eq!(host.kernel.ban_of("203.0.113.9"), None);
+    idle.task.mend(look(entries.as_ref(), &idle.opened.reader));
+    assert_eq!(idle.metrics.drift.get(), 0);
+    idle.close();
+}
+
+#[tokio::test]
+async fn a_row_that_nothing_stands_for_is_closed() {
+    let host = Host::new();
+    let mut idle = host.idle();
+    idle.opened.store.commit(Record::Decision(row(1, "203.0.113.1"))).await.unwrap();
+    let entries = host.kernel.lock().reader().unwrap();
+    idle.task.mend(look(entries.as_ref(), &idle.opened.reader));
+    assert_eq!(idle.metrics.repairs.with_label_values(&["unclosed"]).get(), 1);
+    idle.close();
+    assert_eq!(host.ended(1).as_deref(), Some("expired"));
+}
+
+#[tokio::test]
+async fn a_decision_ends_when_its_time_is_over() {
+    let host = Host::new();
+    let daemon = host.start();
+    let ttl = Some(Duration::from_millis(300));
+    daemon.control.ban(by(Origin::Operator, "203.0.113.7", ttl)).await.unwrap();
+    assert_eq!(daemon.in_force().await.len(), 1);
+    eventually("the ban ends", || !daemon.is_banned_at_the_doors("203.0.113.7")).await;
+    eventually("the disk knows", || host.ended(1).as_deref() == Some("expired")).await;
+    assert_eq!(daemon.in_force().await, []);
+    assert_eq!(host.kernel.ban_of("203.0.113.7"), None);
+}
+
+#[tokio::test]
+async fn whoever_comes_under_protection_is_let_go() {
+    let host = Host::new();
+    let daemon = host.start();
+    daemon.control.report(incident("203.0.113.7", 0.95, false));
+    daemon.control.ban(by_operator("203.0.113.8")).await.unwrap();
+    let protected = NeverBan::new([(source("203.0.113.7"), Protection::OperatorSession)]);
+    daemon.control.set_never_ban(protected).await.unwrap();
+    let held: Vec<_> = daemon.in_force().await.into_iter().map(|held| held.source).collect();
+    assert_eq!(held, [source("203.0.113.8")]);
+    assert_eq!(host.kernel.ban_of("203.0.113.7"), None);
+    assert_eq!(host.kernel.lock().allowed(), [source("203.0.113.7")]);
+    daemon.stop().await;
+    assert_eq!(host.ended(1).as_deref(), Some("protected"));
+}
+
+#[tokio::test]
+async fn the_reconciler_does_not_run_ahead_of_the_disk() {
+    let host = Host::new();
+    let daemon = host.start();
+    daemon.control.ban(by_operator("203.0.113.8")).await.unwrap();
+    let disk = host.refusing_disk();
+    // The first look is taken when the task starts to run: it meets orders that wait for the disk.
+    let (banned, lifted) = tokio::join!(
+        daemon.control.ban(by_operator("203.0.113.7")),
+        daemon.control.lift(Target::Source(source("203.0.113.8"))),
+    );
+    assert!(banned.is_err() && lifted.is_err());
+    assert_eq!(host.kernel.ban_of("203.0.113.7"), None);
+    assert_eq!(host.kernel.ban_of("203.0.113.8"), Some(1));
+    disk.execute_batch("ROLLBACK").unwrap();
+}
