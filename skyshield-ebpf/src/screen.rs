@@ -1,6 +1,6 @@
 //! The one order in which a packet is judged.
 
-use skyshield_common::{Address, Ban, PrefixBan, RateKey, Reason, Settings, flag};
+use skyshield_common::{Address, Ban, PrefixBan, RateKey, Reason, Settings, Verdict, flag};
 
 use crate::parse::Packet;
 
@@ -64,14 +64,13 @@ pub fn screen<T: Tables>(parsed: &Result<Packet, Reason>, tables: &T) -> Outcome
         Err(reason) => return Outcome::of(*reason),
     };
     let mut outcome = judge(&packet.source, &settings, tables);
+    if outcome.reason.verdict() == Verdict::Pass {
+        return outcome;
+    }
     // Looked up only for a packet about to be dropped: the allow list costs honest packets nothing.
-    let saved = match outcome.reason {
-        Reason::BannedExact | Reason::BannedPrefix => Reason::AllowedBan,
-        Reason::RateExceeded => Reason::AllowedRate,
-        _ => return outcome,
-    };
     if tables.allowed(&packet.source) {
-        outcome.reason = saved;
+        outcome.reason =
+            if outcome.reason == Reason::RateExceeded { Reason::AllowedRate } else { Reason::AllowedBan };
     } else if settings.has(flag::DRY_RUN) {
         outcome.reason = outcome.reason.in_dry_run();
     }
@@ -161,8 +160,8 @@ mod tests {
     const PACKET: Result<Packet, Reason> =
         Ok(Packet { source: Address::V4([203, 0, 113, 7]), protocol: 6, payload_at: 34 });
 
-    fn flags(flags: u64) -> Option<Settings> {
-        Some(Settings { flags, rate_interval_ns: 1, ..Settings::default() })
+    fn with(flags: u64) -> Settings {
+        Settings { flags, rate_interval_ns: 1, ..Settings::default() }
     }
 
     fn expect(model: &Model, reason: Reason, decision: u64) {
@@ -200,7 +199,7 @@ mod tests {
 
     #[test]
     fn a_dry_run_names_what_it_would_have_dropped() {
-        let settings = flags(flag::DRY_RUN);
+        let settings = Some(with(flag::DRY_RUN));
         let ban = Some(Ban::new(2_000, 7, 1));
         expect(&Model { settings, ban, ..Model::default() }, Reason::DryRunBannedExact, 7);
         expect(&Model { settings, ban, allowed: true, ..Model::default() }, Reason::AllowedBan, 7);
@@ -214,7 +213,7 @@ mod tests {
     #[test]
     fn disarmed_goes_before_everything() {
         let ban = Some(Ban::new(2_000, 7, 1));
-        expect(&Model { settings: flags(flag::BYPASS), ban, ..Model::default() }, Reason::Bypassed, 0);
+        expect(&Model { settings: Some(with(flag::BYPASS)), ban, ..Model::default() }, Reason::Bypassed, 0);
         let silent = |silent_after_ns| Some(Settings { silent_after_ns, ..Settings::default() });
         expect(&Model { settings: silent(999), ban, ..Model::default() }, Reason::DaemonSilent, 0);
         expect(&Model { settings: silent(1_000), ban, ..Model::default() }, Reason::BannedExact, 7);

@@ -7,6 +7,7 @@
 //! otherwise behaves the same; [`Pinned`] looks at what a dead daemon has left behind.
 
 mod attachment;
+mod backing;
 mod bpffs;
 mod capability;
 mod clock;
@@ -14,6 +15,7 @@ mod config;
 mod enforcer;
 mod error;
 mod events;
+mod family;
 mod interface;
 mod kernel;
 mod link;

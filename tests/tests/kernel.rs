@@ -9,14 +9,20 @@ use tests::requirement::{Requirement, trial};
 mod bench;
 #[path = "kernel/lifecycle.rs"]
 mod lifecycle;
+#[path = "kernel/limits.rs"]
+mod limits;
 #[path = "kernel/loader.rs"]
 mod loader;
 #[path = "kernel/object.rs"]
 mod object;
 #[path = "kernel/rate.rs"]
 mod rate;
+#[path = "kernel/reference.rs"]
+mod reference;
 #[path = "kernel/rows.rs"]
 mod rows;
+#[path = "kernel/table.rs"]
+mod table;
 #[path = "kernel/wire.rs"]
 mod wire;
 
@@ -36,13 +42,13 @@ fn main() -> ExitCode {
         ("object_is_licensed_and_takes_frames_in_several_buffers", object::sections),
     ];
     let kernel: [(&str, Test); 18] = [
-        ("rows_have_their_verdict_and_their_reason", rows::table),
-        ("rows_cut_short_at_every_length_are_counted_once", rows::truncated),
-        ("rows_of_random_packets_agree_with_the_reference", rows::random),
+        ("rows_have_their_verdict_and_their_reason", rows::verdicts),
+        ("rows_cut_short_at_every_length_are_counted_once", reference::truncated),
+        ("rows_of_random_packets_agree_with_the_reference", reference::random),
         ("rows_of_a_prefix_ban_outlive_an_inner_one", rows::nested_prefixes),
-        ("ring_buffer_full_harms_nothing", rows::full_ring),
-        ("full_map_is_an_error_and_evicts_nothing", rows::full_maps),
-        ("events_tell_of_drops", rows::events),
+        ("ring_buffer_full_harms_nothing", limits::full_ring),
+        ("full_map_is_an_error_and_evicts_nothing", limits::full_maps),
+        ("events_tell_of_drops", limits::events),
         ("wire_ban_drops_and_counts_exactly", wire::ban),
         ("wire_allow_list_beats_a_ban", wire::allow),
         ("wire_ban_ends_with_the_loader_dead", wire::expiry),

@@ -11,6 +11,7 @@ use skyshield_common::maps as names;
 use skyshield_common::{Ban, Counter, EventCounter, PrefixBan, Settings as Wire};
 
 use super::attachment::Attachment;
+use super::backing::Capacity;
 use super::bpffs::{PinDir, file};
 use super::capability;
 use super::config::{Config, OnSilence};
@@ -19,7 +20,7 @@ use super::error::OpenError;
 use super::events::Events;
 use super::interface::{self, Interface};
 use super::maps::KernelMaps;
-use super::table::{Capacity, Table};
+use super::table::Table;
 
 /// The kernel object.
 pub static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/skyshield-xdp"));

@@ -4,13 +4,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::attachment::{Attached, describe};
+use super::backing::{self, Maps as _};
 use super::bpffs::{PinDir, file, is_bpffs};
 use super::enforcer::{Counters, Entry, EventTotals};
 use super::error::OpenError;
 use super::kernel::schema_dir;
 use super::link::Link;
 use super::maps::KernelMaps;
-use super::table::{self, Maps as _};
 use crate::engine::source::Source;
 
 /// The pins of a daemon, which may be dead.
@@ -65,7 +65,7 @@ impl Pinned {
             elsewhere,
             counters: maps.counters()?,
             events: maps.event_counters()?,
-            bans: table::entries(&maps)?,
+            bans: backing::entries(&maps)?,
             allowed: maps.allowed()?.into_iter().map(Source::prefix).collect(),
         })
     }
