@@ -4,6 +4,7 @@ use std::mem::MaybeUninit;
 
 use memchr::{memchr, memchr_iter};
 
+use super::chunked::is_token;
 use super::field::{Field, Kind, MAX_FIELDS, Span, Wishes, drop_named};
 use super::framing::{Framing, FramingLines};
 use super::guard::Cause;
@@ -65,6 +66,10 @@ impl Head {
     }
 
     fn lines(&mut self, bytes: &[u8], max_fields: usize) -> Result<(), Cause> {
+        // The parser passes over empty lines; how many of them may be is not its to decide.
+        if !bytes.first().copied().is_some_and(is_token) {
+            return Err(Cause::RequestLine);
+        }
         let mut room = [const { MaybeUninit::uninit() }; MAX_FIELDS];
         let mut parsed = httparse::Request::new(&mut []);
         let room = &mut room[..max_fields.min(MAX_FIELDS)];
