@@ -116,10 +116,11 @@ impl Chunked {
             (State::DataCr, b'\r') => State::DataLf,
             (State::DataLf, b'\n') => State::Size,
             (State::TrailerStart, b'\r') => State::EndLf,
-            (State::TrailerName, b':') => State::TrailerValue,
             (State::TrailerStart | State::TrailerName, _) if is_token(byte) => State::TrailerName,
             (State::TrailerValue, b'\r') => State::TrailerLf,
-            (State::TrailerValue, b'\t' | b' '..=b'~' | 0x80..) => State::TrailerValue,
+            (State::TrailerName, b':') | (State::TrailerValue, b'\t' | b' '..=b'~' | 0x80..) => {
+                State::TrailerValue
+            }
             (State::TrailerLf, b'\n') => State::TrailerStart,
             (State::EndLf, b'\n') => State::Done,
             (State::TrailerStart | State::TrailerName | State::TrailerValue, _) => {
@@ -180,11 +181,21 @@ mod tests {
         for (what, bytes, data, over) in [
             ("no chunk", "0\r\n\r\n", "", ""),
             ("two chunks", "3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n", "abcde", ""),
-            ("hexadecimal in both cases", "0a\r\n0123456789\r\n1A\r\nabcdefghijklmnopqrstuvwxyz\r\n0\r\n\r\n", "0123456789abcdefghijklmnopqrstuvwxyz", ""),
+            (
+                "hexadecimal in both cases",
+                "0a\r\n0123456789\r\n1A\r\nabcdefghijklmnopqrstuvwxyz\r\n0\r\n\r\n",
+                "0123456789abcdefghijklmnopqrstuvwxyz",
+                "",
+            ),
             ("sixteen digits", "0000000000000003\r\nabc\r\n0000000000000000\r\n\r\n", "abc", ""),
             ("extensions are dropped", "3;a=b;c=\"d\"\r\nabc\r\n0;x\r\n\r\n", "abc", ""),
             ("trailers are dropped", "3\r\nabc\r\n0\r\nContent-Length: 9\r\nX:\r\n\r\n", "abc", ""),
-            ("what follows is left alone", "1\r\na\r\n0\r\n\r\nGET / HTTP/1.1\r\n", "a", "GET / HTTP/1.1\r\n"),
+            (
+                "what follows is left alone",
+                "1\r\na\r\n0\r\n\r\nGET / HTTP/1.1\r\n",
+                "a",
+                "GET / HTTP/1.1\r\n",
+            ),
             ("data that looks like framing", "7\r\n0\r\n\r\n3\r\r\n0\r\n\r\n", "0\r\n\r\n3\r", ""),
         ] {
             let expected = Ok((data.as_bytes().to_vec(), over.as_bytes().to_vec(), true));

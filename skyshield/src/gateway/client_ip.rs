@@ -94,8 +94,8 @@ mod tests {
             ("octal", &["010.0.0.1"], "10.0.0.1", false),
             ("too many hops", &[too_long.as_str()], "10.0.0.1", false),
         ] {
-            let client = trusted
-                .client_behind("10.0.0.1".parse().unwrap(), lines.iter().map(|line| line.as_bytes()));
+            let client =
+                trusted.client_behind("10.0.0.1".parse().unwrap(), lines.iter().map(|line| line.as_bytes()));
             assert_eq!((client.address.to_string().as_str(), client.by_proxy), (address, by_proxy), "{what}");
         }
     }

@@ -78,10 +78,9 @@ impl Kind {
                 ("proxy-connection", Self::Dropped),
                 ("x-xss-protection", Self::Secured),
             ],
-            17 => &[
-                ("transfer-encoding", Self::TransferEncoding),
-                ("x-forwarded-proto", Self::ForwardedProto),
-            ],
+            17 => {
+                &[("transfer-encoding", Self::TransferEncoding), ("x-forwarded-proto", Self::ForwardedProto)]
+            }
             18 => &[("proxy-authenticate", Self::Dropped)],
             19 => &[("proxy-authorization", Self::Dropped)],
             22 => &[("x-content-type-options", Self::Secured)],
@@ -105,9 +104,10 @@ impl Kind {
 
 fn reads_as(name: &[u8], known: &str) -> bool {
     name.len() == known.len()
-        && name.iter().zip(known.bytes()).all(|(&byte, known)| {
-            byte.to_ascii_lowercase() == known || (byte == b'_' && known == b'-')
-        })
+        && name
+            .iter()
+            .zip(known.bytes())
+            .all(|(&byte, known)| byte.to_ascii_lowercase() == known || (byte == b'_' && known == b'-'))
 }
 
 /// What a `Connection` header's value asks for.

@@ -48,7 +48,8 @@ impl FramingLines {
         // Another coding is one we do not implement; anything else about `chunked` is an attempt
         // to be understood in two ways.
         let count = tokens(value).count();
-        let chunked_early = tokens(value).take(count - 1).any(|coding| coding.eq_ignore_ascii_case(b"chunked"));
+        let chunked_early =
+            tokens(value).take(count - 1).any(|coding| coding.eq_ignore_ascii_case(b"chunked"));
         let known = tokens(value).all(is_name) && !chunked_early;
         Err(if known { Cause::Coding } else { Cause::Framing })
     }

@@ -25,7 +25,7 @@ pub(super) struct Page<'a> {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Audience {
     pub(super) json: bool,
-    pub(super) is_head: bool,
+    pub(super) bodiless: bool,
     pub(super) keep_alive: bool,
     pub(super) minor: u8,
 }
@@ -56,7 +56,8 @@ impl Page<'_> {
             (true, 0) => "Connection: keep-alive\r\n",
             (true, _) => "",
         };
-        let allow = if status == 405 { "Allow: GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS\r\n" } else { "" };
+        let allow =
+            if status == 405 { "Allow: GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS\r\n" } else { "" };
         let retry = if status == 503 { "Retry-After: 1\r\n" } else { "" };
         let risk = self.risk.map(|risk| format!("X-SkyShield-Risk: {risk:.3}\r\n")).unwrap_or_default();
         let length = body.len();
@@ -66,7 +67,7 @@ impl Page<'_> {
             "HTTP/1.1 {status} {title}\r\nContent-Type: {media}\r\nContent-Length: {length}\r\n\
              X-SkyShield-Incident: {id}\r\n{risk}{PAGE_HEADERS}{allow}{retry}{connection}\r\n"
         );
-        if !audience.is_head {
+        if !audience.bodiless {
             out.extend_from_slice(body.as_bytes());
         }
     }

@@ -11,7 +11,7 @@ use super::upstream::Failure;
 /// What the client asked for, as far as it shapes the response.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Asked<'a> {
-    pub(super) is_head: bool,
+    pub(super) bodiless: bool,
     pub(super) minor: u8,
     /// Whether we would serve another request on this connection.
     pub(super) keep_alive: bool,
@@ -73,7 +73,7 @@ pub(super) fn translate(bytes: &[u8], asked: Asked<'_>, out: &mut Vec<u8>) -> Re
     out.extend_from_slice(b"\r\n");
     let seen = lines(parsed.headers, asked.security, out)?;
     let stated = seen.framing.settle(minor).map_err(|_| Failure::Malformed)?;
-    let bodiless = asked.is_head || status == 204 || status == 304;
+    let bodiless = asked.bodiless || status == 204 || status == 304;
     let body = match stated {
         _ if bodiless => BodyEnd::Length(0),
         Some(Framing::Length(length)) => BodyEnd::Length(length),
@@ -170,9 +170,9 @@ mod tests {
     use super::*;
     use crate::gateway::security_headers;
 
-    fn translated(bytes: &str, is_head: bool, minor: u8) -> Result<(Response, String), Failure> {
+    fn translated(bytes: &str, bodiless: bool, minor: u8) -> Result<(Response, String), Failure> {
         let security = SecurityHeaders::new(&security_headers::Config::default());
-        let asked = Asked { is_head, minor, keep_alive: true, risk: None, security: &security };
+        let asked = Asked { bodiless, minor, keep_alive: true, risk: None, security: &security };
         let mut out = Vec::new();
         let response = translate(bytes.as_bytes(), asked, &mut out)?;
         Ok((response, String::from_utf8(out).unwrap()))
@@ -181,23 +181,63 @@ mod tests {
     #[test]
     fn how_a_response_ends_is_read_in_one_way_or_not_at_all() {
         use BodyEnd::{Chunked, Close, Length};
-        for (what, head, is_head, expected) in [
+        for (what, head, bodiless, expected) in [
             ("length", "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n", false, Ok((Length(3), true))),
             ("chunked", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", false, Ok((Chunked, true))),
             ("until the end", "HTTP/1.1 200 OK\r\n\r\n", false, Ok((Close, false))),
             ("HTTP/1.0", "HTTP/1.0 200 OK\r\nContent-Length: 3\r\n\r\n", false, Ok((Length(3), false))),
-            ("HTTP/1.0 that stays", "HTTP/1.0 200 OK\r\nContent-Length: 3\r\nConnection: keep-alive\r\n\r\n", false, Ok((Length(3), true))),
-            ("asked to close", "HTTP/1.1 200 OK\r\nContent-Length: 3\r\nConnection: close\r\n\r\n", false, Ok((Length(3), false))),
+            (
+                "HTTP/1.0 that stays",
+                "HTTP/1.0 200 OK\r\nContent-Length: 3\r\nConnection: keep-alive\r\n\r\n",
+                false,
+                Ok((Length(3), true)),
+            ),
+            (
+                "asked to close",
+                "HTTP/1.1 200 OK\r\nContent-Length: 3\r\nConnection: close\r\n\r\n",
+                false,
+                Ok((Length(3), false)),
+            ),
             ("HEAD", "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n", true, Ok((Length(0), true))),
-            ("HEAD, chunked", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", true, Ok((Length(0), true))),
+            (
+                "HEAD, chunked",
+                "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n",
+                true,
+                Ok((Length(0), true)),
+            ),
             ("204", "HTTP/1.1 204 No Content\r\n\r\n", false, Ok((Length(0), true))),
-            ("304 with the length it would have", "HTTP/1.1 304 Not Modified\r\nContent-Length: 3\r\n\r\n", false, Ok((Length(0), true))),
+            (
+                "304 with the length it would have",
+                "HTTP/1.1 304 Not Modified\r\nContent-Length: 3\r\n\r\n",
+                false,
+                Ok((Length(0), true)),
+            ),
             ("no reason", "HTTP/1.1 200\r\nContent-Length: 0\r\n\r\n", false, Ok((Length(0), true))),
-            ("CL and TE", "HTTP/1.1 200 OK\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n", false, Err(Failure::Malformed)),
-            ("two CL", "HTTP/1.1 200 OK\r\nContent-Length: 3\r\nContent-Length: 3\r\n\r\n", false, Err(Failure::Malformed)),
+            (
+                "CL and TE",
+                "HTTP/1.1 200 OK\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n",
+                false,
+                Err(Failure::Malformed),
+            ),
+            (
+                "two CL",
+                "HTTP/1.1 200 OK\r\nContent-Length: 3\r\nContent-Length: 3\r\n\r\n",
+                false,
+                Err(Failure::Malformed),
+            ),
             ("CL list", "HTTP/1.1 200 OK\r\nContent-Length: 3, 3\r\n\r\n", false, Err(Failure::Malformed)),
-            ("unknown TE", "HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\n\r\n", false, Err(Failure::Malformed)),
-            ("TE in HTTP/1.0", "HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", false, Err(Failure::Malformed)),
+            (
+                "unknown TE",
+                "HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\n\r\n",
+                false,
+                Err(Failure::Malformed),
+            ),
+            (
+                "TE in HTTP/1.0",
+                "HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n",
+                false,
+                Err(Failure::Malformed),
+            ),
             ("unasked switch", "HTTP/1.1 101 Switching\r\n\r\n", false, Err(Failure::Malformed)),
             ("no status", "HTTP/1.1 OK\r\n\r\n", false, Err(Failure::Malformed)),
             ("status 99", "HTTP/1.1 099 X\r\n\r\n", false, Err(Failure::Malformed)),
@@ -205,15 +245,23 @@ mod tests {
             ("HTTP/2", "HTTP/2.0 200 OK\r\n\r\n", false, Err(Failure::Malformed)),
             ("not HTTP", "SSH-2.0-x\r\n\r\n", false, Err(Failure::Malformed)),
             ("folded", "HTTP/1.1 200 OK\r\nA: b\r\n c\r\n\r\n", false, Err(Failure::Malformed)),
-            ("space before colon", "HTTP/1.1 200 OK\r\nContent-Length : 3\r\n\r\n", false, Err(Failure::Malformed)),
+            (
+                "space before colon",
+                "HTTP/1.1 200 OK\r\nContent-Length : 3\r\n\r\n",
+                false,
+                Err(Failure::Malformed),
+            ),
         ] {
-            let outcome = translated(head, is_head, 1).map(|(response, _)| match response {
+            let outcome = translated(head, bodiless, 1).map(|(response, _)| match response {
                 Response::Final { body, reuse, .. } => (body, reuse),
                 Response::Interim => panic!("{what}: interim"),
             });
             assert_eq!(outcome, expected, "{what}");
         }
-        assert_eq!(translated("HTTP/1.1 103 Early\r\nLink: x\r\n\r\n", false, 1).unwrap().0, Response::Interim);
+        assert_eq!(
+            translated("HTTP/1.1 103 Early\r\nLink: x\r\n\r\n", false, 1).unwrap().0,
+            Response::Interim
+        );
     }
 
     #[test]

@@ -40,8 +40,7 @@ pub(super) enum Failure {
 }
 
 impl Failure {
-    pub(super) const ALL: [Self; 5] =
-        [Self::Connect, Self::Late, Self::Cut, Self::Malformed, Self::Stalled];
+    pub(super) const ALL: [Self; 5] = [Self::Connect, Self::Late, Self::Cut, Self::Malformed, Self::Stalled];
 
     pub(super) const fn status(self) -> u16 {
         match self {
@@ -127,7 +126,11 @@ impl Upstream {
                 Some(Ok(stream)) => {
                     // Without it, small writes wait for acknowledgements; with it refused, they still arrive.
                     let _slower = stream.set_nodelay(true);
-                    return Ok(Connection { stream, buffer: Buffer::with_capacity(READ_BYTES), reused: false });
+                    return Ok(Connection {
+                        stream,
+                        buffer: Buffer::with_capacity(READ_BYTES),
+                        reused: false,
+                    });
                 }
                 Some(Err(error)) => tracing::debug!(%address, %error, "the upstream cannot be reached"),
                 None => {
@@ -164,7 +167,8 @@ impl Upstream {
 
     fn sweep(&self, now: Instant) {
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-        let kept_from = idle.partition_point(|(_, since)| now.saturating_duration_since(*since) >= self.idle_time);
+        let kept_from =
+            idle.partition_point(|(_, since)| now.saturating_duration_since(*since) >= self.idle_time);
         idle.drain(..kept_from);
     }
 
@@ -177,7 +181,9 @@ impl Upstream {
                 }
             }
             // What was known is kept: a resolver that is down takes no site with it.
-            Err(error) => tracing::debug!(upstream = %self.authority, %error, "the upstream's name does not resolve"),
+            Err(error) => {
+                tracing::debug!(upstream = %self.authority, %error, "the upstream's name does not resolve");
+            }
         }
     }
 }

@@ -33,7 +33,7 @@ fn judge() -> Judge {
     let (control, queue) = Control::channel();
     // Reports are taken for as long as the test runs.
     std::mem::forget(queue);
-    Judge::new(Inspector::default(), risk::Config::default(), Arc::new(View::default()), control)
+    Judge::new(Inspector, risk::Config::default(), Arc::new(View::default()), control)
 }
 
 impl Bench {
@@ -78,7 +78,7 @@ impl Bench {
         let families = self.registry.gather();
         let family = families.iter().filter(|family| family.name() == name);
         family
-            .flat_map(|family| family.get_metric())
+            .flat_map(prometheus::proto::MetricFamily::get_metric)
             .filter(|metric| label.is_empty() || metric.get_label().iter().any(|pair| pair.value() == label))
             .map(|metric| metric.get_counter().get_value() + metric.get_gauge().get_value())
             .sum()
@@ -240,7 +240,8 @@ impl Upstream {
                 while let Some((head, body)) = client.request().await? {
                     counter.fetch_add(1, Ordering::SeqCst);
                     let length = head.len() + body.len();
-                    let mut answer = format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n").into_bytes();
+                    let mut answer =
+                        format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n").into_bytes();
                     if !head.starts_with("HEAD") {
                         answer.extend_from_slice(head.as_bytes());
                         answer.extend_from_slice(&body);

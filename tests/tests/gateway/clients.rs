@@ -57,16 +57,19 @@ async fn a_thousand_pipelined_requests_are_answered_in_order_over_one_upstream_c
     let upstream = Upstream::echo().await?;
     let bench = Bench::start(upstream.address)?;
     let mut client = bench.client().await?;
-    let mut burst = String::new();
-    for number in 0..1000 {
-        let body = number.to_string();
-        let length = body.len();
-        burst += &format!("POST /{number} HTTP/1.1\r\nHost: a\r\nContent-Length: {length}\r\n\r\n{body}");
-    }
-    client.send(burst.as_bytes()).await?;
+    let burst: Vec<_> = (0..1000)
+        .map(|number| {
+            let length = number.to_string().len();
+            format!("POST /{number} HTTP/1.1\r\nHost: a\r\nContent-Length: {length}\r\n\r\n{number}")
+        })
+        .collect();
+    client.send(burst.concat().as_bytes()).await?;
     for number in 0..1000 {
         let text = client.answer(false).await?.text();
-        ensure!(text.starts_with(&format!("POST /{number} ")) && text.ends_with(&format!("\r\n\r\n{number}")), "{text}");
+        ensure!(
+            text.starts_with(&format!("POST /{number} ")) && text.ends_with(&format!("\r\n\r\n{number}")),
+            "{text}"
+        );
     }
     assert_eq!(upstream.connections(), 1);
     assert!((bench.counted("skyshield_requests_total", "pass") - 1000.0).abs() < 0.5);
@@ -79,7 +82,8 @@ async fn a_request_may_come_byte_by_byte() -> Result<()> {
     let bench = Bench::start(upstream.address)?;
     let mut client = bench.client().await?;
     client.stream.set_nodelay(true)?;
-    let request = "\r\nPOST /slow HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n0\r\n\r\n";
+    let request =
+        "\r\nPOST /slow HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n0\r\n\r\n";
     for byte in request.as_bytes() {
         client.send(&[*byte]).await?;
         tokio::task::yield_now().await;
@@ -99,7 +103,9 @@ async fn who_expects_a_go_ahead_gets_it_only_if_the_body_is_wanted() -> Result<(
     client.send(b"abc").await?;
     let text = client.answer(false).await?.text();
     assert!(text.ends_with("\r\n\r\nabc") && !text.contains("Expect"), "{text}");
-    client.send(b"PUT / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 9999999\r\n\r\n").await?;
+    client
+        .send(b"PUT / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 9999999\r\n\r\n")
+        .await?;
     assert_eq!(client.answer(false).await?.status, 413);
     Ok(())
 }
@@ -128,7 +134,9 @@ async fn responses_without_a_body_leave_the_connection_usable() -> Result<()> {
 
 #[tokio::test]
 async fn clients_of_http_1_0_are_served_as_they_understand() -> Result<()> {
-    let chunked = Upstream::saying("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n").await?;
+    let chunked =
+        Upstream::saying("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n")
+            .await?;
     let bench = Bench::start(chunked.address)?;
     let mut client = bench.client().await?;
     client.send(b"GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n").await?;

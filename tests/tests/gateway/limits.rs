@@ -95,7 +95,9 @@ async fn a_body_over_the_limit_is_refused_or_passed_and_counted() -> Result<()> 
     let with_length = format!("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3000\r\n\r\n{body}");
     let in_chunks =
         format!("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nbb8\r\n{body}\r\n0\r\n\r\n");
-    for (policy, status, action) in [(BodyOverLimit::Refuse, 413, "refuse"), (BodyOverLimit::PassAndCount, 200, "pass")] {
+    for (policy, status, action) in
+        [(BodyOverLimit::Refuse, 413, "refuse"), (BodyOverLimit::PassAndCount, 200, "pass")]
+    {
         let bench = Bench::with(upstream.address, |config| {
             config.body_over_limit = policy;
             config.limits.inspected_body_bytes = 1000;

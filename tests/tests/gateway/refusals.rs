@@ -13,10 +13,20 @@ async fn ambiguous_requests_are_answered_and_never_forwarded() -> Result<()> {
     let huge = format!("GET / HTTP/1.1\r\nHost: a\r\nX: {}\r\n\r\n", "x".repeat(1024 * 1024));
     let long = format!("GET /{} HTTP/1.1\r\nHost: a\r\n\r\n", "x".repeat(64 * 1024));
     let many = format!("GET / HTTP/1.1\r\nHost: a\r\n{}\r\n", "A: b\r\n".repeat(100));
-    let chunked = |body: &str| format!("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n{body}");
+    let chunked =
+        |body: &str| format!("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n{body}");
     for (what, request, status) in [
-        ("CL and TE", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n".to_owned(), 400),
-        ("two CL", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nContent-Length: 1\r\n\r\na".to_owned(), 400),
+        (
+            "CL and TE",
+            "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"
+                .to_owned(),
+            400,
+        ),
+        (
+            "two CL",
+            "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nContent-Length: 1\r\n\r\na".to_owned(),
+            400,
+        ),
         ("bare LF", "GET / HTTP/1.1\nHost: a\n\n".to_owned(), 400),
         ("HTTP/0.9", "GET /\r\n".to_owned(), 400),
         ("no Host", "GET / HTTP/1.1\r\n\r\n".to_owned(), 400),
@@ -27,7 +37,11 @@ async fn ambiguous_requests_are_answered_and_never_forwarded() -> Result<()> {
         ("chunk size 0x3", chunked("0x3\r\nabc\r\n0\r\n\r\n"), 400),
         ("chunk size ' 3'", chunked(" 3\r\nabc\r\n0\r\n\r\n"), 400),
         ("chunk size of 17 digits", chunked("00000000000000003\r\nabc\r\n0\r\n\r\n"), 400),
-        ("16 KiB of chunk extension", chunked(&format!("3;{}\r\nabc\r\n0\r\n\r\n", "x".repeat(16 * 1024))), 400),
+        (
+            "16 KiB of chunk extension",
+            chunked(&format!("3;{}\r\nabc\r\n0\r\n\r\n", "x".repeat(16 * 1024))),
+            400,
+        ),
         ("CONNECT", "CONNECT a:80 HTTP/1.1\r\nHost: a:80\r\n\r\n".to_owned(), 405),
         ("TRACE", "TRACE / HTTP/1.1\r\nHost: a\r\n\r\n".to_owned(), 405),
         ("too large a body", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1048577\r\n\r\n".to_owned(), 413),
@@ -36,7 +50,11 @@ async fn ambiguous_requests_are_answered_and_never_forwarded() -> Result<()> {
         ("one 64 KiB header", big, 431),
         ("one 1 MiB header", huge, 431),
         ("101 headers", many, 431),
-        ("gzip, chunked", "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n".to_owned(), 501),
+        (
+            "gzip, chunked",
+            "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n".to_owned(),
+            501,
+        ),
         ("HTTP/1.2", "GET / HTTP/1.2\r\nHost: a\r\n\r\n".to_owned(), 505),
         ("HTTP/2", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_owned(), 505),
     ] {

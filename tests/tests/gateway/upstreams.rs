@@ -61,9 +61,10 @@ async fn answers_that_can_be_read_in_two_ways_are_not_passed_on() -> Result<()> 
 
 #[tokio::test]
 async fn surplus_bytes_never_reach_the_next_response() -> Result<()> {
-    let upstream =
-        Upstream::saying("HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabcHTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil")
-            .await?;
+    let upstream = Upstream::saying(
+        "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabcHTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil",
+    )
+    .await?;
     let bench = Bench::start(upstream.address)?;
     let mut client = bench.client().await?;
     for served in 1..=3 {
@@ -145,7 +146,11 @@ async fn a_kept_connection_that_the_upstream_leaves_costs_no_safe_request() -> R
     client.send(GET.as_bytes()).await?;
     assert_eq!(client.answer(false).await?.text(), "ok");
     client.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\na").await?;
-    assert_eq!(client.answer(false).await?.status, 502, "a POST may have been acted on: it is not sent again");
+    assert_eq!(
+        client.answer(false).await?.status,
+        502,
+        "a POST may have been acted on: it is not sent again"
+    );
     assert_eq!(seen.load(Ordering::SeqCst), 2);
     Ok(())
 }

@@ -17,9 +17,13 @@ fn with(lines: &str) -> Vec<u8> {
     format!("GET / HTTP/1.1\r\nHost: a.example\r\n{lines}\r\n").into_bytes()
 }
 
+fn expect_refused(what: &str, bytes: &[u8], cause: Cause) {
+    let outcome = parsed(bytes).map(|(head, _)| head.framing);
+    assert_eq!(outcome, Err(cause), "{what}");
+}
+
 #[test]
-fn what_servers_read_differently_is_refused() {
-    let many = with(&"A: b\r\n".repeat(100));
+fn framings_that_servers_read_differently_are_refused() {
     for (what, bytes, cause) in [
         ("CL before TE", with("Content-Length: 3\r\nTransfer-Encoding: chunked\r\n"), Cause::Framing),
         ("TE before CL", with("Transfer-Encoding: chunked\r\nContent-Length: 3\r\n"), Cause::Framing),
@@ -35,7 +39,11 @@ fn what_servers_read_differently_is_refused() {
         ("CL space before colon", with("Content-Length : 3\r\n"), Cause::HeaderLine),
         ("CL underscore", with("Content_Length: 3\r\n"), Cause::Framing),
         ("TE underscore", with("Transfer_Encoding: chunked\r\n"), Cause::Framing),
-        ("Host underscore has no other spelling", b"GET / HTTP/1.1\r\nHOST: a\r\nhost: a\r\n\r\n".to_vec(), Cause::Host),
+        (
+            "Host underscore has no other spelling",
+            b"GET / HTTP/1.1\r\nHOST: a\r\nhost: a\r\n\r\n".to_vec(),
+            Cause::Host,
+        ),
         ("TE xchunked", with("Transfer-Encoding: xchunked\r\n"), Cause::Coding),
         ("TE gzip", with("Transfer-Encoding: gzip\r\n"), Cause::Coding),
         ("TE chunked, identity", with("Transfer-Encoding: chunked, identity\r\n"), Cause::Framing),
@@ -47,10 +55,27 @@ fn what_servers_read_differently_is_refused() {
         ("TE \"chunked\"", with("Transfer-Encoding: \"chunked\"\r\n"), Cause::Framing),
         ("TE chunked;q=1", with("Transfer-Encoding: chunked;q=1\r\n"), Cause::Framing),
         ("TE twice", with("Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n"), Cause::Framing),
-        ("TE chunked, then identity", with("Transfer-Encoding: chunked\r\nTransfer-Encoding: identity\r\n"), Cause::Framing),
+        (
+            "TE chunked, then identity",
+            with("Transfer-Encoding: chunked\r\nTransfer-Encoding: identity\r\n"),
+            Cause::Framing,
+        ),
         ("TE \\x0bchunked", with("Transfer-Encoding: \x0bchunked\r\n"), Cause::HeaderLine),
         ("TE space before colon", with("Transfer-Encoding : chunked\r\n"), Cause::HeaderLine),
-        ("TE in HTTP/1.0", b"POST / HTTP/1.0\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n".to_vec(), Cause::Framing),
+        (
+            "TE in HTTP/1.0",
+            b"POST / HTTP/1.0\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n".to_vec(),
+            Cause::Framing,
+        ),
+    ] {
+        expect_refused(what, &bytes, cause);
+    }
+}
+
+#[test]
+fn lines_hosts_and_targets_that_servers_read_differently_are_refused() {
+    let many = with(&"A: b\r\n".repeat(100));
+    for (what, bytes, cause) in [
         ("bare LF header lines", b"GET / HTTP/1.1\nHost: a\n\n".to_vec(), Cause::LineEnd),
         ("one bare LF", b"GET / HTTP/1.1\r\nHost: a\nX: b\r\n\r\n".to_vec(), Cause::LineEnd),
         ("bare LF as the end", b"GET / HTTP/1.1\r\nHost: a\r\n\n".to_vec(), Cause::LineEnd),
@@ -77,6 +102,7 @@ fn what_servers_read_differently_is_refused() {
         ("abs-URI vs Host", b"GET http://b/ HTTP/1.1\r\nHost: a\r\n\r\n".to_vec(), Cause::Authority),
         ("abs-URI with user", b"GET http://u@a/ HTTP/1.1\r\nHost: a\r\n\r\n".to_vec(), Cause::Authority),
         ("abs-URI without Host", b"GET http://a/ HTTP/1.1\r\n\r\n".to_vec(), Cause::Host),
+        ("abs-URI of HTTP/1.0 without Host", b"GET http://a/ HTTP/1.0\r\n\r\n".to_vec(), Cause::Authority),
         ("abs-URI, other scheme", b"GET ftp://a/ HTTP/1.1\r\nHost: a\r\n\r\n".to_vec(), Cause::Target),
         ("target without slash", b"GET a HTTP/1.1\r\nHost: a\r\n\r\n".to_vec(), Cause::Target),
         ("asterisk of a GET", b"GET * HTTP/1.1\r\nHost: a\r\n\r\n".to_vec(), Cause::Target),
@@ -95,14 +121,17 @@ fn what_servers_read_differently_is_refused() {
         ("http/1.1", b"GET / http/1.1\r\nHost: a\r\n\r\n".to_vec(), Cause::RequestLine),
         ("HTTP/0.9", b"GET /\r\n".to_vec(), Cause::RequestLine),
         ("not HTTP", b"\x16\x03\x01\x02\x00\n\r\n\r\n".to_vec(), Cause::LineEnd),
-        ("two leading CRLFs, one is taken before", b"\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n".to_vec(), Cause::RequestLine),
+        (
+            "two leading CRLFs, one is taken before",
+            b"\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n".to_vec(),
+            Cause::RequestLine,
+        ),
         ("CONNECT", b"CONNECT a:80 HTTP/1.1\r\nHost: a:80\r\n\r\n".to_vec(), Cause::Method),
         ("TRACE", b"TRACE / HTTP/1.1\r\nHost: a\r\n\r\n".to_vec(), Cause::Method),
         ("Expect: garbage", with("Expect: garbage\r\n"), Cause::Expectation),
         ("101 headers", many, Cause::TooManyHeaders),
     ] {
-        let outcome = parsed(&bytes).map(|(head, _)| head.framing);
-        assert_eq!(outcome, Err(cause), "{what}");
+        expect_refused(what, &bytes, cause);
     }
 }
 
@@ -114,11 +143,31 @@ fn what_all_servers_read_alike_is_taken() {
         ("leading zeros", with("Content-Length: 003\r\n"), "/", Framing::Length(3)),
         ("chunked in capitals", with("transfer-encoding: \t CHUNKED \r\n"), "/", Framing::Chunked),
         ("origin form", b"GET /a?b=c%23 HTTP/1.1\r\nHost: a\r\n\r\n".to_vec(), "/a?b=c%23", Framing::None),
-        ("absolute form", b"GET http://A:81/p?q HTTP/1.1\r\nHost: a:81\r\n\r\n".to_vec(), "/p?q", Framing::None),
-        ("absolute form without path", b"GET http://a HTTP/1.1\r\nHost: a\r\n\r\n".to_vec(), "/", Framing::None),
-        ("absolute form, query alone", b"GET http://a?q HTTP/1.1\r\nHost: a\r\n\r\n".to_vec(), "/?q", Framing::None),
+        (
+            "absolute form",
+            b"GET http://A:81/p?q HTTP/1.1\r\nHost: a:81\r\n\r\n".to_vec(),
+            "/p?q",
+            Framing::None,
+        ),
+        (
+            "absolute form without path",
+            b"GET http://a HTTP/1.1\r\nHost: a\r\n\r\n".to_vec(),
+            "/",
+            Framing::None,
+        ),
+        (
+            "absolute form, query alone",
+            b"GET http://a?q HTTP/1.1\r\nHost: a\r\n\r\n".to_vec(),
+            "/?q",
+            Framing::None,
+        ),
         ("asterisk", b"OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n".to_vec(), "*", Framing::None),
-        ("address as Host", b"GET / HTTP/1.1\r\nHost: [2001:db8::1]:8080\r\n\r\n".to_vec(), "/", Framing::None),
+        (
+            "address as Host",
+            b"GET / HTTP/1.1\r\nHost: [2001:db8::1]:8080\r\n\r\n".to_vec(),
+            "/",
+            Framing::None,
+        ),
         ("HTTP/1.0 without Host", b"GET / HTTP/1.0\r\n\r\n".to_vec(), "/", Framing::None),
         ("two slashes", b"GET //b/ HTTP/1.1\r\nHost: a\r\n\r\n".to_vec(), "//b/", Framing::None),
         ("100 headers", with(&"A: b\r\n".repeat(99)), "/", Framing::None),
