@@ -7,7 +7,7 @@ use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, ReadBuf};
 
 /// What an idle connection keeps at the most, in bytes.
-const KEPT: usize = 16 * 1024;
+pub(super) const KEPT: usize = 16 * 1024;
 
 /// Bytes read and not yet used: one allocation for the life of a connection.
 #[derive(Debug)]

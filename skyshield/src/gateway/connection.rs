@@ -1,14 +1,15 @@
 //! One client connection, from its first byte to its last.
 
 use std::net::IpAddr;
+use std::pin::{Pin, pin};
 use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, WaitForCancellationFuture};
 
 use super::Shared;
-use super::body::{Rest, Share, hold};
+use super::body::{Held, Rest, Share, hold};
 use super::buffer::Buffer;
 use super::config::BodyOverLimit;
 use super::deadline::Deadline;
@@ -78,8 +79,9 @@ pub(super) async fn serve(shared: &Shared, stream: TcpStream, peer: IpAddr, stop
         read_at: clock::now(),
     };
     let mut wait = shared.limits.first_byte();
+    let mut stopped = pin!(stop.cancelled());
     loop {
-        let next = match connection.read_head(wait, stop).await {
+        let next = match connection.read_head(wait, stopped.as_mut()).await {
             Ok(Some(())) => connection.handle(stop).await,
             Ok(None) => Next::Close,
             Err(cause) => connection.turn_away(cause).await,
@@ -94,7 +96,12 @@ pub(super) async fn serve(shared: &Shared, stream: TcpStream, peer: IpAddr, stop
 
 impl Connection<'_> {
     /// Reads and parses a request's head; nothing where the client has no further request.
-    async fn read_head(&mut self, wait: Duration, stop: &CancellationToken) -> Result<Option<()>, Cause> {
+    async fn read_head(
+        &mut self,
+        wait: Duration,
+        stopped: Pin<&mut WaitForCancellationFuture<'_>>,
+    ) -> Result<Option<()>, Cause> {
+        self.head.reset();
         if self.input.is_empty() {
             self.input.shrink();
             self.input.reserve(FIRST_READ);
@@ -102,7 +109,7 @@ impl Connection<'_> {
             let filled = tokio::select! {
                 biased;
                 filled = fill => filled,
-                () = stop.cancelled() => return Ok(None),
+                () = stopped => return Ok(None),
             };
             let Some(Ok(count @ 1..)) = filled else { return Ok(None) };
             self.received(count);
@@ -179,7 +186,7 @@ impl Connection<'_> {
         shared.metrics.passed.inc();
         let risk = shared.risk_to_client.then(|| permit.score().value());
         let asked = Asked {
-            is_head: self.head.is_head,
+            bodiless: self.head.bodiless,
             minor: self.head.minor,
             keep_alive: self.head.keep_alive && !stop.is_cancelled(),
             risk,
@@ -207,10 +214,7 @@ impl Connection<'_> {
                 self.read_at = now;
                 if keep_alive { Next::Request } else { Next::Goodbye }
             }
-            Outcome::Failed(failure) => {
-                metrics.took(failure.status(), clock::now().saturating_duration_since(complete_at));
-                self.upstream_failed(failure).await
-            }
+            Outcome::Failed(failure) => self.upstream_failed(failure).await,
             Outcome::Invalid(cause) => self.turn_away(cause).await,
             Outcome::Broken(failure) => {
                 if let Some(failure) = failure {
@@ -242,8 +246,7 @@ impl Connection<'_> {
             let written = write_all(&mut self.stream, [go_on, b"", b""], &mut self.deadline, stall).await;
             written.map_err(|_| Cause::Cut)?;
         }
-        let before = self.input.len();
-        let held = hold(
+        let Held { held, received } = hold(
             &mut self.stream,
             &mut self.input,
             self.head.len,
@@ -253,9 +256,8 @@ impl Connection<'_> {
             &mut self.deadline,
         )
         .await?;
-        let read = (self.head.len + held).saturating_sub(before);
-        if read > 0 {
-            self.received(read);
+        if received > 0 {
+            self.received(received);
         }
         if !rest.is_done() {
             self.shared.metrics.bodies_passed.inc();
@@ -263,7 +265,7 @@ impl Connection<'_> {
         Ok(Body { held, rest })
     }
 
-    fn judge(&self, client: Client, held: usize, complete_at: Instant) -> Verdict {
+    fn judge(&self, client: Client, body_len: usize, complete_at: Instant) -> Verdict {
         let bytes = self.input.filled();
         let head = &self.head;
         let lines = head.fields.iter();
@@ -273,7 +275,7 @@ impl Connection<'_> {
             method: head.method.at(bytes),
             target: head.target.at(bytes),
             headers: &headers,
-            body: bytes.get(head.len..head.len + held).unwrap_or_default(),
+            body: bytes.get(head.len..head.len + body_len).unwrap_or_default(),
         };
         self.shared.judge.judge(client, Door::Gateway, &request, complete_at)
     }
@@ -291,9 +293,6 @@ impl Connection<'_> {
             }
         };
         let risk = self.shared.risk_to_client.then(|| refusal.score.value());
-        // By the time the answer is on its way the kernel may drop all that comes from this client,
-        // its acknowledgements too.
-        self.give_up_soon();
         self.answer(Page { status: 403, id: refusal.incident, detail, risk }, false).await
     }
 
@@ -316,11 +315,14 @@ impl Connection<'_> {
     async fn answer(&mut self, page: Page<'_>, keep_alive: bool) -> Next {
         let head = &self.head;
         let audience =
-            Audience { json: head.prefers_json, is_head: head.is_head, keep_alive, minor: head.minor };
+            Audience { json: head.prefers_json, bodiless: head.bodiless, keep_alive, minor: head.minor };
         self.reply.clear();
         page.write(audience, &mut self.reply);
         self.shared.metrics.took(page.status, clock::now().saturating_duration_since(self.read_at));
         self.shared.metrics.bytes_out.inc_by(self.reply.len() as u64);
+        // By the time a refusal is on its way the kernel may drop all that comes from this client, its
+        // acknowledgements too.
+        self.give_up_soon();
         let stall = self.shared.limits.write_stall().min(GIVEN_UP);
         let pieces: [&[u8]; 3] = [&self.reply, b"", b""];
         match write_all(&mut self.stream, pieces, &mut self.deadline, stall).await {
@@ -337,7 +339,6 @@ impl Connection<'_> {
 
     /// Ends the sending side and waits a little for the client to have read it.
     async fn say_goodbye(&mut self) {
-        self.give_up_soon();
         if self.stream.shutdown().await.is_err() {
             return;
         }

@@ -86,10 +86,10 @@ impl Exchange<'_> {
         if !body.rest.is_done() || body.held > SENT_AT_ONCE {
             return self.stream_both(head, body, framing, asked).await;
         }
-        let held = bytes.get(head.len..head.len + body.held).unwrap_or_default();
-        let copied = held.len() <= COPIED;
+        let content = bytes.get(head.len..head.len + body.held).unwrap_or_default();
+        let copied = content.len() <= COPIED;
         if copied {
-            self.request.extend_from_slice(held);
+            self.request.extend_from_slice(content);
         }
         let outcome = self.send_then_receive(head, if copied { 0 } else { body.held }, asked).await;
         self.input.consume(head.len + body.held);
@@ -136,7 +136,9 @@ impl Exchange<'_> {
         let body = self.input.filled().get(head.len..head.len + apart).unwrap_or_default();
         let pieces = [self.request.as_slice(), body, b""];
         let Connection { stream, buffer, .. } = connection;
-        write_all(stream, pieces, self.deadline, limits.upstream_head()).await.map_err(sending_failed)?;
+        write_all(stream, pieces, self.deadline, limits.upstream_head())
+            .await
+            .map_err(|error| sending_failed(&error))?;
         let until = clock::now() + limits.upstream_head();
         let max = limits.upstream_head_bytes;
         receive_head(stream, buffer, max, asked, self.reply, self.deadline, until).await
@@ -172,7 +174,7 @@ impl Exchange<'_> {
         let (mut from_upstream, mut to_upstream) = stream.split();
         let (mut from_client, mut to_client) = client.split();
         let mut sending_deadline = Deadline::default();
-        let send = pump(
+        let sending = pump(
             shared,
             &mut from_client,
             input,
@@ -182,13 +184,13 @@ impl Exchange<'_> {
             framing == Framing::Chunked,
             &mut sending_deadline,
         );
-        let mut send = pin!(send);
+        let mut sending = pin!(sending);
         let mut sent = None;
         let max = shared.limits.upstream_head_bytes;
         let response = tokio::select! {
             biased;
             early = receive_head(&mut from_upstream, buffer, max, asked, reply, deadline, clock::now() + FAR) => early,
-            done = &mut send => {
+            done = &mut sending => {
                 sent = Some(done);
                 match done {
                     Err(Unsent::Client(cause)) => return Outcome::Invalid(cause),
@@ -215,7 +217,7 @@ impl Exchange<'_> {
                 tokio::select! {
                     biased;
                     relayed = &mut relay => break relayed,
-                    done = &mut send, if sent.is_none() => {
+                    done = &mut sending, if sent.is_none() => {
                         sent = Some(done);
                         if matches!(done, Err(Unsent::Client(_))) {
                             break Err(None);
@@ -233,7 +235,7 @@ impl Exchange<'_> {
     }
 }
 
-fn sending_failed(error: io::Error) -> Failure {
+fn sending_failed(error: &io::Error) -> Failure {
     if error.kind() == io::ErrorKind::TimedOut { Failure::Late } else { Failure::Cut }
 }
 

@@ -11,7 +11,7 @@ use super::upstream::Failure;
 /// What the client asked for, as far as it shapes the response.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Asked<'a> {
-    pub(super) is_head: bool,
+    pub(super) bodiless: bool,
     pub(super) minor: u8,
     /// Whether we would serve another request on this connection.
     pub(super) keep_alive: bool,
@@ -73,7 +73,7 @@ pub(super) fn translate(bytes: &[u8], asked: Asked<'_>, out: &mut Vec<u8>) -> Re
     out.extend_from_slice(b"\r\n");
     let seen = lines(parsed.headers, asked.security, out)?;
     let stated = seen.framing.settle(minor).map_err(|_| Failure::Malformed)?;
-    let bodiless = asked.is_head || status == 204 || status == 304;
+    let bodiless = asked.bodiless || status == 204 || status == 304;
     let body = match stated {
         _ if bodiless => BodyEnd::Length(0),
         Some(Framing::Length(length)) => BodyEnd::Length(length),
@@ -170,9 +170,9 @@ mod tests {
     use super::*;
     use crate::gateway::security_headers;
 
-    fn translated(bytes: &str, is_head: bool, minor: u8) -> Result<(Response, String), Failure> {
+    fn translated(bytes: &str, bodiless: bool, minor: u8) -> Result<(Response, String), Failure> {
         let security = SecurityHeaders::new(&security_headers::Config::default());
-        let asked = Asked { is_head, minor, keep_alive: true, risk: None, security: &security };
+        let asked = Asked { bodiless, minor, keep_alive: true, risk: None, security: &security };
         let mut out = Vec::new();
         let response = translate(bytes.as_bytes(), asked, &mut out)?;
         Ok((response, String::from_utf8(out).unwrap()))
@@ -181,7 +181,7 @@ mod tests {
     #[test]
     fn how_a_response_ends_is_read_in_one_way_or_not_at_all() {
         use BodyEnd::{Chunked, Close, Length};
-        for (what, head, is_head, expected) in [
+        for (what, head, bodiless, expected) in [
             ("length", "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n", false, Ok((Length(3), true))),
             ("chunked", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", false, Ok((Chunked, true))),
             ("until the end", "HTTP/1.1 200 OK\r\n\r\n", false, Ok((Close, false))),
@@ -252,7 +252,7 @@ mod tests {
                 Err(Failure::Malformed),
             ),
         ] {
-            let outcome = translated(head, is_head, 1).map(|(response, _)| match response {
+            let outcome = translated(head, bodiless, 1).map(|(response, _)| match response {
                 Response::Final { body, reuse, .. } => (body, reuse),
                 Response::Interim => panic!("{what}: interim"),
             });

@@ -182,7 +182,7 @@ impl Upstream {
             }
             // What was known is kept: a resolver that is down takes no site with it.
             Err(error) => {
-                tracing::debug!(upstream = %self.authority, %error, "the upstream's name does not resolve")
+                tracing::debug!(upstream = %self.authority, %error, "the upstream's name does not resolve");
             }
         }
     }
