@@ -11,7 +11,7 @@ pub struct Limits {
     pub values: usize,
     /// Bytes read of one value, from its start. Default 131072.
     pub value_bytes: usize,
-    /// Bytes matched per request, decoded views included. Default 4194304.
+    /// Bytes matched per request, decoded views included. Default 1048576.
     pub matched_total_bytes: usize,
     /// Nesting of a JSON body whose keys are told apart; deeper strings are read under the deepest key. Default 32.
     pub json_depth: usize,
@@ -34,7 +34,7 @@ impl Default for Limits {
         Self {
             values: 2_000,
             value_bytes: 128 * 1024,
-            matched_total_bytes: 4 * 1024 * 1024,
+            matched_total_bytes: 1024 * 1024,
             json_depth: 32,
             decode_depth: 4,
             grammar_bytes: 4 * 1024,
