@@ -118,6 +118,13 @@ mod tests {
     use super::*;
 
     #[test]
+    fn what_a_config_leaves_out_keeps_its_default_and_a_wrong_name_is_refused() {
+        let limits: Limits = toml::from_str("values = 7").expect("a known name");
+        assert_eq!(limits, Limits { values: 7, ..Limits::default() });
+        assert!(toml::from_str::<Limits>("valeus = 7").is_err());
+    }
+
+    #[test]
     fn a_bound_that_runs_out_is_named_once() {
         let mut budget = Budget::new(&Limits { values: 1, ..Limits::default() });
         assert!(budget.take_value());

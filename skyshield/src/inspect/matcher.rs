@@ -3,10 +3,12 @@
 use aho_corasick::{AhoCorasick, AhoCorasickBuilder, MatchKind};
 use regex::bytes::{Regex, RegexBuilder};
 
+use super::Class;
 use super::byteset::ByteSet;
 use super::decode::Text;
 use super::grammar;
 use super::limits::{Budget, Limits};
+use super::prose;
 use super::rules::{self, Check, Rule};
 use super::values::Parts;
 
@@ -100,6 +102,7 @@ impl Matcher {
             left &= left - 1;
             let claim = compiled.check(text, base, is_json, limits, budget);
             if let Some((confidence, matched)) = claim {
+                let confidence = talked_down(compiled.rule, confidence, &text.bytes);
                 hit(Hit { rule: compiled.rule, confidence, matched });
             }
         }
@@ -158,6 +161,15 @@ impl Compiled {
     }
 }
 
+/// How sure a rule may be inside of prose: enough to refuse, not to ban whoever asks about an attack.
+const IN_PROSE: f64 = 0.86;
+
+/// Nobody talks in lookups: those keep their confidence.
+fn talked_down(rule: &Rule, confidence: f64, text: &[u8]) -> f64 {
+    let may_be_talk = confidence > IN_PROSE && rule.class != Class::LookupInjection;
+    if may_be_talk && prose::is_prose(text) { IN_PROSE } else { confidence }
+}
+
 fn compile(rule: &'static Rule) -> Option<Compiled> {
     let pattern = match rule.check {
         Check::Pattern(pattern) | Check::Hidden(pattern) => Some(build(pattern)?),
@@ -186,7 +198,7 @@ mod tests {
             for part in [Parts::PATH, Parts::QUERY, Parts::TEXT, Parts::COOKIE, Parts::BROWSER] {
                 let mut quick = Vec::new();
                 matcher.matches(part, text, &texts[0], false, &limits, &mut budget, |hit| {
-                    quick.push(hit.rule.id)
+                    quick.push(hit.rule.id);
                 });
                 let reaches = |rule: &Rule| rule.parts.meets(part) && rule.views.meets(text.views);
                 let all = matcher.rules.iter().filter(|compiled| reaches(compiled.rule));
