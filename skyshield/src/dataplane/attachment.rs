@@ -155,7 +155,8 @@ fn attach(
         Some(link) => {
             warn!(interface = interface.name, "the configured mode is another: unguarded for a moment");
             link.detach().map_err(&failed)?;
-            create(program, pin_dir, interface, mode)?
+            // What was seen on it was ours.
+            create(program, pin_dir, &Interface { xdp: None, ..interface.clone() }, mode)?
         }
         None => create(program, pin_dir, interface, mode)?,
     };
