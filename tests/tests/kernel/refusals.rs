@@ -54,6 +54,7 @@ pub(crate) fn other_owner() -> anyhow::Result<()> {
             ensure!(text.contains(part), "{part} is not in: {text}");
         }
         ensure!(kernel.attachment.status()? == Some(theirs), "the other was not left alone");
+        ensure!(!bench.config().pin_dir.exists(), "pins were left behind");
 
         let error = refused(&other)?;
         ensure!(matches!(error, OpenError::InUse { .. }), "{error}");
