@@ -24,7 +24,9 @@ impl<'a> XdpFrame<'a> {
         unsafe { bpf_xdp_get_buff_len(self.ctx.as_ptr().cast()) }
     }
 
+    /// The interface it came in by.
     #[inline(always)]
+    #[expect(clippy::cast_possible_truncation, reason = "the kernel's field has 32 bits")]
     pub(crate) fn ifindex(&self) -> u32 {
         self.ctx.ingress_ifindex() as u32
     }

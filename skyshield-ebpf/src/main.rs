@@ -37,7 +37,8 @@ mod program {
     use crate::report;
 
     #[xdp(frags)]
-    pub fn skyshield(ctx: XdpContext) -> u32 {
+    #[expect(clippy::needless_pass_by_value, reason = "the signature is the macro's")]
+    fn skyshield(ctx: XdpContext) -> u32 {
         let frame = XdpFrame::of(&ctx);
         let parsed = parse(&frame);
         let outcome = screen(&parsed, &KernelMaps);

@@ -25,7 +25,7 @@ pub(crate) fn report(frame: &XdpFrame<'_>, parsed: &Result<Packet, Reason>, outc
         | Reason::DryRunBannedPrefix
         | Reason::DryRunRateExceeded => {
             if let Ok(packet) = parsed {
-                tell(frame, packet, outcome, length as u32);
+                tell(frame, packet, outcome, length);
             }
         }
         Reason::Passed
@@ -46,7 +46,8 @@ pub(crate) fn report(frame: &XdpFrame<'_>, parsed: &Result<Packet, Reason>, outc
 }
 
 #[inline(always)]
-fn tell(frame: &XdpFrame<'_>, packet: &Packet, outcome: &Outcome, length: u32) {
+#[expect(clippy::cast_possible_truncation, reason = "no frame has 4 GiB")]
+fn tell(frame: &XdpFrame<'_>, packet: &Packet, outcome: &Outcome, length: u64) {
     let (Some(stats), Some(settings)) = (EVENT_STATS.get_ptr_mut(0), KernelMaps.settings()) else { return };
     // SAFETY: the slot is this CPU's own, and no other run of the program interrupts this one.
     let stats = unsafe { &mut *stats };
@@ -68,7 +69,7 @@ fn tell(frame: &XdpFrame<'_>, packet: &Packet, outcome: &Outcome, length: u32) {
         decision: outcome.decision,
         source,
         reason: outcome.reason.index(),
-        length,
+        length: length as u32,
         ifindex: frame.ifindex(),
         source_port,
         destination_port,

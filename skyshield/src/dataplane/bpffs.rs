@@ -42,6 +42,17 @@ impl PinDir {
         }
     }
 
+    /// Whether nothing is pinned here.
+    pub(super) fn is_empty(&self) -> Result<bool, OpenError> {
+        let mut files = fs::read_dir(&self.path).map_err(file(&self.path))?;
+        Ok(files.next().is_none())
+    }
+
+    /// Removes the folder with all that is pinned in it.
+    pub(super) fn clear(self) -> Result<(), OpenError> {
+        fs::remove_dir_all(&self.path).map_err(file(&self.path))
+    }
+
     pub(super) fn path(&self) -> &Path {
         &self.path
     }

@@ -73,19 +73,13 @@ impl Pinned {
     /// Ends it all: detaches, and removes every pin of every layout. Refused while a daemon lives.
     pub fn detach(self) -> Result<Vec<Attached>, OpenError> {
         let pin_dir = PinDir::claim(&self.pin_dir)?;
-        let failed = file(pin_dir.path());
+        let failed = file(&self.pin_dir);
         let mut detached = Vec::new();
         for (link, _) in Link::pinned(pin_dir.path()).map_err(&failed)? {
             detached.extend(describe(&link)?);
             link.detach().map_err(&failed)?;
         }
-        for entry in fs::read_dir(pin_dir.path()).map_err(&failed)? {
-            let path = entry.map_err(&failed)?.path();
-            if path.is_dir() {
-                fs::remove_dir_all(&path).map_err(file(&path))?;
-            }
-        }
-        fs::remove_dir(pin_dir.path()).map_err(&failed)?;
+        pin_dir.clear()?;
         Ok(detached)
     }
 }

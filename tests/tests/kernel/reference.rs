@@ -2,8 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::time::Duration;
 
 use anyhow::ensure;
+use skyshield::dataplane::{Enforcer as _, Memory};
 use skyshield_common::{Address, Ban, PrefixBan, RateKey, Reason, Settings as Wire, Verdict};
 use skyshield_ebpf::{Admission, Tables, parse, screen};
 use tests::packet;
@@ -133,4 +135,47 @@ fn random_frame() -> anyhow::Result<Vec<u8>> {
         frame.truncate(14 + usize::from(dice[7]) % (frame.len() - 14));
     }
     Ok(frame)
+}
+
+/// Bans of nested prefixes that come, end and go: the kernel judges as the model, which is itself
+/// held against what was meant by its property test.
+pub(crate) fn nested() -> anyhow::Result<()> {
+    const STEPS: usize = 1_500;
+    let bench = Bench::quiet()?;
+    let config = bench.config();
+    bench.with_kernel(&config, |kernel| {
+        let mut memory = Memory::new(&config);
+        for step in 0..STEPS {
+            let [len, bits, what, probe, ..] = getrandom::u64()?.to_le_bytes();
+            // 10.0.0.0/24 to /32 and fd00::/120 to /128: few enough to meet.
+            let (family, base) = if what & 1 == 0 { ("10.0.0.", 24) } else { ("fd00::", 120) };
+            let octet = |bits: u8| {
+                if base == 24 { format!("{family}{bits}") } else { format!("{family}{bits:x}") }
+            };
+            let ban = source(&format!("{}/{}", octet(bits % 32), base + u32::from(len % 9)))?;
+            let ttl = (what & 2 == 0).then_some(Duration::ZERO);
+            if what & 0x0c == 0 {
+                ensure!(kernel.enforcer.remove(ban)? == memory.remove(ban)?);
+            } else {
+                kernel.enforcer.install(ban, entry(step as u64 + 1, ttl))?;
+                memory.install(ban, entry(step as u64 + 1, ttl))?;
+            }
+            if what & 0xf0 == 0 {
+                ensure!(kernel.enforcer.sweep(100)? == memory.sweep(100)?);
+            }
+            for bits in [probe % 32, bits % 32] {
+                let from: IpAddr = octet(bits).parse()?;
+                let expected = if memory.judge(from).is_some() { Verdict::Drop } else { Verdict::Pass };
+                let verdict = kernel.attachment.judge(&packet::udp(from))?;
+                ensure!(verdict == expected, "{from}: {verdict:?} after {step} steps, the last {ban}");
+            }
+        }
+        let sorted = |mut all: Vec<_>| {
+            all.sort_by_key(|(source, _)| *source);
+            all
+        };
+        ensure!(sorted(kernel.enforcer.entries()?) == sorted(memory.entries()?));
+        ensure!(kernel.enforcer.fill() == memory.fill());
+        Ok(())
+    })
 }
