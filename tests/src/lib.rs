@@ -2,6 +2,7 @@
 
 pub mod bpffs;
 pub mod daemon;
+pub mod demo;
 pub mod http;
 pub mod netns;
 pub mod object;

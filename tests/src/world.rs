@@ -62,6 +62,7 @@ impl World {
         for prefix in ["10.66.32.0/19", "10.66.64.0/18", "10.66.128.0/17", "fd66:1::/32"] {
             clients.ip(&["route", "add", "local", prefix, "dev", "lo"])?;
         }
+        clients.run(|| Ok(fs::write("/proc/sys/net/ipv6/ip_nonlocal_bind", "1")?))?;
         host.ip(&["route", "add", "fd66:1::/32", "via", "fd66::ffff:fffe"])?;
         let listener = shop_side.run(|| Ok(TcpListener::bind("10.67.0.2:8080")?))?;
         let dir = tempfile::Builder::new().prefix("sky-world-").tempdir()?;
