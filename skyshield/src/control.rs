@@ -8,6 +8,7 @@ mod recover;
 mod task;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde::Serialize;
 use tokio::sync::{mpsc, oneshot};
@@ -33,7 +34,7 @@ pub const QUEUE: usize = 4096;
 #[derive(Debug)]
 pub(crate) enum Order {
     /// A request was refused.
-    Incident(Box<Incident>),
+    Incident(Box<Incident>, oneshot::Sender<()>),
     /// Somebody asks for a ban.
     Ban(NewBan, oneshot::Sender<Result<Banned, OrderError>>),
     /// Somebody takes a ban back.
@@ -80,6 +81,20 @@ pub enum OrderError {
     Busy,
 }
 
+/// Resolves when what a report led to is in force.
+#[derive(Debug, Default)]
+pub struct Settled(Option<oneshot::Receiver<()>>);
+
+impl Settled {
+    /// Waits for it, `patience` at the most.
+    pub async fn wait(&mut self, patience: Duration) {
+        if let Some(settled) = self.0.take() {
+            // Late or lost, whoever waits goes on: a refusal does not hang on its ban.
+            let _in_time = tokio::time::timeout(patience, settled).await;
+        }
+    }
+}
+
 /// How the control task and what it drives are doing.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Health {
@@ -111,10 +126,13 @@ impl Control {
 
     /// Reports an incident. Never waits: where the queue is full the report is dropped and counted;
     /// the request it came from is refused all the same.
-    pub fn report(&self, incident: Incident) {
-        if self.orders.try_send(Order::Incident(Box::new(incident))).is_err() {
+    pub fn report(&self, incident: Incident) -> Settled {
+        let (done, settled) = oneshot::channel();
+        if self.orders.try_send(Order::Incident(Box::new(incident), done)).is_err() {
             self.metrics.reports_dropped.inc();
+            return Settled(None);
         }
+        Settled(Some(settled))
     }
 
     /// Bans a source. An operator's ban is on disk and in the kernel when this returns.

@@ -45,6 +45,10 @@ impl World {
     /// which is the default one but for names and places.
     pub fn new(extra: &str) -> anyhow::Result<Self> {
         let (clients, host, shop_side) = (Netns::new("clients")?, Netns::new("host")?, Netns::new("shop")?);
+        for netns in [&clients, &host] {
+            // Nobody else is there to have taken an address; looking for him takes a second.
+            netns.run(|| Ok(fs::write("/proc/sys/net/ipv6/conf/default/accept_dad", "0")?))?;
+        }
         Veth::join(
             End {
                 netns: &clients,
