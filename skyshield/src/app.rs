@@ -20,9 +20,8 @@ use crate::engine::view::View;
 use crate::gateway::{self, Gateway};
 use crate::inspect::Inspector;
 use crate::lifecycle::Lifecycle;
-use crate::telemetry::{KernelCollector, StoreCollector};
 use crate::verdict::Judge;
-use crate::{clock, host, store};
+use crate::{clock, dataplane, host, store};
 
 /// How often the host is asked for its addresses, however quiet the kernel is.
 const LOOK_AT_HOST_EVERY: Duration = Duration::from_secs(5);
@@ -53,21 +52,21 @@ pub async fn run(config: Config, kernel_side: KernelSide) -> anyhow::Result<()> 
     if let Some(aside) = &opened.quarantined {
         tracing::error!(moved_to = %aside.display(), "the store was unreadable; a new one was begun, bans are taken up from the kernel");
     }
-    let dataplane = open_dataplane(&config, kernel_side)?;
+    let kernel = open_dataplane(&config, kernel_side)?;
 
     let registry = Registry::new();
     let control_metrics = control::Metrics::new(&registry)?;
     let gateway_metrics = gateway::Metrics::new(&registry)?;
-    registry.register(Box::new(StoreCollector::new(opened.store.counters().clone())?))?;
-    if let Some(interface) = &dataplane.facts.interface {
-        let reader = dataplane.enforcer.reader()?;
-        registry.register(Box::new(KernelCollector::new(reader, interface)?))?;
+    registry.register(Box::new(store::Collector::new(opened.store.counters().clone())?))?;
+    if let Some(interface) = &kernel.facts.interface {
+        let reader = kernel.enforcer.reader()?;
+        registry.register(Box::new(dataplane::Collector::new(reader, interface)?))?;
     }
 
     let known = known_to_the_configuration(&config);
     let view = Arc::<View>::default();
     let parts = Parts {
-        enforcer: dataplane.enforcer,
+        enforcer: kernel.enforcer,
         store: opened.store.clone(),
         reader: opened.reader.clone(),
         view: Arc::clone(&view),
@@ -95,7 +94,7 @@ pub async fn run(config: Config, kernel_side: KernelSide) -> anyhow::Result<()> 
         store: opened.store,
         reader: opened.reader,
         registry,
-        facts: Arc::new(dataplane.facts),
+        facts: Arc::new(kernel.facts),
     };
     // The control task outlives the doors: what they reported last is still carried out.
     let controlling = tokio::spawn(task.run(finish.clone()));
@@ -111,7 +110,7 @@ pub async fn run(config: Config, kernel_side: KernelSide) -> anyhow::Result<()> 
         });
     }
     lifecycle.spawn("host", watch_host(known, control, stop.clone()));
-    if let Some((attachment, events)) = dataplane.running {
+    if let Some((attachment, events)) = kernel.running {
         lifecycle.spawn("attachment", keep_attached(attachment, stop.clone()));
         lifecycle.spawn("events", tell_events(events, stop.clone()));
     }

@@ -32,7 +32,7 @@ pub const QUEUE: usize = 4096;
 
 /// What reaches the control task.
 #[derive(Debug)]
-pub(crate) enum Order {
+pub enum Order {
     /// A request was refused.
     Incident(Box<Incident>, oneshot::Sender<()>),
     /// Somebody asks for a ban.
@@ -40,16 +40,22 @@ pub(crate) enum Order {
     /// Somebody takes a ban back.
     Lift(Target, oneshot::Sender<Result<Decision, OrderError>>),
     /// Somebody wants to see what is in force.
-    List {
-        after: Option<DecisionId>,
-        source: Option<Source>,
-        limit: usize,
-        reply: oneshot::Sender<Vec<Decision>>,
-    },
+    List(Wanted, oneshot::Sender<Vec<Decision>>),
     /// Somebody asks how things are.
     Health(oneshot::Sender<Health>),
     /// The never-ban set has changed.
     NeverBan(Arc<NeverBan>),
+}
+
+/// Which decisions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Wanted {
+    /// Those with a number above this.
+    pub after: Option<DecisionId>,
+    /// The one against exactly this source.
+    pub source: Option<Source>,
+    /// So many at the most.
+    pub limit: usize,
 }
 
 /// Which ban.
@@ -119,7 +125,7 @@ pub struct Control {
 
 impl Control {
     /// A handle, and the queue its task reads.
-    pub(crate) fn channel(metrics: Metrics) -> (Self, mpsc::Receiver<Order>) {
+    pub fn channel(metrics: Metrics) -> (Self, mpsc::Receiver<Order>) {
         let (orders, queue) = mpsc::channel(QUEUE);
         (Self { orders, metrics }, queue)
     }
@@ -145,15 +151,9 @@ impl Control {
         self.order(|reply| Order::Lift(target, reply)).await?
     }
 
-    /// At the most `limit` decisions in force with a number above `after`, in the order of their
-    /// numbers; of `source` only, where it is given.
-    pub async fn decisions(
-        &self,
-        after: Option<DecisionId>,
-        source: Option<Source>,
-        limit: usize,
-    ) -> Result<Vec<Decision>, OrderError> {
-        self.order(|reply| Order::List { after, source, limit, reply }).await
+    /// The decisions in force that are wanted, in the order of their numbers.
+    pub async fn decisions(&self, wanted: Wanted) -> Result<Vec<Decision>, OrderError> {
+        self.order(|reply| Order::List(wanted, reply)).await
     }
 
     /// How the control task is doing; an error where it does not answer.

@@ -11,6 +11,7 @@ mod backing;
 mod bpffs;
 mod capability;
 mod clock;
+mod collector;
 mod config;
 mod enforcer;
 mod error;
@@ -27,6 +28,7 @@ mod sys;
 mod table;
 
 pub use attachment::{Attached, Attachment, Change};
+pub use collector::Collector;
 pub use config::{Config, Mode, OnSilence};
 pub use enforcer::{Counters, Enforcer, Entry, EventTotals, Fill, Reader, Settings};
 pub use error::{Error, OpenError};

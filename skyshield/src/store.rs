@@ -1,5 +1,6 @@
 //! What must outlive the daemon, on disk: decisions, incidents, operator tokens.
 
+mod collector;
 mod migrations;
 mod open;
 mod read;
@@ -12,6 +13,7 @@ use std::sync::mpsc::{SyncSender, TrySendError};
 use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
 
+pub use collector::Collector;
 pub use open::OpenError;
 pub use read::Reader;
 pub use records::{DecisionRow, IncidentRow, Record, TokenRow};

@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use super::enact::{Answer, Committed};
 use super::reconcile::{Look, look};
 use super::recover::{self, RecoverError, Recovered};
-use super::{Control, Health, Metrics, Order, OrderError, Target, records};
+use super::{Control, Health, Metrics, Order, OrderError, Target, Wanted, records};
 use crate::clock;
 use crate::dataplane::Enforcer;
 use crate::engine::decision::{Layer, NewBan, Origin};
@@ -175,7 +175,7 @@ impl Task {
                     }
                 }
             }
-            Order::List { after, source, limit, reply } => {
+            Order::List(Wanted { after, source, limit }, reply) => {
                 let listed = match source {
                     Some(source) => self.ledger.get(source).cloned().into_iter().collect(),
                     None => self.ledger.decisions_after(after).take(limit).cloned().collect(),
