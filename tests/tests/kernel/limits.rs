@@ -1,5 +1,6 @@
 //! What happens at the limits: a full ring, full maps; and what events tell below them.
 
+use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
@@ -70,6 +71,34 @@ pub(crate) fn full_maps() -> anyhow::Result<()> {
         let mut modelled = memory.entries()?;
         modelled.sort_by_key(|(source, _)| *source);
         ensure!(kept == modelled && kernel.enforcer.fill()[..4] == memory.fill()[..4]);
+        Ok(())
+    })
+}
+
+/// A flood of sources that nobody can tell from real ones: the rates forget, the bans do not.
+pub(crate) fn spoofed() -> anyhow::Result<()> {
+    const SOURCES: u32 = 100_000;
+    const BANS: u32 = 1_000;
+    let bench = Bench::quiet()?;
+    let config = Config { rate_packets_per_sec: 100, rate_burst: 10, ..bench.config() };
+    bench.with_kernel(&config, |kernel| {
+        let banned = |low| Ipv4Addr::from_bits(0xcb00_0000 | low);
+        for low in 0..BANS {
+            kernel.enforcer.install(source(&banned(low).to_string())?, entry(1, None))?;
+        }
+        let before = Counted::now(kernel)?;
+        for low in 0..SOURCES {
+            kernel.attachment.judge(&packet::udp(Ipv4Addr::from_bits(0x0a00_0000 | low).into()))?;
+        }
+        let counted = Counted::now(kernel)?.since(&before);
+        let honest = [Reason::Passed, Reason::RateUntracked].map(|reason| counted.get(&reason));
+        let passed: u64 = honest.iter().flatten().map(|(packets, _)| packets).sum();
+        ensure!(passed == u64::from(SOURCES), "first packets are no flood of any one source: {counted:?}");
+        ensure!(kernel.enforcer.entries()?.len() == BANS as usize, "the flood made or took bans");
+        for low in 0..BANS {
+            let verdict = kernel.attachment.judge(&packet::udp(banned(low).into()))?;
+            ensure!(verdict == Verdict::Drop, "{} got away", banned(low));
+        }
         Ok(())
     })
 }

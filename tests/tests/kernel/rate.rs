@@ -1,6 +1,6 @@
 //! The rate of one source, under a flood from two threads.
 
-use std::net::{SocketAddr, UdpSocket};
+use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::ensure;
 use skyshield::dataplane::Config;
 use skyshield_common::Reason;
+use tests::packet;
 
 use crate::bench::{Bench, CLIENT_V4, CLIENT_V6, Counted, HOST_V4, HOST_V6, OTHER_V6, drain};
 
@@ -74,8 +75,41 @@ fn accuracy(host: &str, senders: [&str; 2]) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// One source on two CPUs without a wire between: what passes is the burst, to the packet.
+pub(crate) fn exact() -> anyhow::Result<()> {
+    const SPENT: u64 = 200_000;
+    const TRIES: u32 = 400_000;
+    let bench = Bench::quiet()?;
+    // A thousand packets a second come back: a few hundred while the test lasts.
+    let config = Config { rate_packets_per_sec: 1_000, rate_burst: SPENT, ..bench.config() };
+    bench.with_kernel(&config, |kernel| {
+        let frame = packet::udp(IpAddr::from([203, 0, 113, 7]));
+        let before = Counted::now(kernel)?;
+        let started = now();
+        let attachment = &kernel.attachment;
+        thread::scope(|scope| {
+            let runs = [(); 2].map(|()| scope.spawn(|| attachment.judge_often(&frame, TRIES)));
+            runs.into_iter().try_for_each(|run| {
+                run.join().map_err(|_| anyhow::anyhow!("a run died"))??;
+                anyhow::Ok(())
+            })
+        })?;
+        let took = started.elapsed();
+        let counted = Counted::now(kernel)?.since(&before);
+        let of = |reason| counted.get(&reason).map_or(0, |(packets, _)| *packets);
+        let (passed, over) = (of(Reason::Passed), of(Reason::RateExceeded));
+        let earned = u64::try_from(took.as_millis())? + 1;
+        crate::report(&format!(
+            "{passed} passed of a burst of {SPENT}, {earned} earned at most, {over} over it"
+        ));
+        ensure!(passed + over == 2 * u64::from(TRIES));
+        ensure!((SPENT..=SPENT + earned).contains(&passed), "{passed} passed");
+        Ok(())
+    })
+}
+
 fn flood(from: &str, to: SocketAddr, stop: &AtomicBool) -> anyhow::Result<()> {
-    let socket = UdpSocket::bind((from.parse::<std::net::IpAddr>()?, 0))?;
+    let socket = UdpSocket::bind((from.parse::<IpAddr>()?, 0))?;
     while !stop.load(Ordering::Relaxed) {
         socket.send_to(b"skyshield", to)?;
     }

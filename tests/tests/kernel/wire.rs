@@ -5,6 +5,7 @@ use std::thread;
 use std::time::Duration;
 
 use anyhow::ensure;
+use skyshield::dataplane::{Config, OnSilence};
 use skyshield_common::Reason;
 
 use crate::bench::{
@@ -82,5 +83,25 @@ pub(crate) fn expiry() -> anyhow::Result<()> {
         bench.send(from, *to, 50)?;
         ensure!(drain(inbox)? == 50, "{from} is still held though the ban has ended");
     }
+    Ok(())
+}
+
+/// Missed, where the configuration says so: the kernel lets go of a host whose daemon is silent.
+pub(crate) fn silence() -> anyhow::Result<()> {
+    let bench = Bench::new()?;
+    let inbox = bench.receiver(HOST_V4)?;
+    let to = inbox.local_addr()?;
+    let config = Config { on_silence: OnSilence::Disarm, silent_after_secs: 2, ..bench.config() };
+    Loader::start(&bench, &config, &[(source(CLIENT_V4)?, None)])?.kill()?;
+    bench.send(CLIENT_V4, to, 10)?;
+    ensure!(drain(&inbox)? == 0, "not missed yet, and already disarmed");
+    thread::sleep(Duration::from_millis(2_100));
+    bench.send(CLIENT_V4, to, 10)?;
+    ensure!(drain(&inbox)? == 10, "silent for two seconds, and still dropping");
+    // Back, and told to go on by itself.
+    Loader::start(&bench, &bench.config(), &[])?.kill()?;
+    thread::sleep(Duration::from_millis(100));
+    bench.send(CLIENT_V4, to, 10)?;
+    ensure!(drain(&inbox)? == 0, "the adopted ban is not in force");
     Ok(())
 }
