@@ -30,7 +30,8 @@ pub(crate) struct Bench {
 
 /// A judge that finds what the default inspector finds.
 fn judge() -> Judge {
-    let (control, queue) = Control::channel(control::Metrics::new(&prometheus::Registry::new()).expect("fresh registry"));
+    let Ok(metrics) = control::Metrics::new(&prometheus::Registry::new()) else { unreachable!() };
+    let (control, queue) = Control::channel(metrics);
     // Reports are taken for as long as the test runs.
     std::mem::forget(queue);
     Judge::new(Inspector::new(inspect::Limits::default()), risk::Config::default(), Arc::new(View::default()), control)
