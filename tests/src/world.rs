@@ -5,7 +5,7 @@
 use std::fs;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 use std::os::unix::fs::PermissionsExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use skyshield::dataplane::{Pinned, Remains};
@@ -79,19 +79,26 @@ impl World {
             bpffs: Bpffs::new()?,
             dir,
         };
-        fs::write(world.config(), world.configuration(extra))?;
+        world.configure("", extra)?;
         Ok(world)
     }
 
-    fn configuration(&self, extra: &str) -> String {
-        format!(
+    /// Writes the daemon's configuration anew, with these lines more for the gateway and these sections.
+    pub fn configure(&self, gateway: &str, sections: &str) -> anyhow::Result<()> {
+        let text = format!(
             "[dataplane]\ninterface = \"{INTERFACE}\"\npin_dir = \"{}\"\n\n\
-             [gateway]\nlisten = [\"{HOST_V4}:80\", \"[{HOST_V6}]:80\"]\nupstream = \"10.67.0.2:8080\"\n\n\
-             [store]\ndir = \"{}\"\n\n[api]\nsocket = \"{}\"\n\n{extra}",
+             [gateway]\nlisten = [\"{HOST_V4}:80\", \"[{HOST_V6}]:80\"]\nupstream = \"10.67.0.2:8080\"\n{gateway}\n\n\
+             [store]\ndir = \"{}\"\n\n[api]\nsocket = \"{}\"\n\n{sections}",
             self.bpffs.pin_dir().display(),
             self.dir.path().join("state").display(),
             self.dir.path().join("admin.sock").display(),
-        )
+        );
+        Ok(fs::write(self.config(), text)?)
+    }
+
+    /// Where the daemon's state, socket and configuration are.
+    pub fn dir(&self) -> &Path {
+        self.dir.path()
     }
 
     /// The daemon's configuration.
