@@ -99,7 +99,7 @@ impl Exchange<'_> {
     async fn send_then_receive(&mut self, head: &Head, apart: usize, asked: Asked<'_>) -> Outcome {
         let upstream = &self.shared.upstream;
         let now = clock::now();
-        let mut connection = match upstream.kept(now) {
+        let mut connection = match upstream.kept(now, !head.is_idempotent) {
             Some(kept) => kept,
             None => match upstream.connect(self.deadline).await {
                 Ok(new) => new,
@@ -145,7 +145,7 @@ impl Exchange<'_> {
     }
 
     async fn relay_and_keep(&mut self, mut connection: Connection, response: Response) -> Outcome {
-        let Response::Final { status, body, rechunk, reuse, keep_alive } = response else {
+        let Response::Final { status, body, rechunk, reuse, keep_alive, doubtful } = response else {
             return Outcome::Failed(Failure::Malformed);
         };
         let Connection { stream, buffer, .. } = &mut connection;
@@ -155,6 +155,7 @@ impl Exchange<'_> {
             return Outcome::Broken(broken);
         }
         if reuse && connection.buffer.is_empty() {
+            connection.doubtful = doubtful;
             self.shared.upstream.keep(connection, clock::now());
         }
         Outcome::Answered { status, keep_alive }
@@ -203,7 +204,7 @@ impl Exchange<'_> {
             }
         };
         let (status, body, rechunk, keep_alive) = match response {
-            Ok(Response::Final { status, body, rechunk, keep_alive, reuse: _ }) => {
+            Ok(Response::Final { status, body, rechunk, keep_alive, .. }) => {
                 (status, body, rechunk, keep_alive)
             }
             Ok(Response::Interim) => return Outcome::Failed(Failure::Malformed),
@@ -405,7 +406,8 @@ async fn pump<R: AsyncRead + Unpin, W: AsyncWrite + Unpin>(
         if input.is_empty() {
             input.reserve(LARGE_READ);
         }
-        let count = read_more(client, input, &mut pace, deadline).await.map_err(Unsent::Client)?;
+        let count =
+            read_more(client, input, usize::MAX, &mut pace, deadline).await.map_err(Unsent::Client)?;
         shared.metrics.bytes_in.inc_by(count as u64);
         data = body.rest.take(input, 0).map_err(Unsent::Client)?;
     }
