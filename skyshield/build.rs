@@ -58,7 +58,12 @@ fn build(workspace: &Path) -> Result<(), String> {
     let output = cargo.output().map_err(|error| format!("cargo did not start: {error}"))?;
     if !output.status.success() {
         let told = String::from_utf8_lossy(&output.stderr);
-        return Err(format!("the kernel object did not build ({}):\n{told}", output.status));
+        let mend = if told.contains("unable to build with the standard library") {
+            "\nRun `cargo xtask setup`, which brings the library's source."
+        } else {
+            ""
+        };
+        return Err(format!("the kernel object did not build ({}):\n{told}{mend}", output.status));
     }
 
     let built = ebpf_dir.join(TARGET).join("ebpf").join(OBJECT);

@@ -1,2 +1,28 @@
-//! x
+//! The bytes that SkyShield's kernel and user side agree on, and the arithmetic both run.
+//!
+//! Everything that lies in a kernel map is `#[repr(C)]` without padding, in the machine's byte
+//! order, with addresses in network order. Times are nanoseconds of `CLOCK_BOOTTIME`, the one
+//! clock both sides can read: it goes on in suspend, so a ban's time passes there as well.
+
 #![no_std]
+
+#[cfg(test)]
+extern crate std;
+
+mod ban;
+mod counter;
+mod event;
+mod key;
+pub mod maps;
+mod plain;
+pub mod rate;
+mod reason;
+mod settings;
+
+pub use ban::{Ban, PrefixBan, UNTIL_LIFTED};
+pub use counter::{Counter, EventCounter};
+pub use event::{Event, FAMILY_V4, FAMILY_V6};
+pub use key::{Address, RateKey};
+pub use plain::Plain;
+pub use reason::{Reason, Verdict};
+pub use settings::{Settings, flag};

@@ -1,2 +1,19 @@
-//! x
+//! What the XDP program decides, apart from the kernel: a frame in, a reason out.
+//!
+//! The frame and the tables are traits, so that the decisions run under plain `cargo test` and
+//! serve as the reference that the loaded object is compared with.
+
 #![no_std]
+#![expect(
+    clippy::inline_always,
+    reason = "the verifier must see one function, whatever the optimiser thinks"
+)]
+
+#[cfg(test)]
+extern crate std;
+
+mod parse;
+mod screen;
+
+pub use parse::{Frame, Packet, parse, ports};
+pub use screen::{Admission, Outcome, Tables, screen};

@@ -1,45 +1,65 @@
-//! SkyShield's XDP program.
-#![cfg_attr(target_arch = "bpf", no_std, no_main, feature(core_intrinsics), allow(internal_features))]
-#![allow(unsafe_code)]
+//! SkyShield's XDP program: parse, screen, report, act.
+
+#![cfg_attr(target_arch = "bpf", no_std, no_main, feature(core_intrinsics))]
+#![cfg_attr(
+    target_arch = "bpf",
+    expect(internal_features, reason = "the target has no other way to compare and swap")
+)]
+#![cfg_attr(
+    target_arch = "bpf",
+    expect(unsafe_code, reason = "packet bytes and map values are raw pointers")
+)]
+#![cfg_attr(
+    target_arch = "bpf",
+    expect(
+        clippy::inline_always,
+        reason = "the verifier must see one function, whatever the optimiser thinks"
+    )
+)]
+
+#[cfg(target_arch = "bpf")]
+mod frame;
+#[cfg(target_arch = "bpf")]
+mod maps;
+#[cfg(target_arch = "bpf")]
+mod report;
 
 #[cfg(target_arch = "bpf")]
 mod program {
-    use aya_ebpf::{
-        bindings::xdp_action,
-        macros::{map, xdp},
-        maps::HashMap,
-        programs::XdpContext,
-    };
-    #[map]
-    static BANS_V4: HashMap<[u8; 4], u64> = HashMap::with_max_entries(1024, 0);
+    use aya_ebpf::bindings::xdp_action;
+    use aya_ebpf::macros::xdp;
+    use aya_ebpf::programs::XdpContext;
+    use skyshield_common::Verdict;
+    use skyshield_ebpf::{parse, screen};
+
+    use crate::frame::XdpFrame;
+    use crate::maps::KernelMaps;
+    use crate::report;
 
     #[xdp(frags)]
-    pub fn skyshield(ctx: XdpContext) -> u32 {
-        let start = ctx.data();
-        if start + 34 > ctx.data_end() {
-            return xdp_action::XDP_PASS;
-        }
-        let key = unsafe { core::ptr::read_unaligned((start + 26) as *const [u8; 4]) };
-        match BANS_V4.get_ptr_mut(&key) {
-            Some(p) => {
-                let old = unsafe { core::ptr::read_volatile(p) };
-                let (_, ok) = unsafe {
-                    core::intrinsics::atomic_cxchg::<
-                        u64,
-                        { core::intrinsics::AtomicOrdering::SeqCst },
-                        { core::intrinsics::AtomicOrdering::SeqCst },
-                    >(p, old, old + 1)
-                };
-                if ok { xdp_action::XDP_DROP } else { xdp_action::XDP_PASS }
-            }
-            None => xdp_action::XDP_PASS,
+    #[expect(clippy::needless_pass_by_value, reason = "the signature is the macro's")]
+    fn skyshield(ctx: XdpContext) -> u32 {
+        let frame = XdpFrame::of(&ctx);
+        let parsed = parse(&frame);
+        let outcome = screen(&parsed, &KernelMaps);
+        report::report(&frame, &parsed, &outcome);
+        match outcome.reason.verdict() {
+            Verdict::Pass => xdp_action::XDP_PASS,
+            Verdict::Drop => xdp_action::XDP_DROP,
         }
     }
 
     #[panic_handler]
     fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
+        // Never linked in: the verifier would refuse the loop.
         loop {}
     }
+
+    /// Says that GPL-only helpers may be called; the crate is under GPL-2.0 or MIT, as its user likes.
+    #[unsafe(link_section = "license")]
+    #[unsafe(no_mangle)]
+    static LICENSE: [u8; 13] = *b"Dual MIT/GPL\0";
 }
+
 #[cfg(not(target_arch = "bpf"))]
 fn main() {}

@@ -1,37 +1,177 @@
-//! The one task that owns the engine and carries out its effects; its handle.
+//! The one task that owns the ledger and carries out its effects; its handle.
 
-use tokio::sync::mpsc;
+mod enact;
+mod metrics;
+mod reconcile;
+mod records;
+mod recover;
+mod task;
 
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::Serialize;
+use tokio::sync::{mpsc, oneshot};
+
+use crate::dataplane;
+use crate::engine::decision::{Decision, DecisionId, NewBan};
 use crate::engine::incident::Incident;
+use crate::engine::ledger::{Banned, Rejected};
+use crate::engine::never_ban::NeverBan;
+use crate::engine::source::Source;
+use crate::store;
 
-/// Orders and reports that may wait for the control task; beyond it, reports are dropped and counted.
+pub use metrics::Metrics;
+pub(crate) use records::{millis, moment};
+pub use recover::{RecoverError, Recovered};
+pub use task::{Parts, Task};
+
+/// Orders and reports that may wait for the control task. Beyond it a report is dropped and
+/// counted, and an order is refused.
 pub const QUEUE: usize = 4096;
 
 /// What reaches the control task.
 #[derive(Debug)]
 pub enum Order {
-    /// A request was refused or flagged.
-    Incident(Box<Incident>),
+    /// A request was refused.
+    Incident(Box<Incident>, oneshot::Sender<()>),
+    /// Somebody asks for a ban.
+    Ban(NewBan, oneshot::Sender<Result<Banned, OrderError>>),
+    /// Somebody takes a ban back.
+    Lift(Target, oneshot::Sender<Result<Decision, OrderError>>),
+    /// Somebody wants to see what is in force.
+    List(Wanted, oneshot::Sender<Vec<Decision>>),
+    /// Somebody asks how things are.
+    Health(oneshot::Sender<Health>),
+    /// The never-ban set has changed.
+    NeverBan(Arc<NeverBan>),
+}
+
+/// Which decisions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Wanted {
+    /// Those with a number above this.
+    pub after: Option<DecisionId>,
+    /// The one against exactly this source.
+    pub source: Option<Source>,
+    /// So many at the most.
+    pub limit: usize,
+}
+
+/// Which ban.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// The one with this number.
+    Decision(DecisionId),
+    /// The one against exactly this source.
+    Source(Source),
+}
+
+/// Why an order was not carried out.
+#[derive(Debug, thiserror::Error)]
+pub enum OrderError {
+    /// The ledger refuses it.
+    #[error(transparent)]
+    Rejected(#[from] Rejected),
+    /// There is no such ban in force.
+    #[error("no such ban is in force")]
+    NotInForce,
+    /// It could not be kept; nothing has changed.
+    #[error("it could not be kept on disk, so it was not done")]
+    Store(#[from] store::Error),
+    /// It is kept, but the kernel does not take it.
+    #[error("it is kept on disk, but the kernel's map does not take it; the reconciler goes on trying")]
+    Dataplane(#[from] dataplane::Error),
+    /// The control task cannot keep up or has stopped.
+    #[error("the control task takes no orders at the moment")]
+    Busy,
+}
+
+/// Resolves when what a report led to is in force.
+#[derive(Debug, Default)]
+pub struct Settled(Option<oneshot::Receiver<()>>);
+
+impl Settled {
+    /// Waits for it, `patience` at the most.
+    pub async fn wait(&mut self, patience: Duration) {
+        if let Some(settled) = self.0.take() {
+            // Late or lost, whoever waits goes on: a refusal does not hang on its ban.
+            let _in_time = tokio::time::timeout(patience, settled).await;
+        }
+    }
+}
+
+/// How the control task and what it drives are doing.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Health {
+    /// Decisions in force.
+    pub decisions_in_force: usize,
+    /// Decisions there is room for.
+    pub capacity: usize,
+    /// Entries of the kernel's that differed from the decisions at the last look.
+    pub drift: usize,
+    /// Whether the kernel took the last heartbeat.
+    pub dataplane_answers: bool,
+    /// Whether the disk took the last write.
+    pub store_writes: bool,
 }
 
 /// The handle to the control task.
 #[derive(Clone, Debug)]
 pub struct Control {
     orders: mpsc::Sender<Order>,
+    metrics: Metrics,
 }
 
 impl Control {
     /// A handle, and the queue its task reads.
-    pub fn channel() -> (Self, mpsc::Receiver<Order>) {
+    pub fn channel(metrics: Metrics) -> (Self, mpsc::Receiver<Order>) {
         let (orders, queue) = mpsc::channel(QUEUE);
-        (Self { orders }, queue)
+        (Self { orders, metrics }, queue)
     }
 
     /// Reports an incident. Never waits: where the queue is full the report is dropped and counted;
     /// the request it came from is refused all the same.
-    pub fn report(&self, incident: Incident) {
-        if self.orders.try_send(Order::Incident(Box::new(incident))).is_err() {
-            tracing::warn!("the control queue is full: an incident was not recorded");
+    pub fn report(&self, incident: Incident) -> Settled {
+        let (done, settled) = oneshot::channel();
+        if self.orders.try_send(Order::Incident(Box::new(incident), done)).is_err() {
+            self.metrics.reports_dropped.inc();
+            return Settled(None);
         }
+        Settled(Some(settled))
+    }
+
+    /// Bans a source. An operator's ban is on disk and in the kernel when this returns.
+    pub async fn ban(&self, ban: NewBan) -> Result<Banned, OrderError> {
+        self.order(|reply| Order::Ban(ban, reply)).await?
+    }
+
+    /// Takes a ban back: on disk and out of the kernel when this returns.
+    pub async fn lift(&self, target: Target) -> Result<Decision, OrderError> {
+        self.order(|reply| Order::Lift(target, reply)).await?
+    }
+
+    /// The decisions in force that are wanted, in the order of their numbers.
+    pub async fn decisions(&self, wanted: Wanted) -> Result<Vec<Decision>, OrderError> {
+        self.order(|reply| Order::List(wanted, reply)).await
+    }
+
+    /// How the control task is doing; an error where it does not answer.
+    pub async fn health(&self) -> Result<Health, OrderError> {
+        self.order(Order::Health).await
+    }
+
+    /// Sets whom no decision may cut off.
+    pub async fn set_never_ban(&self, never_ban: NeverBan) -> Result<(), OrderError> {
+        self.orders.send(Order::NeverBan(Arc::new(never_ban))).await.map_err(|_| OrderError::Busy)
+    }
+
+    async fn order<T>(&self, order: impl FnOnce(oneshot::Sender<T>) -> Order) -> Result<T, OrderError> {
+        let (reply, answer) = oneshot::channel();
+        self.orders.try_send(order(reply)).map_err(|_| OrderError::Busy)?;
+        answer.await.map_err(|_| OrderError::Busy)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,8 +1,11 @@
 //! The pure core: signals in, effects out; no IO, no clock.
 
 pub mod decision;
+pub mod effect;
 pub mod incident;
+pub mod ledger;
 pub mod never_ban;
+pub mod reconcile;
 pub mod risk;
 pub mod source;
 pub mod standing;

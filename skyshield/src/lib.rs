@@ -1,8 +1,17 @@
 //! SkyShield guards a Linux web host from the wire to the request.
 
+pub mod api;
+pub mod app;
+pub mod cli;
 pub mod clock;
+pub mod config;
 pub mod control;
+pub mod dataplane;
 pub mod engine;
 pub mod gateway;
+pub mod host;
 pub mod inspect;
+pub mod lifecycle;
+pub mod store;
+pub mod telemetry;
 pub mod verdict;

@@ -1,3 +1,7 @@
 //! Arguments, logging, `app::run`, exit code.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    skyshield::cli::main()
+}

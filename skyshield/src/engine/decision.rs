@@ -2,10 +2,11 @@
 
 use std::borrow::Cow;
 use std::fmt;
-use std::time::Instant;
+use std::time::{Duration, Instant, SystemTime};
 
 use serde::{Deserialize, Serialize};
 
+use super::incident::IncidentId;
 use super::source::Source;
 
 /// A decision's number, unique for the life of a store.
@@ -45,6 +46,11 @@ impl Origin {
         }
     }
 
+    /// The origin with this name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|origin| origin.name() == name)
+    }
+
     /// The origin whose discriminant is `code`, as a kernel map entry holds it.
     pub const fn from_code(code: u8) -> Option<Self> {
         match code {
@@ -52,6 +58,31 @@ impl Origin {
             2 => Some(Self::Feed),
             3 => Some(Self::Operator),
             _ => None,
+        }
+    }
+}
+
+/// Where a ban is enforced.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Layer {
+    /// In the kernel: every packet of the source is dropped.
+    Packet,
+    /// At the doors only: the source is known by a trusted proxy's word, and the packets are the proxy's.
+    Request,
+}
+
+impl Layer {
+    /// The layer with this name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        [Self::Packet, Self::Request].into_iter().find(|layer| layer.name() == name)
+    }
+
+    /// The layer's name in the API and the store.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Packet => "packet",
+            Self::Request => "request",
         }
     }
 }
@@ -65,8 +96,70 @@ pub struct Decision {
     pub source: Source,
     /// On whose authority.
     pub origin: Origin,
+    /// Where it is enforced.
+    pub layer: Layer,
     /// Why, for people: a rule id, or the operator's words.
     pub reason: Cow<'static, str>,
     /// When it ends by itself; `None` is until it is lifted.
     pub until: Option<Instant>,
+    /// The incident that gave rise to it.
+    pub incident: Option<IncidentId>,
+    /// When it was made, on the wall.
+    pub made_at: SystemTime,
+    /// From the last byte of the request behind it to the entry in the kernel's map.
+    pub enforced_after: Option<Duration>,
+}
+
+impl Decision {
+    /// What is left of it at `now`; `None` is until it is lifted.
+    pub fn remaining(&self, now: Instant) -> Option<Duration> {
+        self.until.map(|until| until.saturating_duration_since(now))
+    }
+}
+
+/// What is asked for when a ban is asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewBan {
+    /// Whom to ban.
+    pub source: Source,
+    /// On whose authority.
+    pub origin: Origin,
+    /// Where to enforce it.
+    pub layer: Layer,
+    /// Why, for people.
+    pub reason: Cow<'static, str>,
+    /// For how long; `None` is until it is lifted.
+    pub ttl: Option<Duration>,
+    /// The incident that gave rise to it.
+    pub incident: Option<IncidentId>,
+    /// When it was asked for, on the wall.
+    pub asked_at: SystemTime,
+    /// Ban even a prefix so wide that it takes a share of the whole internet.
+    pub force: bool,
+}
+
+/// Why a decision is no longer in force.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Ended {
+    /// Its time was over.
+    Expired,
+    /// An operator took it back.
+    Lifted,
+    /// Another decision on the same source took its place.
+    Replaced,
+    /// Its source came under the never-ban set.
+    Protected,
+}
+
+impl Ended {
+    /// The cause's name in the API and the store.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Expired => "expired",
+            Self::Lifted => "lifted",
+            Self::Replaced => "replaced",
+            Self::Protected => "protected",
+        }
+    }
 }

@@ -280,7 +280,8 @@ impl Connection<'_> {
         self.shared.judge.judge(client, Door::Gateway, &request, complete_at)
     }
 
-    async fn refuse(&mut self, refusal: Refusal) -> Next {
+    async fn refuse(&mut self, mut refusal: Refusal) -> Next {
+        refusal.settled().await;
         let metrics = &self.shared.metrics;
         let detail = match refusal.reason {
             RefusalReason::Risk => {

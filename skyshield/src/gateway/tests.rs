@@ -7,14 +7,16 @@ use tokio::net::TcpStream;
 
 use super::*;
 use crate::clock;
-use crate::control::Control;
-use crate::engine::decision::{Decision, DecisionId, Origin};
+use crate::control::{self, Control};
+use crate::engine::decision::{Decision, DecisionId, Layer, Origin};
 use crate::engine::risk;
 use crate::engine::view::View;
-use crate::inspect::Inspector;
+use crate::inspect::{Inspector, Limits};
 
 fn judge(view: Arc<View>) -> Judge {
-    Judge::new(Inspector, risk::Config::default(), view, Control::channel().0)
+    let metrics = control::Metrics::new(&prometheus::Registry::new()).unwrap();
+    let (control, _queue) = Control::channel(metrics);
+    Judge::new(Inspector::new(Limits::default()), risk::Config::default(), view, control)
 }
 
 fn on_any_port() -> Config {
@@ -33,8 +35,12 @@ async fn a_banned_source_is_refused_before_its_body_is_read() {
         id: DecisionId(7),
         source: "127.0.0.0/8".parse().unwrap(),
         origin: Origin::Operator,
+        layer: Layer::Request,
         reason: "a test".into(),
         until: None,
+        incident: None,
+        made_at: clock::wall(),
+        enforced_after: None,
     });
     let mut client = TcpStream::connect(address).await.unwrap();
     let start = clock::now();

@@ -7,11 +7,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use skyshield::control::Control;
+use skyshield::control::{self, Control};
 use skyshield::engine::risk;
 use skyshield::engine::view::View;
 use skyshield::gateway::{Config, Error, Gateway, Limits, Metrics};
-use skyshield::inspect::Inspector;
+use skyshield::inspect::{self, Inspector};
 use skyshield::verdict::Judge;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -30,10 +30,11 @@ pub(crate) struct Bench {
 
 /// A judge that finds what the default inspector finds.
 fn judge() -> Judge {
-    let (control, queue) = Control::channel();
+    let Ok(metrics) = control::Metrics::new(&prometheus::Registry::new()) else { unreachable!() };
+    let (control, queue) = Control::channel(metrics);
     // Reports are taken for as long as the test runs.
     std::mem::forget(queue);
-    Judge::new(Inspector, risk::Config::default(), Arc::new(View::default()), control)
+    Judge::new(Inspector::new(inspect::Limits::default()), risk::Config::default(), Arc::new(View::default()), control)
 }
 
 impl Bench {

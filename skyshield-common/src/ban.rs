@@ -1,0 +1,81 @@
+//! A ban as it lies in the kernel's maps: the deadline is in the entry.
+
+/// The deadline of a ban that ends only when it is lifted.
+pub const UNTIL_LIFTED: u64 = u64::MAX;
+
+/// A ban of one address; also the half of a [`PrefixBan`].
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Ban {
+    /// In force while `CLOCK_BOOTTIME` is below this; [`UNTIL_LIFTED`] never ends by itself.
+    pub expires_at_ns: u64,
+    /// The decision's number, for events and for adoption after a restart.
+    pub decision: u64,
+    /// Who decided; the user side's code.
+    pub origin: u8,
+    #[doc(hidden)]
+    pub reserved: [u8; 7],
+}
+
+impl Ban {
+    /// No ban: one that ended at the beginning of time.
+    pub const NONE: Self = Self::new(0, 0, 0);
+
+    /// A ban until `expires_at_ns`.
+    pub const fn new(expires_at_ns: u64, decision: u64, origin: u8) -> Self {
+        Self { expires_at_ns, decision, origin, reserved: [0; 7] }
+    }
+
+    /// Whether the ban is in force at `now_ns`.
+    pub const fn holds(&self, now_ns: u64) -> bool {
+        self.expires_at_ns == UNTIL_LIFTED || now_ns < self.expires_at_ns
+    }
+}
+
+/// A ban of a prefix, with the longest-lived of the bans that cover it.
+///
+/// A longest-prefix match finds the innermost entry only. An inner ban that has ended would
+/// therefore hide an outer one that has not, so each entry carries what it would hide.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PrefixBan {
+    /// The ban of this prefix itself.
+    pub own: Ban,
+    /// The ban with the latest deadline among the prefixes that contain this one, or [`Ban::NONE`].
+    pub cover: Ban,
+}
+
+impl PrefixBan {
+    /// The ban to enforce at `now_ns`: the prefix's own while it holds, then what covers it.
+    pub const fn in_force(&self, now_ns: u64) -> Option<&Ban> {
+        if self.own.holds(now_ns) {
+            Some(&self.own)
+        } else if self.cover.holds(now_ns) {
+            Some(&self.cover)
+        } else {
+            None
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_ban_holds_until_its_deadline_and_not_at_it() {
+        let ban = Ban::new(1_000, 1, 1);
+        assert!(ban.holds(999));
+        assert!(!ban.holds(1_000));
+        assert!(!Ban::NONE.holds(0));
+        assert!(Ban::new(UNTIL_LIFTED, 1, 3).holds(u64::MAX));
+    }
+
+    #[test]
+    fn an_ended_inner_ban_does_not_hide_the_outer_one() {
+        let both = PrefixBan { own: Ban::new(10, 1, 1), cover: Ban::new(20, 2, 3) };
+        assert_eq!(both.in_force(9).map(|ban| ban.decision), Some(1));
+        assert_eq!(both.in_force(10).map(|ban| ban.decision), Some(2));
+        assert_eq!(both.in_force(20), None);
+    }
+}

@@ -1,0 +1,204 @@
+//! `/api/v1/decisions`: what is in force, banning and lifting.
+
+use std::time::Instant;
+
+use axum::Json;
+use axum::extract::rejection::{JsonRejection, QueryRejection};
+use axum::extract::{Extension, Path, Query, State};
+use axum::http::StatusCode;
+use ipnet::IpNet;
+use serde::{Deserialize, Serialize};
+
+use super::auth::Operator;
+use super::problem::Problem;
+use super::time::{Ttl, rfc3339, ttl};
+use crate::clock;
+use crate::control::{Control, Target, Wanted};
+use crate::engine::decision::{Decision, DecisionId, Layer, NewBan, Origin};
+use crate::engine::ledger::Banned;
+use crate::engine::source::Source;
+
+/// Decisions of one page when nothing else is asked for.
+const DEFAULT_LIMIT: usize = 100;
+/// Decisions of one page at the most.
+const MAX_LIMIT: usize = 1000;
+/// How long an operator's ban lasts when nothing else is asked for.
+const DEFAULT_TTL: &str = "4h";
+/// An operator's reason, in characters at the most.
+const MAX_REASON: usize = 200;
+
+#[derive(Debug, Serialize)]
+pub(super) struct DecisionBody {
+    id: DecisionId,
+    source: Source,
+    origin: Origin,
+    layer: Layer,
+    reason: String,
+    incident: Option<String>,
+    made_at: String,
+    expires_at: Option<String>,
+    ttl_seconds: Option<u64>,
+    enforced_after_ms: Option<f64>,
+}
+
+impl DecisionBody {
+    fn new(decision: Decision, now: Instant) -> Self {
+        let remaining = decision.remaining(now);
+        Self {
+            id: decision.id,
+            source: decision.source,
+            origin: decision.origin,
+            layer: decision.layer,
+            incident: decision.incident.map(|incident| incident.to_string()),
+            made_at: rfc3339(decision.made_at),
+            expires_at: remaining.map(|left| rfc3339(clock::wall() + left)),
+            ttl_seconds: remaining.map(|left| left.as_secs()),
+            enforced_after_ms: decision.enforced_after.map(|lag| lag.as_secs_f64() * 1000.0),
+            reason: decision.reason.into_owned(),
+        }
+    }
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ListQuery {
+    limit: Option<usize>,
+    cursor: Option<u64>,
+    source: Option<Source>,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct Page {
+    items: Vec<DecisionBody>,
+    next_cursor: Option<String>,
+}
+
+pub(super) async fn list(
+    State(control): State<Control>,
+    query: Result<Query<ListQuery>, QueryRejection>,
+) -> Result<Json<Page>, Problem> {
+    let Query(query) = query.map_err(|rejection| Problem::bad_request(rejection.body_text()))?;
+    let limit = query.limit.unwrap_or(DEFAULT_LIMIT).clamp(1, MAX_LIMIT);
+    let mut decisions = control
+        .decisions(Wanted { after: query.cursor.map(DecisionId), source: query.source, limit: limit + 1 })
+        .await?;
+    let more = decisions.len() > limit;
+    decisions.truncate(limit);
+    let next_cursor = decisions.last().filter(|_| more).map(|last| last.id.to_string());
+    let now = clock::now();
+    let items = decisions.into_iter().map(|decision| DecisionBody::new(decision, now)).collect();
+    Ok(Json(Page { items, next_cursor }))
+}
+
+pub(super) async fn show(
+    State(control): State<Control>,
+    Path(id): Path<String>,
+) -> Result<Json<DecisionBody>, Problem> {
+    let wanted = decision_id(&id)?;
+    let after = wanted.0.checked_sub(1).map(DecisionId);
+    let found = control.decisions(Wanted { after, source: None, limit: 1 }).await?.into_iter().find(|decision| decision.id == wanted);
+    let found = found.ok_or_else(|| Problem::no_such("decision in force with number", &id))?;
+    Ok(Json(DecisionBody::new(found, clock::now())))
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct BanBody {
+    source: String,
+    ttl: Option<String>,
+    reason: Option<String>,
+    #[serde(default)]
+    force: bool,
+}
+
+pub(super) async fn ban(
+    State(control): State<Control>,
+    Extension(operator): Extension<Operator>,
+    body: Result<Json<BanBody>, JsonRejection>,
+) -> Result<(StatusCode, Json<DecisionBody>), Problem> {
+    let Json(body) = body.map_err(|rejection| Problem::new(rejection.status(), rejection.body_text()))?;
+    let source: Source =
+        body.source.parse().map_err(|error| Problem::bad_request(format!("source: {error}")))?;
+    let asked = ttl(body.ttl.as_deref().unwrap_or(DEFAULT_TTL));
+    let ttl = match asked.map_err(|what| Problem::bad_request(format!("ttl: {what}")))? {
+        Ttl::For(duration) => Some(duration),
+        Ttl::Forever => None,
+    };
+    let reason = body.reason.unwrap_or_else(|| format!("by {}", operator.name));
+    if reason.chars().count() > MAX_REASON || reason.chars().any(char::is_control) {
+        let what = format!("reason: at the most {MAX_REASON} characters, none of them a control character");
+        return Err(Problem::bad_request(what));
+    }
+    let new = NewBan {
+        source,
+        origin: Origin::Operator,
+        layer: Layer::Packet,
+        reason: reason.into(),
+        ttl,
+        incident: None,
+        asked_at: clock::wall(),
+        force: body.force,
+    };
+    let banned = control.ban(new).await?;
+    let status = match banned {
+        Banned::Made(_) => StatusCode::CREATED,
+        Banned::Extended(_) | Banned::Kept(_) => StatusCode::OK,
+    };
+    let decision = banned.decision().clone();
+    tracing::info!(operator = operator.name, %source, decision = %decision.id, "an operator banned a source");
+    Ok((status, Json(DecisionBody::new(decision, clock::now()))))
+}
+
+pub(super) async fn lift(
+    State(control): State<Control>,
+    Extension(operator): Extension<Operator>,
+    Path(id): Path<String>,
+) -> Result<Json<DecisionBody>, Problem> {
+    lift_target(&control, &operator, Target::Decision(decision_id(&id)?)).await
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct LiftQuery {
+    source: Source,
+}
+
+pub(super) async fn lift_source(
+    State(control): State<Control>,
+    Extension(operator): Extension<Operator>,
+    query: Result<Query<LiftQuery>, QueryRejection>,
+) -> Result<Json<DecisionBody>, Problem> {
+    let Query(LiftQuery { source }) =
+        query.map_err(|rejection| Problem::bad_request(rejection.body_text()))?;
+    let lifted = lift_target(&control, &operator, Target::Source(source)).await;
+    let Err(problem) = lifted else { return lifted };
+    let wider = wider_bans(&control, source).await;
+    Err(if wider.is_empty() { problem } else { problem.with_wider_bans(&wider) })
+}
+
+async fn lift_target(
+    control: &Control,
+    operator: &Operator,
+    target: Target,
+) -> Result<Json<DecisionBody>, Problem> {
+    let decision = control.lift(target).await?;
+    tracing::info!(
+        operator = operator.name, source = %decision.source, decision = %decision.id, "an operator lifted a ban"
+    );
+    Ok(Json(DecisionBody::new(decision, clock::now())))
+}
+
+/// The bans in force around `source`: whoever lifts one address wants to know what still holds it.
+async fn wider_bans(control: &Control, source: Source) -> String {
+    let mut found = Vec::new();
+    for bits in (0..source.as_prefix().prefix_len()).rev() {
+        let Ok(prefix) = IpNet::new(source.address(), bits) else { continue };
+        let held = control.decisions(Wanted { after: None, source: Some(Source::prefix(prefix)), limit: 1 }).await.unwrap_or_default();
+        found.extend(held.into_iter().map(|decision| decision.source.to_string()));
+    }
+    found.join(", ")
+}
+
+fn decision_id(text: &str) -> Result<DecisionId, Problem> {
+    text.parse().map(DecisionId).map_err(|_| Problem::no_such("decision in force with number", text))
+}

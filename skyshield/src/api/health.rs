@@ -1,0 +1,93 @@
+//! Liveness and readiness for machines, health for operators.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use serde::Serialize;
+
+use super::Facts;
+use super::problem::Problem;
+use crate::clock;
+use crate::control::{Control, Health};
+
+/// `GET /healthz`: the process answers.
+pub(super) async fn live() -> &'static str {
+    "ok\n"
+}
+
+/// `GET /readyz`: the kernel takes changes, the disk takes writes, the control task answers.
+pub(super) async fn ready(State(control): State<Control>) -> Result<&'static str, Problem> {
+    let health = control.health().await?;
+    if is_well(&health) {
+        return Ok("ready\n");
+    }
+    let what = "not ready; operators see why in /api/v1/monitoring/health/";
+    Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, what))
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct HealthBody {
+    status: &'static str,
+    version: &'static str,
+    uptime_seconds: u64,
+    components: Components,
+    decisions_in_force: usize,
+    decisions_capacity: usize,
+    drift: usize,
+}
+
+#[derive(Debug, Serialize)]
+struct Components {
+    control: Component,
+    dataplane: Dataplane,
+    store: Component,
+}
+
+#[derive(Debug, Serialize)]
+struct Component {
+    status: &'static str,
+}
+
+#[derive(Debug, Serialize)]
+struct Dataplane {
+    status: &'static str,
+    interface: Option<String>,
+    xdp_mode: &'static str,
+}
+
+/// `GET /api/v1/monitoring/health/`.
+pub(super) async fn health(
+    State(control): State<Control>,
+    State(facts): State<Arc<Facts>>,
+) -> Json<HealthBody> {
+    let answer = control.health().await;
+    let answers = answer.is_ok();
+    let health = answer.unwrap_or_default();
+    Json(HealthBody {
+        status: status(answers && is_well(&health) && health.drift == 0),
+        version: env!("CARGO_PKG_VERSION"),
+        uptime_seconds: clock::now().saturating_duration_since(facts.started_at).as_secs(),
+        components: Components {
+            control: Component { status: status(answers) },
+            dataplane: Dataplane {
+                status: status(health.dataplane_answers),
+                interface: facts.interface.clone(),
+                xdp_mode: facts.xdp_mode,
+            },
+            store: Component { status: status(health.store_writes) },
+        },
+        decisions_in_force: health.decisions_in_force,
+        decisions_capacity: health.capacity,
+        drift: health.drift,
+    })
+}
+
+fn is_well(health: &Health) -> bool {
+    health.dataplane_answers && health.store_writes
+}
+
+fn status(is_well: bool) -> &'static str {
+    if is_well { "ok" } else { "degraded" }
+}

@@ -1,0 +1,177 @@
+//! Where operators and scrapers connect: a root-only socket, loopback with tokens, loopback for metrics.
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, FileTypeExt, PermissionsExt};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::Extension;
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+
+use super::{Api, Config, Operator, metrics_router, router};
+
+/// Connections at once, of each listener; further ones wait in the kernel's backlog.
+const MAX_CONNECTIONS: usize = 64;
+/// A request's head must have arrived after this long.
+const HEAD_WITHIN: Duration = Duration::from_secs(10);
+/// After a failed accept, such as for want of file descriptors, the next waits this long.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
+
+/// Why the API cannot listen.
+#[derive(Debug, thiserror::Error)]
+#[error("the admin API cannot listen on {place} ({key})")]
+pub struct BindError {
+    place: String,
+    key: &'static str,
+    source: io::Error,
+}
+
+/// Bound, not yet serving.
+#[derive(Debug)]
+pub struct Listeners {
+    admin: TcpListener,
+    socket: UnixListener,
+    metrics: TcpListener,
+}
+
+impl Listeners {
+    /// Binds all three, or none.
+    pub async fn bind(config: &Config) -> Result<Self, BindError> {
+        let failed = |place: String, key| move |source| BindError { place, key, source };
+        let admin = TcpListener::bind(config.listen).await;
+        let admin = admin.map_err(failed(config.listen.to_string(), "api.listen"))?;
+        let metrics = TcpListener::bind(config.metrics_listen).await;
+        let metrics = metrics.map_err(failed(config.metrics_listen.to_string(), "api.metrics_listen"))?;
+        let socket = bind_socket(&config.socket);
+        let socket = socket.map_err(failed(config.socket.display().to_string(), "api.socket"))?;
+        Ok(Self { admin, socket, metrics })
+    }
+
+    /// Serves until `stop`.
+    pub async fn serve(self, api: Api, stop: CancellationToken) {
+        let by_token = router(api.clone());
+        let by_socket = router(api.clone()).layer(Extension(Operator { name: "root".to_owned() }));
+        let metrics = metrics_router(api.registry);
+        let Self { admin, socket, metrics: scrapers } = self;
+        tokio::join!(
+            serve(admin, by_token, &stop),
+            serve(RootOnly(socket), by_socket, &stop),
+            serve(scrapers, metrics, &stop),
+        );
+    }
+}
+
+/// The socket, for root only; what a dead daemon has left in its place is removed.
+fn bind_socket(path: &Path) -> io::Result<UnixListener> {
+    if let Some(dir) = path.parent() {
+        fs::DirBuilder::new().recursive(true).mode(0o755).create(dir)?;
+    }
+    match fs::symlink_metadata(path) {
+        Ok(found) if found.file_type().is_socket() => {
+            // A live daemon still answers there.
+            if std::os::unix::net::UnixStream::connect(path).is_ok() {
+                return Err(io::Error::new(io::ErrorKind::AddrInUse, "another skyshield answers there"));
+            }
+            fs::remove_file(path)?;
+        }
+        Ok(_) => {
+            return Err(io::Error::new(io::ErrorKind::AlreadyExists, "a file that is no socket is there"));
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => return Err(error),
+    }
+    let listener = UnixListener::bind(path)?;
+    fs::set_permissions(path, fs::Permissions::from_mode(0o600))?;
+    Ok(listener)
+}
+
+/// Where connections come from.
+trait Accept {
+    type Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static;
+
+    fn accept(&self) -> impl Future<Output = io::Result<Self::Stream>> + Send;
+}
+
+impl Accept for TcpListener {
+    type Stream = TcpStream;
+
+    async fn accept(&self) -> io::Result<TcpStream> {
+        self.accept().await.map(|(stream, _)| stream)
+    }
+}
+
+/// Only connections of root's or of the daemon's own user. The file's mode says so already; the
+/// kernel's word on the peer closes the moment between bind and chmod.
+struct RootOnly(UnixListener);
+
+impl Accept for RootOnly {
+    type Stream = UnixStream;
+
+    async fn accept(&self) -> io::Result<UnixStream> {
+        loop {
+            let (stream, _) = self.0.accept().await?;
+            let uid = stream.peer_cred()?.uid();
+            if uid == 0 || uid == nix::unistd::geteuid().as_raw() {
+                return Ok(stream);
+            }
+            tracing::warn!(uid, "a user who may not was turned away from the admin socket");
+        }
+    }
+}
+
+async fn serve(listener: impl Accept, router: Router, stop: &CancellationToken) {
+    let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    loop {
+        let next = async {
+            let place = Arc::clone(&places).acquire_owned().await;
+            listener.accept().await.map(|stream| (stream, place))
+        };
+        let accepted = tokio::select! {
+            () = stop.cancelled() => return,
+            accepted = next => accepted,
+        };
+        match accepted {
+            Ok((stream, place)) => {
+                let (router, stop) = (router.clone(), stop.clone());
+                tokio::spawn(async move {
+                    converse(stream, router, stop).await;
+                    drop(place);
+                });
+            }
+            Err(error) => {
+                tracing::warn!(%error, "the admin API could not accept a connection");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}
+
+async fn converse<S>(stream: S, router: Router, stop: CancellationToken)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_WITHIN)
+        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
+    tokio::pin!(connection);
+    let served = tokio::select! {
+        served = connection.as_mut() => served,
+        () = stop.cancelled() => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = served {
+        tracing::debug!(%error, "an admin connection ended badly");
+    }
+}

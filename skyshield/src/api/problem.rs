@@ -1,0 +1,87 @@
+//! What went wrong, as RFC 9457 says it: `application/problem+json`, everywhere.
+
+use axum::Json;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+
+use crate::control::OrderError;
+use crate::engine::ledger::Rejected;
+
+/// A problem as it is answered.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub(super) struct Problem {
+    #[serde(rename = "type")]
+    kind: &'static str,
+    title: &'static str,
+    status: u16,
+    detail: String,
+}
+
+impl Problem {
+    /// A problem of this status; `detail` says what, where and how to mend it.
+    pub(super) fn new(status: StatusCode, detail: impl Into<String>) -> Self {
+        Self {
+            kind: "about:blank",
+            title: status.canonical_reason().unwrap_or("Error"),
+            status: status.as_u16(),
+            detail: detail.into(),
+        }
+    }
+
+    pub(super) fn bad_request(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, detail)
+    }
+
+    pub(super) fn no_such(what: &str, id: &str) -> Self {
+        let id: String = id.chars().take(80).collect();
+        Self::new(StatusCode::NOT_FOUND, format!("there is no {what} `{}`", id.escape_debug()))
+    }
+
+    /// The same, with the wider bans that `covering` lists.
+    pub(super) fn with_wider_bans(mut self, covering: &str) -> Self {
+        self.detail = format!("{}, but wider ones hold it: {covering}", self.detail);
+        self
+    }
+
+    /// An internal failure: the caller is told that, the log is told what.
+    pub(super) fn internal(error: &dyn std::error::Error) -> Self {
+        tracing::error!(%error, "an admin request failed");
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "the daemon failed to answer; its log says why")
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let mut response = (status, Json(self)).into_response();
+        let kind = HeaderValue::from_static("application/problem+json");
+        response.headers_mut().insert(header::CONTENT_TYPE, kind);
+        response
+    }
+}
+
+impl From<OrderError> for Problem {
+    fn from(error: OrderError) -> Self {
+        let status = match &error {
+            OrderError::Rejected(Rejected::Protected { .. } | Rejected::TooWide(_)) => {
+                StatusCode::UNPROCESSABLE_ENTITY
+            }
+            OrderError::Rejected(Rejected::Full { .. }) => StatusCode::INSUFFICIENT_STORAGE,
+            OrderError::NotInForce => StatusCode::NOT_FOUND,
+            OrderError::Store(_) | OrderError::Dataplane(_) | OrderError::Busy => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
+        };
+        let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}")).unwrap_or_default();
+        Self::new(status, format!("{error}{cause}"))
+    }
+}
+
+pub(super) async fn not_found() -> Problem {
+    Problem::new(StatusCode::NOT_FOUND, "there is nothing at this path")
+}
+
+pub(super) async fn method_not_allowed() -> Problem {
+    Problem::new(StatusCode::METHOD_NOT_ALLOWED, "this path does not take this method")
+}

@@ -1,0 +1,18 @@
+//! The metrics page: behind a login at the mission's path, without one on its own loopback listener.
+
+use axum::extract::State;
+use axum::http::header;
+use axum::response::IntoResponse;
+use prometheus::Registry;
+
+use super::problem::Problem;
+use crate::telemetry;
+
+/// `GET /api/v1/monitoring/prometheus/`, and `GET /metrics` on the scrapers' listener.
+pub(super) async fn page(State(registry): State<Registry>) -> Result<impl IntoResponse, Problem> {
+    // Reading the kernel's counters and every series takes a moment.
+    let page = tokio::task::spawn_blocking(move || telemetry::page(&registry)).await;
+    let page = page.map_err(|error| Problem::internal(&error))?;
+    let page = page.map_err(|error| Problem::internal(&error))?;
+    Ok(([(header::CONTENT_TYPE, telemetry::PAGE_TYPE)], page))
+}

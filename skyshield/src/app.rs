@@ -1,0 +1,235 @@
+//! Builds every part in order, and decides what each may see.
+//!
+//! The order is what makes a failed start harmless: the configuration is checked, then every port is
+//! bound, then the store is opened, and only then is the kernel touched.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use prometheus::Registry;
+use tokio_util::sync::CancellationToken;
+
+use crate::api::{Api, Facts, Listeners};
+use crate::config::Config;
+use crate::control::{self, Control, Parts, Task};
+use crate::dataplane::{Attachment, Change, Enforcer, Events, Kernel, Memory, OnSilence};
+use crate::engine::never_ban::Protection;
+use crate::engine::source::Source;
+use crate::engine::view::View;
+use crate::gateway::{self, Gateway};
+use crate::inspect::Inspector;
+use crate::lifecycle::Lifecycle;
+use crate::verdict::Judge;
+use crate::{clock, dataplane, host, store};
+
+/// How often the host is asked for its addresses, however quiet the kernel is.
+const LOOK_AT_HOST_EVERY: Duration = Duration::from_secs(5);
+/// How often it is made sure that the program is attached.
+const CHECK_ATTACHMENT_EVERY: Duration = Duration::from_secs(1);
+
+/// Whether there is a kernel side.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KernelSide {
+    /// Bans are enforced in the kernel.
+    On,
+    /// Bans are enforced at the doors only.
+    Off,
+}
+
+/// The kernel side, or what stands in for it, taken apart for its owners.
+struct Dataplane {
+    enforcer: Box<dyn Enforcer>,
+    running: Option<(Attachment, Events)>,
+    facts: Facts,
+}
+
+/// Runs the daemon until it is told to stop.
+pub async fn run(config: Config, kernel_side: KernelSide) -> anyhow::Result<()> {
+    let gateway = Gateway::bind(&config.gateway).context("the gateway cannot listen")?;
+    let listeners = Listeners::bind(&config.api).await?;
+    let opened = store::open(&config.store).context("the store cannot be opened")?;
+    if let Some(aside) = &opened.quarantined {
+        tracing::error!(moved_to = %aside.display(), "the store was unreadable; a new one was begun, bans are taken up from the kernel");
+    }
+    let kernel = open_dataplane(&config, kernel_side)?;
+
+    let registry = Registry::new();
+    let control_metrics = control::Metrics::new(&registry)?;
+    let gateway_metrics = gateway::Metrics::new(&registry)?;
+    registry.register(Box::new(store::Collector::new(opened.store.counters().clone())?))?;
+    if let Some(interface) = &kernel.facts.interface {
+        let reader = kernel.enforcer.reader()?;
+        registry.register(Box::new(dataplane::Collector::new(reader, interface)?))?;
+    }
+
+    let known = known_to_the_configuration(&config);
+    let view = Arc::<View>::default();
+    let parts = Parts {
+        enforcer: kernel.enforcer,
+        store: opened.store.clone(),
+        reader: opened.reader.clone(),
+        view: Arc::clone(&view),
+        never_ban: host::never_ban(&known),
+        risk: config.risk.clone(),
+        capacity: config.dataplane.max_bans as usize,
+        missed_after: (config.dataplane.on_silence == OnSilence::Disarm)
+            .then(|| Duration::from_secs(config.dataplane.silent_after_secs)),
+    };
+    let (task, control, recovered) = Task::new(parts, control_metrics)?;
+    tracing::info!(
+        from_store = recovered.from_store,
+        from_kernel = recovered.from_kernel,
+        reinstalled = recovered.reinstalled,
+        "decisions taken up"
+    );
+
+    let mut lifecycle = Lifecycle::default();
+    let stop = lifecycle.stop_token();
+    let finish = CancellationToken::new();
+    let judge =
+        Judge::new(Inspector::new(config.inspect.clone()), config.risk.clone(), view, control.clone());
+    let api = Api {
+        control: control.clone(),
+        store: opened.store,
+        reader: opened.reader,
+        registry,
+        facts: Arc::new(kernel.facts),
+    };
+    // The control task outlives the doors: what they reported last is still carried out.
+    let controlling = tokio::spawn(task.run(finish.clone()));
+    {
+        let stop = stop.clone();
+        lifecycle.spawn("gateway", async move { Ok(gateway.serve(judge, gateway_metrics, stop).await?) });
+    }
+    {
+        let stop = stop.clone();
+        lifecycle.spawn("api", async move {
+            listeners.serve(api, stop).await;
+            Ok(())
+        });
+    }
+    lifecycle.spawn("host", watch_host(known, control, stop.clone()));
+    if let Some((attachment, events)) = kernel.running {
+        lifecycle.spawn("attachment", keep_attached(attachment, stop.clone()));
+        lifecycle.spawn("events", tell_events(events, stop.clone()));
+    }
+    tracing::info!("ready");
+    let outcome = lifecycle.run().await;
+    finish.cancel();
+    controlling.await.context("the control task panicked")?;
+    // Every handle to the store is gone with its tasks; what they wrote last is on its way to the disk.
+    tokio::task::spawn_blocking(move || opened.writer.join())
+        .await?
+        .map_err(|_panic| anyhow::anyhow!("the store's writer panicked"))?;
+    outcome
+}
+
+fn open_dataplane(config: &Config, kernel_side: KernelSide) -> anyhow::Result<Dataplane> {
+    let started_at = clock::now();
+    if kernel_side == KernelSide::Off {
+        tracing::warn!("running without a kernel side: bans are enforced at the doors only");
+        let facts = Facts { interface: None, xdp_mode: "off", started_at };
+        return Ok(Dataplane { enforcer: Box::new(Memory::new(&config.dataplane)), running: None, facts });
+    }
+    let mut dataplane = config.dataplane.clone();
+    if dataplane.interface.is_none() {
+        dataplane.interface = host::default_interface();
+    }
+    let Kernel { enforcer, attachment, events } =
+        Kernel::open(&dataplane).context("the kernel side cannot start")?;
+    let attached = attachment.status()?.context("the interface went away while the program was attached")?;
+    tracing::info!(
+        interface = attached.interface,
+        mode = attached.mode.name(),
+        program = attached.program_id,
+        "attached"
+    );
+    let facts = Facts { interface: Some(attached.interface), xdp_mode: attached.mode.name(), started_at };
+    Ok(Dataplane { enforcer, running: Some((attachment, events)), facts })
+}
+
+/// The part of the never-ban set that the configuration names.
+fn known_to_the_configuration(config: &Config) -> Vec<(Source, Protection)> {
+    let allow = config.never_ban.allow.iter().map(|&source| (source, Protection::AllowList));
+    let proxies = config.gateway.trusted_proxies.iter().map(|&proxy| (proxy, Protection::TrustedProxy));
+    let upstream = config.gateway.upstream_addresses().unwrap_or_else(|error| {
+        tracing::warn!(%error, "the upstream's name does not resolve yet");
+        Vec::new()
+    });
+    let upstream = upstream.into_iter().map(|address| (Source::host(address.ip()), Protection::Upstream));
+    allow.chain(proxies).chain(upstream).collect()
+}
+
+/// Keeps the never-ban set true to the host.
+async fn watch_host(
+    known: Vec<(Source, Protection)>,
+    control: Control,
+    stop: CancellationToken,
+) -> anyhow::Result<()> {
+    let mut watch = host::watch().context("the kernel does not tell of changed addresses")?;
+    let mut period = tokio::time::interval(LOOK_AT_HOST_EVERY);
+    let mut last = None;
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return Ok(()),
+            () = watch.changed() => {}
+            _ = period.tick() => {}
+        }
+        let known = known.clone();
+        let found = tokio::task::spawn_blocking(move || host::never_ban(&known)).await?;
+        if last.as_ref() != Some(&found) {
+            control.set_never_ban(found.clone()).await?;
+            last = Some(found);
+        }
+    }
+}
+
+/// Sees to it that the program stays attached, also to an interface that goes away and comes back.
+async fn keep_attached(mut attachment: Attachment, stop: CancellationToken) -> anyhow::Result<()> {
+    let mut watch = host::watch().context("the kernel does not tell of changed interfaces")?;
+    let mut period = tokio::time::interval(CHECK_ATTACHMENT_EVERY);
+    let mut was_gone = false;
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return Ok(()),
+            () = watch.changed() => {}
+            _ = period.tick() => {}
+        }
+        match attachment.check() {
+            Ok(Change::None) => {}
+            Ok(Change::Reattached(_)) => {
+                was_gone = false;
+                tracing::warn!("the interface is back and guarded again");
+            }
+            Ok(Change::Gone) => {
+                if !was_gone {
+                    tracing::error!("the interface is gone: nothing is guarded until it returns");
+                }
+                was_gone = true;
+            }
+            Err(error) => tracing::error!(
+                error = format!("{:#}", anyhow::Error::new(error)),
+                "the attachment could not be checked"
+            ),
+        }
+    }
+}
+
+/// Tells of a sample of the drops.
+async fn tell_events(mut events: Events, stop: CancellationToken) -> anyhow::Result<()> {
+    loop {
+        let batch = tokio::select! {
+            () = stop.cancelled() => return Ok(()),
+            batch = events.next() => batch.context("the kernel's events cannot be read")?,
+        };
+        for event in batch {
+            tracing::debug!(?event, "a packet was dropped");
+        }
+    }
+}
+
+/// The runtime the daemon runs in, for parts that are built outside of it.
+pub fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread().enable_all().thread_name("skyshield").build()
+}

@@ -1,0 +1,174 @@
+//! The operator's commands. All but `run`, `check`, `detach` and the dead daemon's `status` go over the admin API.
+
+mod client;
+mod commands;
+mod show;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::engine::source::Source;
+
+/// Guards a Linux web host from the wire to the request.
+#[derive(Debug, Parser)]
+#[command(name = "skyshield", version, disable_help_subcommand = true)]
+pub struct Arguments {
+    /// The configuration [default: /etc/skyshield/skyshield.toml, where it exists]
+    #[arg(long, short, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Answer in JSON, for programs
+    #[arg(long, global = true)]
+    json: bool,
+    /// The daemon's admin socket [default: the one in the configuration]
+    #[arg(long, global = true, value_name = "PATH")]
+    socket: Option<PathBuf>,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Guard this host until told to stop
+    Run(Run),
+    /// Read the configuration, say what is wrong with it, change nothing
+    Check(Overrides),
+    /// Say how the daemon and the kernel are; also with the daemon dead
+    Status,
+    /// Ban an address or a prefix, in the kernel
+    Ban(Ban),
+    /// Take a ban back
+    Lift {
+        /// The address, the prefix, or the decision's number with a #: `203.0.113.7`, `203.0.113.0/24`, `#12`
+        target: String,
+    },
+    /// List what is in force
+    Decisions {
+        /// Only the one against exactly this source
+        source: Option<Source>,
+        /// How many at the most
+        #[arg(long, default_value_t = 100)]
+        limit: usize,
+    },
+    /// List what was refused, newest first, or show one incident whole
+    Incidents {
+        /// The incident's id, as on the refusal page
+        id: Option<String>,
+        /// How many at the most
+        #[arg(long, default_value_t = 20)]
+        limit: usize,
+    },
+    /// Make, list and revoke the tokens that operators come in with by the network
+    #[command(subcommand)]
+    Tokens(Tokens),
+    /// Take the program and all that is in force out of the kernel; the daemon must be stopped
+    Detach,
+}
+
+#[derive(Debug, Args)]
+struct Run {
+    #[command(flatten)]
+    overrides: Overrides,
+    /// Do without the kernel side: ban at the doors only
+    #[arg(long)]
+    no_kernel: bool,
+}
+
+/// What may be said on the command line instead of in the configuration.
+#[derive(Debug, Default, Args)]
+struct Overrides {
+    /// The interface to guard
+    #[arg(long, value_name = "NAME")]
+    interface: Option<String>,
+    /// An address to listen on; may be given more than once
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    listen: Vec<SocketAddr>,
+    /// Where honest requests go
+    #[arg(long, value_name = "HOST:PORT")]
+    upstream: Option<String>,
+}
+
+#[derive(Debug, Args)]
+struct Ban {
+    /// An address or a prefix: `203.0.113.7`, `203.0.113.0/24`, `2001:db8::/48`
+    source: Source,
+    /// For how long: 30m, 4h, 7d, forever
+    #[arg(long, default_value = "4h")]
+    ttl: String,
+    /// Why, for those who read it later
+    #[arg(long)]
+    reason: Option<String>,
+    /// Ban even a prefix that is a share of the whole internet
+    #[arg(long)]
+    force: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum Tokens {
+    /// Make a token; it is shown this once
+    Add {
+        /// Who or what will use it
+        name: String,
+        /// For how long: 30d, forever
+        #[arg(long, default_value = "forever")]
+        ttl: String,
+    },
+    /// List the tokens
+    List,
+    /// Revoke a token
+    Revoke {
+        /// The token's id: the first part after sky_
+        id: String,
+    },
+}
+
+/// How a command ended; the exit codes are part of the interface.
+#[derive(Debug, thiserror::Error)]
+enum Failure {
+    /// Refused, or not found.
+    #[error("{0}")]
+    Refused(String),
+    /// The words of the command are off.
+    #[error("{0}")]
+    Usage(String),
+    /// The daemon does not answer.
+    #[error("{0}")]
+    Unreachable(String),
+}
+
+impl Failure {
+    fn code(&self) -> ExitCode {
+        ExitCode::from(match self {
+            Self::Refused(_) => 1,
+            Self::Usage(_) => 2,
+            Self::Unreachable(_) => 3,
+        })
+    }
+}
+
+/// Carries out the command, says what came of it, and returns the exit code.
+pub fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let json = arguments.json;
+    match commands::obey(arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            show::failure(&failure, json);
+            failure.code()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_commands_are_consistent() {
+        Arguments::command().debug_assert();
+    }
+}

@@ -1,0 +1,177 @@
+//! What each command does.
+
+use std::path::Path;
+
+use hyper::Method;
+use serde_json::{Value, json};
+
+use super::client::{ask, encoded};
+use super::show;
+use super::{Arguments, Ban, Command, Failure, Overrides, Run, Tokens};
+use crate::app::{self, KernelSide};
+use crate::config::{self, Config};
+use crate::dataplane::Pinned;
+use crate::engine::source::Source;
+use crate::telemetry;
+
+/// Rows that one request asks for; more are fetched page by page.
+const PAGE: usize = 1000;
+
+pub(super) fn obey(arguments: Arguments) -> Result<(), Failure> {
+    let Arguments { config, json, socket, command } = arguments;
+    let config = config.as_deref();
+    let place = || match &socket {
+        Some(socket) => Ok(socket.clone()),
+        None => load(config, &Overrides::default()).map(|config| config.api.socket),
+    };
+    match command {
+        Command::Run(run) => self::run(config, &run),
+        Command::Check(overrides) => check(config, &overrides, json),
+        Command::Status => status(config, &place()?, json),
+        Command::Detach => detach(config, json),
+        Command::Ban(ban) => {
+            let answer = ask(&place()?, Method::POST, "/api/v1/decisions", Some(&ban_body(&ban)))?;
+            show::banned(&answer, json);
+            Ok(())
+        }
+        Command::Lift { target } => {
+            let answer = ask(&place()?, Method::DELETE, &lift_path(&target)?, None)?;
+            show::lifted(&answer, json);
+            Ok(())
+        }
+        Command::Decisions { source, limit } => {
+            let filter = source.map(|source| format!("&source={}", encoded(&source.to_string())));
+            let rows = pages(&place()?, "/api/v1/decisions", filter.as_deref().unwrap_or_default(), limit)?;
+            show::decisions(&rows, json);
+            Ok(())
+        }
+        Command::Incidents { id: Some(id), .. } => {
+            let answer = ask(&place()?, Method::GET, &format!("/api/v1/incidents/{}", encoded(&id)), None)?;
+            show::incident(&answer, json);
+            Ok(())
+        }
+        Command::Incidents { id: None, limit } => {
+            let rows = pages(&place()?, "/api/v1/incidents", "", limit)?;
+            show::incidents(&rows, json);
+            Ok(())
+        }
+        Command::Tokens(tokens) => self::tokens(&place()?, tokens, json),
+    }
+}
+
+fn load(path: Option<&Path>, overrides: &Overrides) -> Result<Config, Failure> {
+    let mut config = config::load(path).map_err(|error| Failure::Usage(with_causes(&error)))?;
+    if let Some(interface) = &overrides.interface {
+        config.dataplane.interface = Some(interface.clone());
+    }
+    if !overrides.listen.is_empty() {
+        config.gateway.listen.clone_from(&overrides.listen);
+    }
+    if let Some(upstream) = &overrides.upstream {
+        config.gateway.upstream =
+            upstream.parse().map_err(|error| Failure::Usage(format!("--upstream: {error}")))?;
+    }
+    match config.problem() {
+        Some((key, what)) => Err(Failure::Usage(format!("{key}: {what}"))),
+        None => Ok(config),
+    }
+}
+
+fn run(path: Option<&Path>, run: &Run) -> Result<(), Failure> {
+    let config = load(path, &run.overrides)?;
+    telemetry::init(&config.log);
+    let kernel_side = if run.no_kernel { KernelSide::Off } else { KernelSide::On };
+    let failed = |error: anyhow::Error| Failure::Refused(format!("{error:#}"));
+    let runtime = app::runtime().map_err(|error| failed(error.into()))?;
+    runtime.block_on(app::run(config, kernel_side)).map_err(failed)
+}
+
+fn check(path: Option<&Path>, overrides: &Overrides, json: bool) -> Result<(), Failure> {
+    let config = load(path, overrides)?;
+    show::checked(&config, path, json);
+    Ok(())
+}
+
+fn status(path: Option<&Path>, socket: &Path, json: bool) -> Result<(), Failure> {
+    let health = ask(socket, Method::GET, "/api/v1/monitoring/health/", None);
+    let pin_dir = load(path, &Overrides::default())?.dataplane.pin_dir;
+    let remains = match Pinned::open(&pin_dir) {
+        Ok(Some(pinned)) => Some(pinned.remains().map_err(|error| Failure::Refused(with_causes(&error)))?),
+        Ok(None) => None,
+        Err(error) => return Err(Failure::Refused(with_causes(&error))),
+    };
+    show::status(health.as_ref().ok(), remains.as_ref(), json);
+    health.map(|_told| ())
+}
+
+fn detach(path: Option<&Path>, json: bool) -> Result<(), Failure> {
+    let pin_dir = load(path, &Overrides::default())?.dataplane.pin_dir;
+    let refused = |error: crate::dataplane::OpenError| Failure::Refused(with_causes(&error));
+    let detached = match Pinned::open(&pin_dir).map_err(refused)? {
+        Some(pinned) => pinned.detach().map_err(refused)?,
+        None => return Err(Failure::Refused(format!("nothing of SkyShield's is in {}", pin_dir.display()))),
+    };
+    show::detached(&detached, json);
+    Ok(())
+}
+
+fn ban_body(ban: &Ban) -> Value {
+    json!({ "source": ban.source, "ttl": ban.ttl, "reason": ban.reason, "force": ban.force })
+}
+
+fn lift_path(target: &str) -> Result<String, Failure> {
+    if let Some(id) = target.strip_prefix('#') {
+        return Ok(format!("/api/v1/decisions/{}", encoded(id)));
+    }
+    let source: Source = target.parse().map_err(|error| Failure::Usage(format!("{error}, or #NUMBER")))?;
+    Ok(format!("/api/v1/decisions?source={}", encoded(&source.to_string())))
+}
+
+fn tokens(socket: &Path, tokens: Tokens, json: bool) -> Result<(), Failure> {
+    match tokens {
+        Tokens::Add { name, ttl } => {
+            let body = json!({ "name": name, "ttl": ttl });
+            show::token_made(&ask(socket, Method::POST, "/api/v1/tokens", Some(&body))?, json);
+        }
+        Tokens::List => show::tokens(&pages(socket, "/api/v1/tokens", "", usize::MAX)?, json),
+        Tokens::Revoke { id } => {
+            let path = format!("/api/v1/tokens/{}", encoded(&id));
+            show::token_revoked(&ask(socket, Method::DELETE, &path, None)?, json);
+        }
+    }
+    Ok(())
+}
+
+/// Up to `limit` items of a list, page by page.
+fn pages(socket: &Path, path: &str, filter: &str, limit: usize) -> Result<Vec<Value>, Failure> {
+    let mut rows = Vec::new();
+    let mut cursor = String::new();
+    while rows.len() < limit {
+        let page = if path.ends_with("/tokens") {
+            path.to_owned()
+        } else {
+            format!("{path}?limit={}{filter}{cursor}", PAGE.min(limit - rows.len()))
+        };
+        let mut answer = ask(socket, Method::GET, &page, None)?;
+        if let Some(Value::Array(items)) = answer.get_mut("items").map(Value::take) {
+            rows.extend(items);
+        }
+        match answer.get("next_cursor").and_then(Value::as_str) {
+            Some(next) => cursor = format!("&cursor={}", encoded(next)),
+            None => break,
+        }
+    }
+    Ok(rows)
+}
+
+/// An error with what lies behind it, on one line.
+fn with_causes(error: &dyn std::error::Error) -> String {
+    let mut told = error.to_string();
+    let mut cause = error.source();
+    while let Some(behind) = cause {
+        told.push_str(": ");
+        told.push_str(&behind.to_string());
+        cause = behind.source();
+    }
+    told
+}

@@ -1,0 +1,281 @@
+//! What the commands print: tables and sentences for people, JSON for programs.
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "what a command prints is its product")]
+
+use std::path::Path;
+
+use comfy_table::{ContentArrangement, Table, TableStyle};
+use serde_json::{Value, json};
+use skyshield_common::Verdict;
+
+use super::Failure;
+use crate::config::{Config, DEFAULT_PATH};
+use crate::dataplane::{Attached, Remains};
+
+pub(super) fn failure(failure: &Failure, as_json: bool) {
+    if as_json {
+        println!("{}", json!({ "error": failure.to_string() }));
+    } else {
+        eprintln!("error: {failure}");
+    }
+}
+
+pub(super) fn banned(answer: &Value, as_json: bool) {
+    said(answer, as_json, || {
+        let until =
+            answer["expires_at"].as_str().map_or("until it is lifted".to_owned(), |at| format!("until {at}"));
+        format!("banned {} {until} (decision {})", text(&answer["source"]), answer["id"])
+    });
+}
+
+pub(super) fn lifted(answer: &Value, as_json: bool) {
+    said(answer, as_json, || {
+        format!("lifted the ban of {} (decision {})", text(&answer["source"]), answer["id"])
+    });
+}
+
+pub(super) fn decisions(rows: &[Value], as_json: bool) {
+    listed(
+        rows,
+        as_json,
+        "nothing is in force",
+        &["#", "source", "by", "why", "where", "ends", "incident"],
+        |row| {
+            vec![
+                row["id"].to_string(),
+                text(&row["source"]),
+                text(&row["origin"]),
+                text(&row["reason"]),
+                text(&row["layer"]),
+                row["ttl_seconds"]
+                    .as_u64()
+                    .map_or("when lifted".to_owned(), |left| format!("in {}", span(left))),
+                text(&row["incident"]),
+            ]
+        },
+    );
+}
+
+pub(super) fn incidents(rows: &[Value], as_json: bool) {
+    listed(
+        rows,
+        as_json,
+        "nothing was refused yet",
+        &["incident", "at", "from", "score", "request", "found"],
+        |row| {
+            let found =
+                row["findings"].as_array().and_then(|all| all.first()).map(|first| text(&first["rule"]));
+            vec![
+                text(&row["id"]),
+                text(&row["at"]),
+                text(&row["address"]),
+                row["score"].as_f64().map_or(String::new(), |score| format!("{score:.3}")),
+                format!("{} {}{}", text(&row["method"]), text(&row["host"]), text(&row["target"])),
+                found.unwrap_or_default(),
+            ]
+        },
+    );
+}
+
+pub(super) fn incident(row: &Value, as_json: bool) {
+    said(row, as_json, || {
+        let mut told = vec![
+            format!("incident  {}", text(&row["id"])),
+            format!("at        {}", text(&row["at"])),
+            format!(
+                "from      {}{}",
+                text(&row["address"]),
+                if row["by_proxy"] == true { " (by a trusted proxy)" } else { "" }
+            ),
+            format!("score     {:.3}", row["score"].as_f64().unwrap_or_default()),
+            format!("request   {} {}{}", text(&row["method"]), text(&row["host"]), text(&row["target"])),
+        ];
+        for finding in row["findings"].as_array().into_iter().flatten() {
+            told.push(format!(
+                "found     {} in {} with confidence {:.2}: {}",
+                text(&finding["rule"]),
+                finding["place"]["part"].as_str().unwrap_or("request"),
+                finding["confidence"].as_f64().unwrap_or_default(),
+                text(&finding["matched"])
+            ));
+        }
+        told.join("\n")
+    });
+}
+
+pub(super) fn tokens(rows: &[Value], as_json: bool) {
+    listed(
+        rows,
+        as_json,
+        "there are no tokens; make one with `skyshield tokens add NAME`",
+        &["id", "name", "made", "ends"],
+        |row| {
+            let ends = row["expires_at"].as_str().unwrap_or("when revoked").to_owned();
+            vec![text(&row["id"]), text(&row["name"]), text(&row["made_at"]), ends]
+        },
+    );
+}
+
+pub(super) fn token_made(answer: &Value, as_json: bool) {
+    said(answer, as_json, || {
+        format!("{}\n(shown this once; only its digest is kept)", text(&answer["token"]))
+    });
+}
+
+pub(super) fn token_revoked(answer: &Value, as_json: bool) {
+    said(answer, as_json, || format!("revoked the token of {}", text(&answer["name"])));
+}
+
+pub(super) fn checked(config: &Config, path: Option<&Path>, as_json: bool) {
+    let place = path.map_or_else(|| DEFAULT_PATH.to_owned(), |path| path.display().to_string());
+    let effective = serde_json::to_value(config).unwrap_or_default();
+    said(&json!({ "file": place, "effective": effective }), as_json, || {
+        let shown = toml::to_string(config).unwrap_or_default();
+        format!("{place}: nothing is wrong. In force would be:\n\n{shown}")
+    });
+}
+
+pub(super) fn detached(detached: &[Attached], as_json: bool) {
+    let interfaces: Vec<_> = detached.iter().map(|attached| attached.interface.clone()).collect();
+    said(&json!({ "detached": interfaces }), as_json, || match interfaces.as_slice() {
+        [] => "removed what was pinned; it was attached to no interface of this network namespace".to_owned(),
+        interfaces => format!("detached from {}: nothing is dropped any more", interfaces.join(", ")),
+    });
+}
+
+/// What the daemon says of itself, and what the kernel holds of it.
+pub(super) fn status(health: Option<&Value>, remains: Option<&Remains>, as_json: bool) {
+    let body = json!({
+        "daemon": health,
+        "kernel": remains.map(|remains| json!({
+            "attached": remains.attached.iter().map(|attached| json!({
+                "interface": attached.interface,
+                "mode": attached.mode.name(),
+                "program_id": attached.program_id,
+            })).collect::<Vec<_>>(),
+            "bans": remains.bans.len(),
+            "allowed": remains.allowed.len(),
+            "packets": remains.counters.iter().map(|(reason, counter)| {
+                (reason.name().to_owned(), json!({ "packets": counter.packets, "bytes": counter.bytes }))
+            }).collect::<serde_json::Map<_, _>>(),
+        })),
+    });
+    said(&body, as_json, || {
+        let mut told = vec![daemon_line(health)];
+        match remains {
+            None => told.push("kernel    nothing of SkyShield's is in the kernel".to_owned()),
+            Some(remains) => kernel_lines(remains, &mut told),
+        }
+        told.join("\n")
+    });
+}
+
+fn daemon_line(health: Option<&Value>) -> String {
+    let Some(health) = health else { return "daemon    does not answer".to_owned() };
+    format!(
+        "daemon    {}, version {}, up {}, {} of {} decisions in force, drift {}",
+        text(&health["status"]),
+        text(&health["version"]),
+        span(health["uptime_seconds"].as_u64().unwrap_or_default()),
+        health["decisions_in_force"],
+        health["decisions_capacity"],
+        health["drift"]
+    )
+}
+
+fn kernel_lines(remains: &Remains, told: &mut Vec<String>) {
+    for attached in &remains.attached {
+        told.push(format!(
+            "kernel    attached to {} ({}, program {})",
+            attached.interface,
+            attached.mode.name(),
+            attached.program_id
+        ));
+    }
+    if remains.attached.is_empty() {
+        told.push("kernel    attached to no interface of this network namespace".to_owned());
+    }
+    told.push(format!("          {} bans, {} on the allow list", remains.bans.len(), remains.allowed.len()));
+    for (reason, counter) in remains.counters.iter().filter(|(_, counter)| counter.packets > 0) {
+        let verdict = match reason.verdict() {
+            Verdict::Pass => "passed",
+            Verdict::Drop => "dropped",
+        };
+        told.push(format!(
+            "          {verdict} {} packets, {} bytes: {}",
+            counter.packets,
+            counter.bytes,
+            reason.name()
+        ));
+    }
+}
+
+/// Prints the answer as it is for programs, in words for people.
+fn said(answer: &Value, as_json: bool, words: impl FnOnce() -> String) {
+    if as_json {
+        println!("{answer}");
+    } else {
+        println!("{}", words());
+    }
+}
+
+fn listed(
+    rows: &[Value],
+    as_json: bool,
+    nothing: &str,
+    titles: &[&str],
+    cells: impl Fn(&Value) -> Vec<String>,
+) {
+    if as_json {
+        println!("{}", json!({ "items": rows }));
+    } else if rows.is_empty() {
+        println!("{nothing}");
+    } else {
+        let mut table = Table::new();
+        table.load_style(TableStyle::new()).set_content_arrangement(ContentArrangement::Dynamic);
+        table.set_header(titles.iter().map(|title| title.to_uppercase()));
+        table.add_rows(rows.iter().map(cells));
+        println!("{table}");
+    }
+}
+
+/// Text of the daemon's, with nothing in it that a terminal acts on.
+fn text(value: &Value) -> String {
+    value
+        .as_str()
+        .unwrap_or_default()
+        .chars()
+        .flat_map(|c| if c.is_control() { c.escape_default().collect() } else { vec![c] })
+        .collect()
+}
+
+/// Seconds as people say them: the two greatest units.
+fn span(secs: u64) -> String {
+    let units = [(86_400, "d"), (3600, "h"), (60, "m"), (1, "s")];
+    let mut left = secs;
+    let mut parts = Vec::new();
+    for (size, unit) in units {
+        if left >= size {
+            parts.push(format!("{}{unit}", left / size));
+            left %= size;
+        }
+    }
+    parts.truncate(2);
+    if parts.is_empty() { "0s".to_owned() } else { parts.join(" ") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spans_are_said_in_their_two_greatest_units() {
+        for (secs, said) in [(0, "0s"), (59, "59s"), (3600, "1h"), (3661, "1h 1m"), (90_061, "1d 1h")] {
+            assert_eq!(span(secs), said);
+        }
+    }
+
+    #[test]
+    fn a_terminal_is_not_spoken_to_by_strangers() {
+        assert_eq!(text(&json!("a\u{1b}[31mb\n")), "a\\u{1b}[31mb\\n");
+    }
+}

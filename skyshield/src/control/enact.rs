@@ -1,0 +1,170 @@
+//! Carrying out effects in their order: kernel, disk, and the answer to whoever asked.
+
+use std::collections::VecDeque;
+use std::time::Instant;
+
+use tokio::sync::oneshot;
+
+use super::{OrderError, Task, records};
+use crate::clock;
+use crate::dataplane::{self, Entry};
+use crate::engine::decision::Decision;
+use crate::engine::effect::Effect;
+use crate::engine::ledger::Banned;
+use crate::engine::source::Source;
+use crate::store::{self, Record};
+
+/// An order whose record is on its way to the disk.
+#[derive(Debug)]
+pub(super) struct Committed {
+    outcome: Result<(), store::Error>,
+    rest: VecDeque<Effect>,
+    answer: Answer,
+}
+
+/// Whom to answer, and with what, once the record is on disk and the kernel in step.
+#[derive(Debug)]
+pub(super) enum Answer {
+    Banned(Banned, oneshot::Sender<Result<Banned, OrderError>>),
+    Lifted(Decision, oneshot::Sender<Result<Decision, OrderError>>),
+}
+
+impl Answer {
+    fn give(self, outcome: Result<(), OrderError>) {
+        // Whoever asked may have gone away meanwhile.
+        let _gone = match self {
+            Self::Banned(banned, reply) => reply.send(outcome.map(|()| banned)).is_err(),
+            Self::Lifted(decision, reply) => reply.send(outcome.map(|()| decision)).is_err(),
+        };
+    }
+}
+
+impl Task {
+    /// Carries out what nobody waits for: kernel first, then the next group commit. `since` is when
+    /// the request behind it was complete.
+    pub(super) fn enact(&mut self, since: Option<Instant>) {
+        while let Some(effect) = self.ledger.next_effect() {
+            match effect {
+                Effect::Install { source, decision } => {
+                    if self.install(source, &decision).is_ok()
+                        && let Some(since) = since
+                    {
+                        let lag = clock::now().saturating_duration_since(since);
+                        self.metrics.enforcement_lag.observe(lag.as_secs_f64());
+                        self.ledger.note_enforced(source, lag);
+                    }
+                }
+                Effect::Remove { source } => {
+                    let _counted = self.remove(source);
+                }
+                Effect::Record { decision, .. } => {
+                    // With what the installation has added to it.
+                    let latest = self.ledger.get(decision.source).filter(|held| held.id == decision.id);
+                    let row = records::decision_row(latest.unwrap_or(&decision), clock::now(), clock::wall());
+                    self.store.append(Record::Decision(row));
+                }
+                Effect::Close { id, cause, .. } => {
+                    self.store.append(Record::Ended { id, cause, at_ms: records::millis(clock::wall()) });
+                }
+            }
+        }
+        self.publish_counts();
+    }
+
+    /// Carries out what somebody waits for: the record is on disk before the kernel changes, and
+    /// the kernel has changed before the answer. The task does not wait for the disk meanwhile.
+    pub(super) fn enact_durably(&mut self, answer: Answer) {
+        let mut rest: VecDeque<Effect> = std::iter::from_fn(|| self.ledger.next_effect()).collect();
+        self.publish_counts();
+        let mut durable = None;
+        rest.retain(|effect| match effect {
+            Effect::Record { decision, .. } => {
+                let row = records::decision_row(decision, clock::now(), clock::wall());
+                durable = Some(Record::Decision(row));
+                false
+            }
+            Effect::Close { id, cause, durable: waits, .. } => {
+                let record = Record::Ended { id: *id, cause: *cause, at_ms: records::millis(clock::wall()) };
+                if *waits {
+                    durable = Some(record);
+                } else {
+                    self.store.append(record);
+                }
+                false
+            }
+            Effect::Install { .. } | Effect::Remove { .. } => true,
+        });
+        let Some(record) = durable else {
+            answer.give(Ok(()));
+            return;
+        };
+        let store = self.store.clone();
+        self.commits.spawn(async move { Committed { outcome: store.commit(record).await, rest, answer } });
+    }
+
+    /// Goes on with an order whose record is on disk, or undoes it where the disk refused.
+    pub(super) fn committed(&mut self, committed: Committed) {
+        let Committed { outcome, rest, answer } = committed;
+        self.store_writes = outcome.is_ok();
+        if let Err(error) = outcome {
+            self.undo(&answer);
+            answer.give(Err(error.into()));
+            return;
+        }
+        let mut done: Result<(), dataplane::Error> = Ok(());
+        for effect in rest {
+            let step = match effect {
+                // Meanwhile it may have been replaced or taken back; then another order sees to it.
+                Effect::Install { source, decision } => {
+                    let still_stands = self.ledger.get(source).is_some_and(|held| held.id == decision.id);
+                    if still_stands { self.install(source, &decision) } else { Ok(()) }
+                }
+                Effect::Remove { source } => {
+                    if self.ledger.get(source).is_some() {
+                        Ok(())
+                    } else {
+                        self.remove(source)
+                    }
+                }
+                Effect::Record { .. } | Effect::Close { .. } => Ok(()),
+            };
+            done = done.and(step);
+        }
+        answer.give(done.map_err(OrderError::from));
+    }
+
+    /// The disk refused: the ledger goes back to what it was, so that nothing is half done.
+    fn undo(&mut self, answer: &Answer) {
+        match answer {
+            Answer::Banned(banned, _) => {
+                let decision = banned.decision();
+                if self.ledger.get(decision.source).is_some_and(|held| held.id == decision.id) {
+                    self.ledger.lift(decision.source, clock::now());
+                    self.enact(None);
+                }
+            }
+            Answer::Lifted(decision, _) => {
+                if self.ledger.get(decision.source).is_none() {
+                    self.ledger.restore(decision.clone());
+                }
+            }
+        }
+        self.publish_counts();
+    }
+
+    pub(super) fn install(&mut self, source: Source, decision: &Decision) -> Result<(), dataplane::Error> {
+        let ttl = decision.remaining(clock::now());
+        let entry = Entry { decision: decision.id, origin: decision.origin, ttl };
+        self.enforcer.install(source, entry).inspect_err(|error| {
+            self.metrics.dataplane_failures.inc();
+            tracing::error!(%source, decision = %decision.id, %error, "a ban did not reach the kernel");
+        })
+    }
+
+    pub(super) fn remove(&mut self, source: Source) -> Result<(), dataplane::Error> {
+        self.enforcer.remove(source).map(|_was_there| ()).inspect_err(|error| {
+            self.metrics.dataplane_failures.inc();
+            tracing::error!(%source, %error, "a ban could not be taken out of the kernel");
+        })
+    }
+}

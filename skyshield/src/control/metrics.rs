@@ -1,0 +1,89 @@
+//! What the control task counts.
+
+use prometheus::{
+    Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
+};
+
+/// Seconds: a kernel entry takes tens of microseconds, a promise is broken at five milliseconds.
+const LAG_BUCKETS: [f64; 12] =
+    [0.000_05, 0.000_1, 0.000_2, 0.000_3, 0.000_5, 0.001, 0.002, 0.003, 0.005, 0.01, 0.05, 0.5];
+
+/// The counters; clones count into the same.
+#[derive(Clone, Debug)]
+pub struct Metrics {
+    pub(super) incidents: IntCounter,
+    pub(super) reports_dropped: IntCounter,
+    pub(super) bans: IntCounterVec,
+    pub(super) decisions_in_force: IntGaugeVec,
+    pub(super) enforcement_lag: Histogram,
+    pub(super) drift: IntGauge,
+    pub(super) repairs: IntCounterVec,
+    pub(super) dataplane_failures: IntCounter,
+    pub(super) standings_refused: IntCounter,
+    pub(super) map_entries: IntGaugeVec,
+    pub(super) map_capacity: IntGaugeVec,
+}
+
+impl Metrics {
+    /// The counters, registered.
+    pub fn new(registry: &Registry) -> Result<Self, prometheus::Error> {
+        let metrics = Self {
+            incidents: IntCounter::new("skyshield_incidents_total", "Requests that were refused for their risk")?,
+            reports_dropped: IntCounter::new(
+                "skyshield_reports_dropped_total",
+                "Incidents not recorded because the control queue was full",
+            )?,
+            bans: IntCounterVec::new(
+                Opts::new("skyshield_bans_total", "Bans asked for, by who asked and what became of it"),
+                &["origin", "outcome"],
+            )?,
+            decisions_in_force: IntGaugeVec::new(
+                Opts::new("skyshield_decisions_in_force", "Decisions in force, by who decided"),
+                &["origin"],
+            )?,
+            enforcement_lag: Histogram::with_opts(
+                HistogramOpts::new(
+                    "skyshield_enforcement_lag_seconds",
+                    "From the last byte of the request that gave a source away to its entry in the kernel's map",
+                )
+                .buckets(LAG_BUCKETS.to_vec()),
+            )?,
+            drift: IntGauge::new(
+                "skyshield_enforcement_drift",
+                "Entries of the kernel's that differed from the decisions at the last look",
+            )?,
+            repairs: IntCounterVec::new(
+                Opts::new("skyshield_repairs_total", "Differences that the reconciler mended, by kind"),
+                &["kind"],
+            )?,
+            dataplane_failures: IntCounter::new(
+                "skyshield_dataplane_failures_total",
+                "Changes that the kernel's maps did not take",
+            )?,
+            standings_refused: IntCounter::new(
+                "skyshield_standings_refused_total",
+                "Sources whose standing was not remembered because there was no room",
+            )?,
+            map_entries: IntGaugeVec::new(
+                Opts::new("skyshield_map_entries", "What is in each of the kernel's maps of policy"),
+                &["map"],
+            )?,
+            map_capacity: IntGaugeVec::new(
+                Opts::new("skyshield_map_capacity", "What fits in each of the kernel's maps of policy"),
+                &["map"],
+            )?,
+        };
+        registry.register(Box::new(metrics.incidents.clone()))?;
+        registry.register(Box::new(metrics.reports_dropped.clone()))?;
+        registry.register(Box::new(metrics.bans.clone()))?;
+        registry.register(Box::new(metrics.decisions_in_force.clone()))?;
+        registry.register(Box::new(metrics.enforcement_lag.clone()))?;
+        registry.register(Box::new(metrics.drift.clone()))?;
+        registry.register(Box::new(metrics.repairs.clone()))?;
+        registry.register(Box::new(metrics.dataplane_failures.clone()))?;
+        registry.register(Box::new(metrics.standings_refused.clone()))?;
+        registry.register(Box::new(metrics.map_entries.clone()))?;
+        registry.register(Box::new(metrics.map_capacity.clone()))?;
+        Ok(metrics)
+    }
+}

@@ -1,0 +1,118 @@
+//! Taking up where the last daemon left off: what the store kept and what the kernel still enforces.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::{Instant, SystemTime};
+
+use super::records;
+use crate::dataplane::{self, Enforcer, Entry};
+use crate::engine::decision::{Decision, DecisionId, Layer};
+use crate::engine::ledger::Ledger;
+use crate::engine::never_ban::NeverBan;
+use crate::engine::reconcile::{Drift, drift};
+use crate::engine::source::Source;
+use crate::engine::view::View;
+use crate::store::{Reader, Record, Store};
+
+/// Why the daemon cannot take up where the last one left off.
+#[derive(Debug, thiserror::Error)]
+pub enum RecoverError {
+    /// The store cannot be read.
+    #[error("the decisions in the store cannot be read")]
+    Store(#[from] rusqlite::Error),
+    /// The kernel's maps cannot be read or written.
+    #[error("the bans in the kernel's maps cannot be taken up")]
+    Dataplane(#[from] dataplane::Error),
+}
+
+/// What was taken up.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Recovered {
+    /// Decisions from the store.
+    pub from_store: usize,
+    /// Decisions that only the kernel still knew.
+    pub from_kernel: usize,
+    /// Decisions that the kernel had lost.
+    pub reinstalled: usize,
+}
+
+/// What the ledger is made from.
+pub(super) struct From<'a> {
+    pub(super) capacity: usize,
+    pub(super) view: Arc<View>,
+    pub(super) never_ban: NeverBan,
+    pub(super) store: &'a Store,
+    pub(super) reader: &'a Reader,
+}
+
+/// The ledger as it was, with the kernel brought in step with it. A detector's ban may be in the
+/// kernel and not yet on disk when a daemon is killed: what the map holds beyond the store is adopted.
+pub(super) fn recover(
+    from: From<'_>,
+    enforcer: &mut dyn Enforcer,
+    now: Instant,
+    wall: SystemTime,
+) -> Result<(Ledger, Recovered), RecoverError> {
+    let From { capacity, view, never_ban, store, reader } = from;
+    let mut recovered = Recovered::default();
+    let mut ledger = Ledger::new(capacity, view);
+    ledger.skip_ids_to(DecisionId(reader.last_decision()?));
+    for row in reader.decisions_in_force(records::millis(wall))? {
+        if let Some(decision) = records::decision(&row, now, wall) {
+            ledger.restore(decision);
+            recovered.from_store += 1;
+        } else {
+            tracing::warn!(decision = %row.id, source = row.source, "a kept decision makes no sense to this release");
+        }
+    }
+    // Before anything is installed, so that nobody is cut off even for a moment.
+    enforcer.set_allowed(&never_ban.sources())?;
+
+    let entries = enforcer.entries()?;
+    let left: Vec<_> = entries.iter().map(|(source, entry)| (*source, entry.ttl)).collect();
+    let known: HashSet<Source> = ledger.decisions().map(|decision| decision.source).collect();
+    for (source, entry) in &entries {
+        let is_over = entry.ttl.is_some_and(|left| left.is_zero());
+        if is_over || known.contains(source) || ledger.len() >= capacity {
+            continue;
+        }
+        // One that was lifted, on disk, a moment before the kill is not brought back to life.
+        if !reader.has_ended(entry.decision.0)? {
+            let decision = adopted(*source, entry, now, wall);
+            store.append(Record::Decision(records::decision_row(&decision, now, wall)));
+            ledger.restore(decision);
+            recovered.from_kernel += 1;
+        }
+    }
+    for difference in drift(ledger.decisions(), &left, now) {
+        match difference {
+            Drift::Missing(decision) => {
+                let ttl = decision.remaining(now);
+                enforcer.install(
+                    decision.source,
+                    Entry { decision: decision.id, origin: decision.origin, ttl },
+                )?;
+                recovered.reinstalled += 1;
+            }
+            Drift::Stray(source) => {
+                enforcer.remove(source)?;
+            }
+        }
+    }
+    ledger.set_never_ban(Arc::new(never_ban), now);
+    Ok((ledger, recovered))
+}
+
+fn adopted(source: Source, entry: &Entry, now: Instant, wall: SystemTime) -> Decision {
+    Decision {
+        id: entry.decision,
+        source,
+        origin: entry.origin,
+        layer: Layer::Packet,
+        reason: "in the kernel before a restart".into(),
+        until: entry.ttl.and_then(|left| now.checked_add(left)),
+        incident: None,
+        made_at: wall,
+        enforced_after: None,
+    }
+}

@@ -1,0 +1,312 @@
+//! The task: one order after the other, timeouts in between.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tokio::time::MissedTickBehavior;
+use tokio_util::sync::CancellationToken;
+
+use super::enact::{Answer, Committed};
+use super::reconcile::{Look, look};
+use super::recover::{self, RecoverError, Recovered};
+use super::{Control, Health, Metrics, Order, OrderError, Target, Wanted, records};
+use crate::clock;
+use crate::dataplane::Enforcer;
+use crate::engine::decision::{Layer, NewBan, Origin};
+use crate::engine::incident::Incident;
+use crate::engine::ledger::{Banned, Ledger, Rejected};
+use crate::engine::never_ban::NeverBan;
+use crate::engine::risk;
+use crate::engine::source::Source;
+use crate::engine::view::View;
+use crate::store::{Reader, Record, Store};
+
+/// How often the kernel is looked after: told that the daemon lives, freed of what has ended, counted.
+const TEND_EVERY: Duration = Duration::from_secs(1);
+/// Ended bans freed at a time.
+const SWEEP: usize = 1024;
+/// How often store, ledger and kernel are compared.
+const RECONCILE_EVERY: Duration = Duration::from_secs(10);
+/// A record younger than this may still be on its way to the disk.
+const SETTLE: Duration = Duration::from_secs(5);
+/// How often faded standings are forgotten.
+const FORGET_EVERY: Duration = Duration::from_mins(1);
+/// Orders of one turn, so that timeouts are never starved.
+const TURN: usize = 64;
+
+/// The control task.
+pub struct Task {
+    pub(super) ledger: Ledger,
+    pub(super) enforcer: Box<dyn Enforcer>,
+    pub(super) store: Store,
+    pub(super) metrics: Metrics,
+    pub(super) commits: JoinSet<Committed>,
+    pub(super) drift: usize,
+    pub(super) store_writes: bool,
+    pub(super) settle: Duration,
+    dataplane_answers: bool,
+    missed_after: Option<Duration>,
+    reader: Reader,
+    risk: risk::Config,
+    view: Arc<View>,
+    queue: mpsc::Receiver<Order>,
+    looks: JoinSet<Look>,
+    capacity: usize,
+}
+
+/// What the control task drives.
+pub struct Parts {
+    /// The kernel, or what stands in for it.
+    pub enforcer: Box<dyn Enforcer>,
+    /// The disk.
+    pub store: Store,
+    /// Reads beside it.
+    pub reader: Reader,
+    /// The published view.
+    pub view: Arc<View>,
+    /// Whom no decision may cut off, as far as known at start.
+    pub never_ban: NeverBan,
+    /// Where scores turn into acts.
+    pub risk: risk::Config,
+    /// Decisions there is room for.
+    pub capacity: usize,
+    /// For how long the kernel does without the daemon, where it is to miss it at all.
+    pub missed_after: Option<Duration>,
+}
+
+impl Task {
+    /// The task, with what was in force before a restart taken up; its handle; and what was taken up.
+    pub fn new(parts: Parts, metrics: Metrics) -> Result<(Self, Control, Recovered), RecoverError> {
+        let Parts { mut enforcer, store, reader, view, never_ban, risk, capacity, missed_after } = parts;
+        let (ledger, recovered) = recover::recover(
+            recover::From { capacity, view: Arc::clone(&view), never_ban, store: &store, reader: &reader },
+            enforcer.as_mut(),
+            clock::now(),
+            clock::wall(),
+        )?;
+        let (control, queue) = Control::channel(metrics.clone());
+        let task = Self {
+            ledger,
+            enforcer,
+            store,
+            metrics,
+            commits: JoinSet::new(),
+            drift: 0,
+            store_writes: true,
+            settle: SETTLE,
+            dataplane_answers: true,
+            missed_after,
+            reader,
+            risk,
+            view,
+            queue,
+            looks: JoinSet::new(),
+            capacity,
+        };
+        Ok((task, control, recovered))
+    }
+
+    /// Runs until `stop`, then finishes what was begun.
+    pub async fn run(mut self, stop: CancellationToken) {
+        let mut tend = every(TEND_EVERY);
+        let mut reconcile = every(RECONCILE_EVERY);
+        let mut forget = every(FORGET_EVERY);
+        let mut orders = Vec::with_capacity(TURN);
+        self.enact(None);
+        loop {
+            let deadline = self.ledger.poll_timeout();
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => break,
+                taken = self.queue.recv_many(&mut orders, TURN) => {
+                    if taken == 0 { break }
+                    for order in orders.drain(..) { self.obey(order) }
+                }
+                Some(Ok(committed)) = self.commits.join_next() => self.committed(committed),
+                () = sleep_until(deadline) => {
+                    self.ledger.handle_timeout(clock::now());
+                    self.enact(None);
+                }
+                Some(Ok(found)) = self.looks.join_next() => self.mend(found),
+                _ = tend.tick() => self.tend(),
+                _ = reconcile.tick() => self.look(),
+                _ = forget.tick() => self.view.forget_faded(clock::now()),
+            }
+        }
+        while let Some(Ok(committed)) = self.commits.join_next().await {
+            self.committed(committed);
+        }
+    }
+
+    fn obey(&mut self, order: Order) {
+        match order {
+            Order::Incident(incident, done) => {
+                self.judge(&incident);
+                // What it led to is in force; the rest is for the record.
+                let _gone = done.send(());
+                self.record(&incident);
+            }
+            Order::Ban(new, reply) => {
+                let origin = new.origin;
+                match self.ban(new) {
+                    Ok(banned) if origin == Origin::Operator => {
+                        self.enact_durably(Answer::Banned(banned, reply));
+                    }
+                    Ok(banned) => {
+                        self.enact(None);
+                        let _gone = reply.send(Ok(banned));
+                    }
+                    Err(rejected) => {
+                        let _gone = reply.send(Err(rejected.into()));
+                    }
+                }
+            }
+            Order::Lift(target, reply) => {
+                let source = match target {
+                    Target::Source(source) => Some(source),
+                    Target::Decision(id) => self.ledger.source_of(id),
+                };
+                match source.and_then(|source| self.ledger.lift(source, clock::now())) {
+                    Some(decision) => self.enact_durably(Answer::Lifted(decision, reply)),
+                    None => {
+                        let _gone = reply.send(Err(OrderError::NotInForce));
+                    }
+                }
+            }
+            Order::List(Wanted { after, source, limit }, reply) => {
+                let listed = match source {
+                    Some(source) => self.ledger.get(source).cloned().into_iter().collect(),
+                    None => self.ledger.decisions_after(after).take(limit).cloned().collect(),
+                };
+                let _gone = reply.send(listed);
+            }
+            Order::Health(reply) => {
+                let _gone = reply.send(self.health());
+            }
+            Order::NeverBan(never_ban) => self.protect(never_ban),
+        }
+    }
+
+    /// From `risk.ban` on the source of a refused request is banned.
+    fn judge(&mut self, incident: &Incident) {
+        let address = incident.client.address;
+        if self.risk.bans(incident.score) {
+            let reason = incident.findings.first().map_or("risk", |finding| finding.rule);
+            let new = NewBan {
+                source: Source::host(address),
+                origin: Origin::Detector,
+                layer: if incident.client.by_proxy { Layer::Request } else { Layer::Packet },
+                reason: reason.into(),
+                ttl: Some(Duration::from_secs(self.risk.ban_secs)),
+                incident: Some(incident.id),
+                asked_at: incident.at,
+                force: false,
+            };
+            match self.ban(new) {
+                Ok(_) => self.enact(Some(incident.complete_at)),
+                Err(Rejected::Protected { .. }) => {}
+                Err(rejected) => tracing::warn!(%address, %rejected, "a source was not banned"),
+            }
+        }
+    }
+
+    /// A refused request is kept, and its source's standing worsens.
+    fn record(&mut self, incident: &Incident) {
+        self.metrics.incidents.inc();
+        let (now, address) = (clock::now(), incident.client.address);
+        self.store.append(Record::Incident(Box::new(records::incident_row(incident))));
+        let standing = self.view.standing(address, now).after_incident(incident.score.value(), now);
+        if !self.view.set_standing(address, standing) {
+            self.metrics.standings_refused.inc();
+        }
+    }
+
+    fn ban(&mut self, new: NewBan) -> Result<Banned, Rejected> {
+        let origin = new.origin.name();
+        let outcome = self.ledger.ban(new, clock::now());
+        let told = match &outcome {
+            Ok(Banned::Made(_)) => "made",
+            Ok(Banned::Extended(_)) => "extended",
+            Ok(Banned::Kept(_)) => "kept",
+            Err(Rejected::Protected { .. }) => "protected",
+            Err(Rejected::TooWide(_)) => "too_wide",
+            Err(Rejected::Full { .. }) => "full",
+        };
+        self.metrics.bans.with_label_values(&[origin, told]).inc();
+        outcome
+    }
+
+    /// The kernel's allow list first: whoever comes under protection is let through before anything else.
+    fn protect(&mut self, never_ban: Arc<NeverBan>) {
+        if let Err(error) = self.enforcer.set_allowed(&never_ban.sources()) {
+            self.metrics.dataplane_failures.inc();
+            tracing::error!(%error, "the never-ban set did not reach the kernel");
+        }
+        self.ledger.set_never_ban(never_ban, clock::now());
+        self.enact(None);
+    }
+
+    fn tend(&mut self) {
+        let missed_after = self.missed_after;
+        let tended = self
+            .enforcer
+            .sweep(SWEEP)
+            .and_then(|_freed| self.enforcer.counters())
+            .and_then(|_counted| missed_after.map_or(Ok(()), |silence| self.enforcer.heartbeat(silence)));
+        if let Err(error) = &tended
+            && self.dataplane_answers
+        {
+            tracing::error!(%error, "the kernel's maps do not answer");
+        }
+        self.dataplane_answers = tended.is_ok();
+        for fill in self.enforcer.fill() {
+            self.metrics.map_entries.with_label_values(&[fill.map]).set(fill.entries.into());
+            self.metrics.map_capacity.with_label_values(&[fill.map]).set(fill.capacity.into());
+        }
+    }
+
+    fn look(&mut self) {
+        if !self.looks.is_empty() {
+            return;
+        }
+        match self.enforcer.reader() {
+            Ok(entries) => {
+                let store = self.reader.clone();
+                self.looks.spawn_blocking(move || look(entries.as_ref(), &store));
+            }
+            Err(error) => tracing::error!(%error, "the kernel's maps cannot be read"),
+        }
+    }
+
+    fn health(&self) -> Health {
+        Health {
+            decisions_in_force: self.ledger.len(),
+            capacity: self.capacity,
+            drift: self.drift,
+            dataplane_answers: self.dataplane_answers,
+            store_writes: self.store_writes,
+        }
+    }
+
+    pub(super) fn publish_counts(&self) {
+        for origin in Origin::ALL {
+            let count = i64::try_from(self.ledger.count_of(origin)).unwrap_or(i64::MAX);
+            self.metrics.decisions_in_force.with_label_values(&[origin.name()]).set(count);
+        }
+    }
+}
+
+fn every(period: Duration) -> tokio::time::Interval {
+    let mut interval = tokio::time::interval(period);
+    interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    interval
+}
+
+async fn sleep_until(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => tokio::time::sleep_until(deadline.into()).await,
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,39 @@
+//! The kernel side as the daemon sees it: load, attach, pin, adopt, write, count.
+//!
+//! The only room that owns kernel time: bans come in with a time to live, and a deadline in
+//! nanoseconds goes into the map. [`Kernel::open`] gives three parts that live with different
+//! owners: the [`Enforcer`] with the control task, the [`Attachment`] with whoever watches the
+//! interface, and the [`Events`] with the task that reads them. [`Memory`] enforces nothing and
+//! otherwise behaves the same; [`Pinned`] looks at what a dead daemon has left behind.
+
+mod attachment;
+mod backing;
+mod bpffs;
+mod capability;
+mod clock;
+mod collector;
+mod config;
+mod enforcer;
+mod error;
+mod events;
+mod family;
+mod interface;
+mod kernel;
+mod link;
+mod maps;
+mod memory;
+mod pinned;
+mod prefixes;
+mod sys;
+mod table;
+
+pub use attachment::{Attached, Attachment, Change};
+pub use collector::Collector;
+pub use config::{Config, Mode, OnSilence};
+pub use enforcer::{Counters, Enforcer, Entry, EventTotals, Fill, Reader, Settings};
+pub use error::{Error, OpenError};
+pub use events::Events;
+pub use interface::XdpMode;
+pub use kernel::{Kernel, OBJECT};
+pub use memory::Memory;
+pub use pinned::{Pinned, Remains};

@@ -1,0 +1,111 @@
+//! The `[dataplane]` section of the configuration.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use super::enforcer::Settings;
+
+/// What the kernel side is told. Sizes are per address family, and cost memory when the daemon
+/// starts: 80 to 90 bytes for a ban, about 140 for a prefix in use, 100 for a source's rate.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// The interface to guard. Without one there is no kernel side.
+    pub interface: Option<String>,
+    /// Where in the receive path the program runs.
+    pub mode: Mode,
+    /// The folder for pins; on a BPF file system.
+    pub pin_dir: PathBuf,
+    /// Banned addresses at most, of IPv4 and of IPv6 each.
+    pub max_bans: u32,
+    /// Banned prefixes at most, of IPv4 and of IPv6 each.
+    pub max_prefixes: u32,
+    /// Allowed addresses and prefixes at most, of IPv4 and of IPv6 each.
+    pub max_allowed: u32,
+    /// Sources whose rate is remembered; beyond it the least recently seen are forgotten.
+    pub max_sources: u32,
+    /// Packets a second that one source (an IPv4 address, an IPv6 /64) may send; 0 is no limit.
+    pub rate_packets_per_sec: u64,
+    /// Packets that a source may send at once after a pause.
+    pub rate_burst: u64,
+    /// Drop nothing; count and tell what would have been dropped.
+    pub dry_run: bool,
+    /// Events of drops that each CPU may send in a millisecond.
+    pub events_per_ms: u32,
+    /// What the kernel does when the daemon is silent.
+    pub on_silence: OnSilence,
+    /// How long the daemon may be silent, in seconds, where it is to be missed.
+    pub silent_after_secs: u64,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            interface: None,
+            mode: Mode::Auto,
+            pin_dir: PathBuf::from("/sys/fs/bpf/skyshield"),
+            max_bans: 262_144,
+            max_prefixes: 65_536,
+            max_allowed: 4_096,
+            max_sources: 262_144,
+            rate_packets_per_sec: 10_000,
+            rate_burst: 20_000,
+            dry_run: false,
+            events_per_ms: 4,
+            on_silence: OnSilence::Keep,
+            silent_after_secs: 30,
+        }
+    }
+}
+
+impl Config {
+    /// The part of the configuration that may change while the program runs.
+    pub fn settings(&self) -> Settings {
+        Settings {
+            bypass: false,
+            dry_run: self.dry_run,
+            rate_packets_per_sec: self.rate_packets_per_sec,
+            rate_burst: self.rate_burst,
+            events_per_ms: self.events_per_ms,
+        }
+    }
+}
+
+/// Where in the receive path the program runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Mode {
+    /// In the driver where it can, else as `generic`, with a warning.
+    Auto,
+    /// In the driver, or not at all.
+    Native,
+    /// Behind the driver: works everywhere, at about a quarter of the speed.
+    Generic,
+}
+
+/// What the kernel does when the daemon is silent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OnSilence {
+    /// Goes on: bans hold until their deadlines.
+    Keep,
+    /// Lets everything pass until the daemon is back.
+    Disarm,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_unknown_key_is_refused() {
+        let error = toml::from_str::<Config>("interfase = \"eth9\"").unwrap_err();
+        assert!(error.to_string().contains("interfase"), "{error}");
+    }
+
+    #[test]
+    fn an_empty_section_is_the_default() {
+        assert_eq!(toml::from_str::<Config>("").unwrap(), Config::default());
+    }
+}

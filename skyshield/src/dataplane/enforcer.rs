@@ -1,0 +1,117 @@
+//! What a data plane does for the rest of the daemon, be it the kernel or a model of it.
+
+use std::time::Duration;
+
+use skyshield_common::{Counter, Reason};
+
+use super::error::Error;
+use crate::engine::decision::{DecisionId, Origin};
+use crate::engine::source::Source;
+
+/// A ban in force, as the kernel is to hold it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// The decision behind it.
+    pub decision: DecisionId,
+    /// On whose authority.
+    pub origin: Origin,
+    /// How much longer; `None` is until it is lifted.
+    pub ttl: Option<Duration>,
+}
+
+/// Packets and bytes per reason, summed over the CPUs. Received is the sum of all.
+pub type Counters = Vec<(Reason, Counter)>;
+
+/// What became of the events of drops; their sum is what was dropped (or would have been).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct EventTotals {
+    /// Written to the ring buffer.
+    pub sent: u64,
+    /// Left out by the sampler.
+    pub skipped: u64,
+    /// Lost to a full ring buffer.
+    pub lost: u64,
+}
+
+/// How full a map is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Fill {
+    /// Its name.
+    pub map: &'static str,
+    /// What is in it.
+    pub entries: u32,
+    /// What fits.
+    pub capacity: u32,
+}
+
+/// What may be changed while the program runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// Let everything pass, and count it.
+    pub bypass: bool,
+    /// Drop nothing; count and tell what would have been dropped.
+    pub dry_run: bool,
+    /// Packets a second that one source may send; 0 is no limit.
+    pub rate_packets_per_sec: u64,
+    /// Packets that a source may send at once after a pause.
+    pub rate_burst: u64,
+    /// Events of drops that each CPU may send in a millisecond.
+    pub events_per_ms: u32,
+}
+
+/// Enforces bans. Owned by one task; each call is a few system calls and never waits.
+pub trait Enforcer: Send {
+    /// Bans `source` from the next packet on, in place of any earlier ban of the same source.
+    fn install(&mut self, source: Source, entry: Entry) -> Result<(), Error>;
+
+    /// Ends the ban of `source`; whether there was one, ended or not.
+    fn remove(&mut self, source: Source) -> Result<bool, Error>;
+
+    /// The ban of exactly `source`, with what is left of its time.
+    fn get(&self, source: Source) -> Result<Option<Entry>, Error>;
+
+    /// All bans in force. Walks the whole map: use [`Self::reader`] off the control task.
+    fn entries(&self) -> Result<Vec<(Source, Entry)>, Error>;
+
+    /// Frees the room of up to `limit` bans that have ended by themselves; how many it freed. The
+    /// kernel has long stopped enforcing them.
+    fn sweep(&mut self, limit: usize) -> Result<usize, Error>;
+
+    /// Makes `sources` the allow list. What stays is never absent in between.
+    fn set_allowed(&mut self, sources: &[Source]) -> Result<(), Error>;
+
+    /// The allow list, sorted.
+    fn allowed(&self) -> Vec<Source>;
+
+    /// Packets and bytes per reason.
+    fn counters(&self) -> Result<Counters, Error>;
+
+    /// What became of the events.
+    fn event_counters(&self) -> Result<EventTotals, Error>;
+
+    /// How full each map of policy is.
+    fn fill(&self) -> Vec<Fill>;
+
+    /// Puts `settings` in force.
+    fn set_settings(&mut self, settings: Settings) -> Result<(), Error>;
+
+    /// Tells the kernel that the daemon lives, and is to be missed after `ttl`. To be called only
+    /// where the configuration says `on_silence = "disarm"`: from the first call on, the kernel
+    /// lets everything pass once the last `ttl` has run out.
+    fn heartbeat(&mut self, ttl: Duration) -> Result<(), Error>;
+
+    /// A second way to read, for another thread.
+    fn reader(&self) -> Result<Box<dyn Reader>, Error>;
+}
+
+/// Reads what an [`Enforcer`] enforces, from another thread.
+pub trait Reader: Send {
+    /// All bans in force.
+    fn entries(&self) -> Result<Vec<(Source, Entry)>, Error>;
+
+    /// Packets and bytes per reason.
+    fn counters(&self) -> Result<Counters, Error>;
+
+    /// What became of the events.
+    fn event_counters(&self) -> Result<EventTotals, Error>;
+}

@@ -1,0 +1,85 @@
+//! What a daemon has left in the kernel, seen without one.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::attachment::{Attached, describe};
+use super::backing::{self, Maps as _};
+use super::bpffs::{PinDir, file, is_bpffs};
+use super::enforcer::{Counters, Entry, EventTotals};
+use super::error::OpenError;
+use super::kernel::schema_dir;
+use super::link::Link;
+use super::maps::KernelMaps;
+use crate::engine::source::Source;
+
+/// The pins of a daemon, which may be dead.
+#[derive(Debug)]
+pub struct Pinned {
+    pin_dir: PathBuf,
+}
+
+/// What is in force without the daemon.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Remains {
+    /// Where the program is attached in this network namespace.
+    pub attached: Vec<Attached>,
+    /// Links whose interface is gone, or in another network namespace.
+    pub elsewhere: usize,
+    /// Packets and bytes per reason.
+    pub counters: Counters,
+    /// What became of the events.
+    pub events: EventTotals,
+    /// The bans in force.
+    pub bans: Vec<(Source, Entry)>,
+    /// The allow list.
+    pub allowed: Vec<Source>,
+}
+
+impl Pinned {
+    /// Looks for pins; `None` if there are none.
+    pub fn open(pin_dir: &Path) -> Result<Option<Self>, OpenError> {
+        if !pin_dir.exists() {
+            return Ok(None);
+        }
+        if !is_bpffs(pin_dir) {
+            return Err(OpenError::NotBpffs { pin_dir: pin_dir.to_owned() });
+        }
+        let mut files = fs::read_dir(pin_dir).map_err(file(pin_dir))?;
+        Ok(files.next().is_some().then(|| Self { pin_dir: pin_dir.to_owned() }))
+    }
+
+    /// What is in force. Reads only, also beside a living daemon.
+    pub fn remains(&self) -> Result<Remains, OpenError> {
+        let mut attached = Vec::new();
+        let mut elsewhere = 0;
+        for (link, _) in Link::pinned(&self.pin_dir).map_err(file(&self.pin_dir))? {
+            match describe(&link)? {
+                Some(one) => attached.push(one),
+                None => elsewhere += 1,
+            }
+        }
+        let maps = KernelMaps::open(&schema_dir(&self.pin_dir))?;
+        Ok(Remains {
+            attached,
+            elsewhere,
+            counters: maps.counters()?,
+            events: maps.event_counters()?,
+            bans: backing::entries(&maps)?,
+            allowed: maps.allowed()?.into_iter().map(Source::prefix).collect(),
+        })
+    }
+
+    /// Ends it all: detaches, and removes every pin of every layout. Refused while a daemon lives.
+    pub fn detach(self) -> Result<Vec<Attached>, OpenError> {
+        let pin_dir = PinDir::claim(&self.pin_dir)?;
+        let failed = file(&self.pin_dir);
+        let mut detached = Vec::new();
+        for (link, _) in Link::pinned(pin_dir.path()).map_err(&failed)? {
+            detached.extend(describe(&link)?);
+            link.detach().map_err(&failed)?;
+        }
+        pin_dir.clear()?;
+        Ok(detached)
+    }
+}

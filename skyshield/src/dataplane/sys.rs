@@ -1,0 +1,148 @@
+//! The few `bpf(2)` commands that the loader library does not offer as they are needed here.
+//!
+//! Its attach falls back to netlink when the kernel refuses a link, in silence and over whatever is
+//! attached there already. A netlink attachment ends with any `ip link set xdp off`, so a link is
+//! made here or not at all.
+
+use std::ffi::CString;
+use std::io;
+use std::os::fd::{AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd};
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::Path;
+
+use nix::libc;
+
+const BPF_OBJ_PIN: libc::c_int = 6;
+const BPF_OBJ_GET: libc::c_int = 7;
+const BPF_OBJ_GET_INFO_BY_FD: libc::c_int = 15;
+const BPF_LINK_CREATE: libc::c_int = 28;
+const BPF_LINK_UPDATE: libc::c_int = 29;
+const BPF_XDP: u32 = 37;
+const BPF_LINK_TYPE_XDP: u32 = 6;
+
+/// `XDP_FLAGS_SKB_MODE`: behind the driver.
+pub(super) const SKB_MODE: u32 = 2;
+/// `XDP_FLAGS_DRV_MODE`: in the driver.
+pub(super) const DRIVER_MODE: u32 = 4;
+
+#[repr(C)]
+struct ObjectAttr {
+    pathname: u64,
+    bpf_fd: u32,
+    file_flags: u32,
+}
+
+#[repr(C)]
+struct LinkCreateAttr {
+    prog_fd: u32,
+    target_ifindex: u32,
+    attach_type: u32,
+    flags: u32,
+}
+
+#[repr(C)]
+struct LinkUpdateAttr {
+    link_fd: u32,
+    new_prog_fd: u32,
+    flags: u32,
+    old_prog_fd: u32,
+}
+
+#[repr(C)]
+struct InfoAttr {
+    bpf_fd: u32,
+    info_len: u32,
+    info: u64,
+}
+
+/// The kernel's `bpf_link_info`, of an XDP link.
+#[repr(C)]
+#[derive(Default)]
+struct LinkInfoBytes {
+    kind: u32,
+    id: u32,
+    program_id: u32,
+    padding: u32,
+    ifindex: u32,
+    rest: [u32; 19],
+}
+
+/// What the kernel says of a link.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct LinkInfo {
+    pub(super) id: u32,
+    pub(super) program_id: u32,
+    /// 0 once the interface is gone: the link is a corpse then.
+    pub(super) ifindex: u32,
+}
+
+/// One call; the attribute holds only numbers, and addresses of what the caller keeps alive.
+fn bpf<A>(command: libc::c_int, attr: &mut A) -> io::Result<libc::c_int> {
+    let size = u32::try_from(size_of::<A>()).unwrap_or_default();
+    // SAFETY: the attribute is a `repr(C)` prefix of the kernel's `bpf_attr`, writable, of that size.
+    #[expect(unsafe_code, reason = "a system call")]
+    let answer = unsafe { libc::syscall(libc::SYS_bpf, command, std::ptr::from_mut(attr), size) };
+    match libc::c_int::try_from(answer) {
+        Ok(answer) if answer >= 0 => Ok(answer),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
+fn owned(fd: libc::c_int) -> OwnedFd {
+    // SAFETY: the kernel has just given this descriptor to us, close-on-exec, and nobody else.
+    #[expect(unsafe_code, reason = "a descriptor of our own")]
+    unsafe {
+        OwnedFd::from_raw_fd(fd)
+    }
+}
+
+fn number(fd: BorrowedFd<'_>) -> u32 {
+    u32::try_from(fd.as_raw_fd()).unwrap_or(u32::MAX)
+}
+
+fn c_path(path: &Path) -> io::Result<CString> {
+    CString::new(path.as_os_str().as_bytes()).map_err(io::Error::other)
+}
+
+/// Opens what is pinned at `path`.
+pub(super) fn object_get(path: &Path) -> io::Result<OwnedFd> {
+    let path = c_path(path)?;
+    let mut attr = ObjectAttr { pathname: path.as_ptr().addr() as u64, bpf_fd: 0, file_flags: 0 };
+    bpf(BPF_OBJ_GET, &mut attr).map(owned)
+}
+
+/// Pins a link at `path`.
+pub(super) fn object_pin(fd: BorrowedFd<'_>, path: &Path) -> io::Result<()> {
+    let path = c_path(path)?;
+    let mut attr = ObjectAttr { pathname: path.as_ptr().addr() as u64, bpf_fd: number(fd), file_flags: 0 };
+    bpf(BPF_OBJ_PIN, &mut attr).map(|_| ())
+}
+
+/// Attaches an XDP program to an interface by a link.
+pub(super) fn link_create(program: BorrowedFd<'_>, ifindex: u32, flags: u32) -> io::Result<OwnedFd> {
+    let mut attr =
+        LinkCreateAttr { prog_fd: number(program), target_ifindex: ifindex, attach_type: BPF_XDP, flags };
+    bpf(BPF_LINK_CREATE, &mut attr).map(owned)
+}
+
+/// Puts another program behind a link, between one packet and the next.
+pub(super) fn link_update(link: BorrowedFd<'_>, program: BorrowedFd<'_>) -> io::Result<()> {
+    let mut attr =
+        LinkUpdateAttr { link_fd: number(link), new_prog_fd: number(program), flags: 0, old_prog_fd: 0 };
+    bpf(BPF_LINK_UPDATE, &mut attr).map(|_| ())
+}
+
+/// What a descriptor says of the XDP link it is; an error if it is none.
+pub(super) fn link_info(link: BorrowedFd<'_>) -> io::Result<LinkInfo> {
+    let mut info = LinkInfoBytes::default();
+    let mut attr = InfoAttr {
+        bpf_fd: number(link),
+        info_len: u32::try_from(size_of::<LinkInfoBytes>()).unwrap_or_default(),
+        info: (&raw mut info).addr() as u64,
+    };
+    bpf(BPF_OBJ_GET_INFO_BY_FD, &mut attr)?;
+    if info.kind != BPF_LINK_TYPE_XDP {
+        return Err(io::Error::new(io::ErrorKind::InvalidData, "not an XDP link"));
+    }
+    Ok(LinkInfo { id: info.id, program_id: info.program_id, ifindex: info.ifindex })
+}

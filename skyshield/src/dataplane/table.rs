@@ -1,0 +1,268 @@
+//! The bans with all their bookkeeping, over maps that only put and cut.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use ipnet::IpNet;
+use skyshield_common::{Ban, PrefixBan, Settings as Wire, UNTIL_LIFTED, flag, rate};
+
+use super::backing::{self, Capacity, Kind, Maps};
+use super::clock;
+use super::enforcer::{Counters, Enforcer, Entry, EventTotals, Fill, Reader, Settings};
+use super::error::Error;
+use super::prefixes::Prefixes;
+use crate::engine::source::Source;
+
+/// Bans over [`Maps`]: counts, capacities, deadlines and covering prefixes are kept here, so that
+/// the kernel and the model cannot differ in them.
+pub struct Table<M> {
+    maps: M,
+    capacity: Capacity,
+    used: BTreeMap<(Kind, bool), u32>,
+    prefixes: Prefixes,
+    /// Entries whose cover has changed and that are still to be written: none, but after a failure.
+    unwritten: BTreeMap<IpNet, PrefixBan>,
+    /// Every ban that ends by itself, soonest first.
+    deadlines: BTreeSet<(u64, Source)>,
+    allowed: BTreeSet<Source>,
+    settings: Wire,
+}
+
+impl<M> Table<M> {
+    pub(super) fn model(&self) -> &M {
+        &self.maps
+    }
+}
+
+impl<M: Maps> Table<M> {
+    /// Takes up what the maps hold already.
+    pub(super) fn adopt(mut maps: M, capacity: Capacity, settings: Settings) -> Result<Self, Error> {
+        let wire = wire(settings, 0);
+        maps.put_settings(wire)?;
+        let mut table = Self {
+            capacity,
+            used: BTreeMap::new(),
+            prefixes: Prefixes::default(),
+            unwritten: BTreeMap::new(),
+            deadlines: BTreeSet::new(),
+            allowed: BTreeSet::new(),
+            settings: wire,
+            maps,
+        };
+        for (source, ban) in table.maps.bans()? {
+            table.count(Kind::Ban, source, 1);
+            table.note(source, ban);
+        }
+        let pinned: BTreeMap<IpNet, PrefixBan> = table.maps.prefixes()?.into_iter().collect();
+        for (prefix, entry) in &pinned {
+            let source = Source::prefix(*prefix);
+            table.count(Kind::Prefix, source, 1);
+            table.note(source, entry.own);
+            let planned = table.prefixes.planned(*prefix, entry.own);
+            table.prefixes.insert(*prefix, planned);
+        }
+        // A daemon that died between two writes may have left a cover behind.
+        let stale = table.prefixes.iter().filter(|(prefix, entry)| pinned.get(prefix) != Some(entry));
+        table.unwritten = stale.collect();
+        table.write_changed()?;
+        for prefix in table.maps.allowed()? {
+            let source = Source::prefix(prefix);
+            table.count(Kind::Allowed, source, 1);
+            table.allowed.insert(source);
+        }
+        Ok(table)
+    }
+
+    fn count(&mut self, kind: Kind, source: Source, change: i32) {
+        let used = self.used.entry((kind, source.address().is_ipv6())).or_default();
+        *used = used.saturating_add_signed(change);
+    }
+
+    fn note(&mut self, source: Source, ban: Ban) {
+        if ban.expires_at_ns != UNTIL_LIFTED {
+            self.deadlines.insert((ban.expires_at_ns, source));
+        }
+    }
+
+    /// Fails if one more entry of this kind does not fit; ended bans make room first.
+    fn make_room(&mut self, kind: Kind, source: Source) -> Result<(), Error> {
+        const SWEPT_AT_ONCE: usize = 1024;
+        if self.is_full(kind, source) && kind != Kind::Allowed {
+            self.sweep(SWEPT_AT_ONCE)?;
+        }
+        if self.is_full(kind, source) {
+            let v6 = source.address().is_ipv6();
+            return Err(Error::Full { map: kind.map(v6), capacity: self.capacity.of_kind(kind) });
+        }
+        Ok(())
+    }
+
+    fn is_full(&self, kind: Kind, source: Source) -> bool {
+        let used = self.used.get(&(kind, source.address().is_ipv6())).copied().unwrap_or_default();
+        used >= self.capacity.of_kind(kind)
+    }
+
+    fn current(&self, source: Source) -> Result<Option<Ban>, Error> {
+        if source.is_host() {
+            self.maps.ban(source.address())
+        } else {
+            Ok(self.prefixes.get(source.as_prefix()).map(|entry| entry.own))
+        }
+    }
+
+    fn write_changed(&mut self) -> Result<(), Error> {
+        while let Some((prefix, entry)) = self.unwritten.first_key_value().map(|(key, entry)| (*key, *entry))
+        {
+            self.maps.put_prefix(prefix, entry)?;
+            self.unwritten.remove(&prefix);
+        }
+        Ok(())
+    }
+}
+
+impl<M: Maps> Enforcer for Table<M> {
+    fn install(&mut self, source: Source, entry: Entry) -> Result<(), Error> {
+        let expires_at_ns = clock::deadline(self.maps.now_ns(), entry.ttl);
+        let ban = Ban::new(expires_at_ns, entry.decision.0, entry.origin as u8);
+        let kind = Kind::of(source);
+        let mut before = self.current(source)?;
+        if before.is_none() {
+            self.make_room(kind, source)?;
+        }
+        if source.is_host() {
+            self.maps.put_ban(source.address(), ban)?;
+        } else {
+            let prefix = source.as_prefix();
+            let planned = self.prefixes.planned(prefix, ban);
+            self.maps.put_prefix(prefix, planned)?;
+            self.unwritten.remove(&prefix);
+            self.unwritten.extend(self.prefixes.insert(prefix, planned));
+        }
+        match before.take() {
+            Some(old) => _ = self.deadlines.remove(&(old.expires_at_ns, source)),
+            None => self.count(kind, source, 1),
+        }
+        self.note(source, ban);
+        self.write_changed()
+    }
+
+    fn remove(&mut self, source: Source) -> Result<bool, Error> {
+        let Some(old) = self.current(source)? else { return Ok(false) };
+        if source.is_host() {
+            self.maps.cut_ban(source.address())?;
+        } else {
+            let prefix = source.as_prefix();
+            self.maps.cut_prefix(prefix)?;
+            self.unwritten.remove(&prefix);
+            self.unwritten.extend(self.prefixes.remove(prefix).unwrap_or_default());
+        }
+        self.deadlines.remove(&(old.expires_at_ns, source));
+        self.count(Kind::of(source), source, -1);
+        self.write_changed()?;
+        Ok(true)
+    }
+
+    fn get(&self, source: Source) -> Result<Option<Entry>, Error> {
+        let now_ns = self.maps.now_ns();
+        Ok(self.current(source)?.and_then(|ban| backing::entry_of(ban, now_ns)))
+    }
+
+    fn entries(&self) -> Result<Vec<(Source, Entry)>, Error> {
+        backing::entries(&self.maps)
+    }
+
+    fn sweep(&mut self, limit: usize) -> Result<usize, Error> {
+        let now_ns = self.maps.now_ns();
+        let ended: Vec<Source> = self
+            .deadlines
+            .iter()
+            .take_while(|(deadline_ns, _)| *deadline_ns <= now_ns)
+            .take(limit)
+            .map(|(_, source)| *source)
+            .collect();
+        for source in &ended {
+            self.remove(*source)?;
+        }
+        Ok(ended.len())
+    }
+
+    fn set_allowed(&mut self, sources: &[Source]) -> Result<(), Error> {
+        let wanted: BTreeSet<Source> = sources.iter().copied().collect();
+        // Room is checked before anything is touched; additions go before removals, so that no
+        // moment is without either the old or the new list.
+        for v6 in [false, true] {
+            let count = wanted.iter().filter(|source| source.address().is_ipv6() == v6).count();
+            if count > self.capacity.allowed as usize {
+                let map = Kind::Allowed.map(v6);
+                return Err(Error::Full { map, capacity: self.capacity.allowed });
+            }
+        }
+        for added in wanted.difference(&self.allowed.clone()) {
+            self.maps.put_allowed(added.as_prefix())?;
+            self.allowed.insert(*added);
+            self.count(Kind::Allowed, *added, 1);
+        }
+        for gone in self.allowed.clone().difference(&wanted) {
+            self.maps.cut_allowed(gone.as_prefix())?;
+            self.allowed.remove(gone);
+            self.count(Kind::Allowed, *gone, -1);
+        }
+        Ok(())
+    }
+
+    fn allowed(&self) -> Vec<Source> {
+        self.allowed.iter().copied().collect()
+    }
+
+    fn counters(&self) -> Result<Counters, Error> {
+        self.maps.counters()
+    }
+
+    fn event_counters(&self) -> Result<EventTotals, Error> {
+        self.maps.event_counters()
+    }
+
+    fn fill(&self) -> Vec<Fill> {
+        let mut fills = Vec::new();
+        for kind in [Kind::Ban, Kind::Prefix, Kind::Allowed] {
+            for v6 in [false, true] {
+                let entries = self.used.get(&(kind, v6)).copied().unwrap_or_default();
+                fills.push(Fill { map: kind.map(v6), entries, capacity: self.capacity.of_kind(kind) });
+            }
+        }
+        fills
+    }
+
+    fn set_settings(&mut self, settings: Settings) -> Result<(), Error> {
+        let wire = wire(settings, self.settings.silent_after_ns);
+        self.maps.put_settings(wire)?;
+        self.settings = wire;
+        Ok(())
+    }
+
+    fn heartbeat(&mut self, ttl: Duration) -> Result<(), Error> {
+        let silent_after_ns = clock::deadline(self.maps.now_ns(), Some(ttl));
+        let wire = Wire { silent_after_ns, ..self.settings };
+        self.maps.put_settings(wire)?;
+        self.settings = wire;
+        Ok(())
+    }
+
+    fn reader(&self) -> Result<Box<dyn Reader>, Error> {
+        self.maps.reader()
+    }
+}
+
+fn wire(settings: Settings, silent_after_ns: u64) -> Wire {
+    let rate_interval_ns = rate::interval_ns(settings.rate_packets_per_sec);
+    let flags = [(settings.bypass, flag::BYPASS), (settings.dry_run, flag::DRY_RUN)];
+    Wire {
+        flags: flags.iter().filter(|(set, _)| *set).map(|(_, bit)| bit).sum(),
+        silent_after_ns,
+        rate_interval_ns,
+        // A burst of none would refuse every packet.
+        rate_tolerance_ns: rate::tolerance_ns(rate_interval_ns, settings.rate_burst.max(1)),
+        events_per_window: u64::from(settings.events_per_ms),
+        reserved: 0,
+    }
+}

@@ -1,0 +1,42 @@
+//! What the engine asks the shell to do, in the order it is to be done.
+
+use std::time::Instant;
+
+use super::decision::{Decision, DecisionId, Ended};
+use super::source::Source;
+
+/// One step. What an operator asked for is recorded before it is enforced; what a detector decided
+/// is enforced first, because a ban must not wait for a disk.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Effect {
+    /// Keep the decision on disk.
+    Record {
+        /// The decision.
+        decision: Decision,
+        /// Whether whoever asked is answered only after it is on disk.
+        durable: bool,
+    },
+    /// Put the ban into the kernel, or move its deadline.
+    Install {
+        /// Whom to drop.
+        source: Source,
+        /// The decision behind it.
+        decision: Decision,
+    },
+    /// Take the ban out of the kernel.
+    Remove {
+        /// Whom to let through again.
+        source: Source,
+    },
+    /// Note on disk that a decision has ended.
+    Close {
+        /// Which.
+        id: DecisionId,
+        /// Why.
+        cause: Ended,
+        /// When.
+        at: Instant,
+        /// Whether whoever asked is answered only after it is on disk.
+        durable: bool,
+    },
+}

@@ -1,0 +1,135 @@
+//! How much of a request is read: every bound has a name, a unit and a default.
+
+use serde::{Deserialize, Serialize};
+
+/// The bounds of one inspection. What lies beyond one is not read, and the bound is named in
+/// [`Inspection::limits_reached`](super::Inspection::limits_reached).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Limits {
+    /// Values read per request: path, parameter names and values, headers, cookies, body fields. Default 2000.
+    pub values: usize,
+    /// Bytes read of one value, from its start. Default 131072.
+    pub value_bytes: usize,
+    /// Bytes matched per request, decoded views included. Default 1048576.
+    pub matched_total_bytes: usize,
+    /// Nesting of a JSON body whose keys are told apart; deeper strings are read under the deepest key. Default 32.
+    pub json_depth: usize,
+    /// Layers of encoding taken off one value. Default 4.
+    pub decode_depth: usize,
+    /// Bytes of one value given to the SQL and HTML grammars, from its start. Default 4096.
+    pub grammar_bytes: usize,
+    /// Bytes of one value given to the SQL and HTML grammars, per request. Default 65536.
+    pub grammar_total_bytes: usize,
+    /// Findings kept per request, the most confident ones. Default 16.
+    pub findings: usize,
+    /// Characters of `Finding::matched`. Default 120.
+    pub matched_chars: usize,
+    /// Characters of the name in a `Place`. Default 64.
+    pub name_chars: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            values: 2_000,
+            value_bytes: 128 * 1024,
+            matched_total_bytes: 1024 * 1024,
+            json_depth: 32,
+            decode_depth: 4,
+            grammar_bytes: 4 * 1024,
+            grammar_total_bytes: 64 * 1024,
+            findings: 16,
+            matched_chars: 120,
+            name_chars: 64,
+        }
+    }
+}
+
+/// What is left of the bounds while one request is read, and which ran out.
+#[derive(Debug)]
+pub(super) struct Budget {
+    values: usize,
+    matched_bytes: usize,
+    grammar_bytes: usize,
+    reached: Vec<&'static str>,
+}
+
+impl Budget {
+    pub(super) fn new(limits: &Limits) -> Self {
+        Self {
+            values: limits.values,
+            matched_bytes: limits.matched_total_bytes,
+            grammar_bytes: limits.grammar_total_bytes,
+            reached: Vec::new(),
+        }
+    }
+
+    /// Notes that the bound `name` cut something off.
+    pub(super) fn reach(&mut self, name: &'static str) {
+        if !self.reached.contains(&name) {
+            self.reached.push(name);
+        }
+    }
+
+    /// Takes one value; false when there are none left.
+    pub(super) fn take_value(&mut self) -> bool {
+        take(&mut self.values, 1) || self.ran_out("values")
+    }
+
+    /// Takes the bytes of one text to match; false when they are not left.
+    pub(super) fn take_text(&mut self, bytes: usize) -> bool {
+        take(&mut self.matched_bytes, bytes) || self.ran_out("matched_total_bytes")
+    }
+
+    /// Takes the bytes of one text for a grammar; false when they are not left.
+    pub(super) fn take_grammar(&mut self, bytes: usize) -> bool {
+        take(&mut self.grammar_bytes, bytes) || self.ran_out("grammar_total_bytes")
+    }
+
+    /// The bytes that were matched so far, given the limits this started from.
+    #[cfg(test)]
+    pub(super) fn matched_so_far(&self, limits: &Limits) -> usize {
+        limits.matched_total_bytes - self.matched_bytes
+    }
+
+    pub(super) fn into_reached(self) -> Vec<&'static str> {
+        self.reached
+    }
+
+    fn ran_out(&mut self, name: &'static str) -> bool {
+        self.reach(name);
+        false
+    }
+}
+
+fn take(left: &mut usize, amount: usize) -> bool {
+    match left.checked_sub(amount) {
+        Some(rest) => {
+            *left = rest;
+            true
+        }
+        None => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_config_leaves_out_keeps_its_default_and_a_wrong_name_is_refused() {
+        let limits: Limits = toml::from_str("values = 7").expect("a known name");
+        assert_eq!(limits, Limits { values: 7, ..Limits::default() });
+        assert!(toml::from_str::<Limits>("valeus = 7").is_err());
+    }
+
+    #[test]
+    fn a_bound_that_runs_out_is_named_once() {
+        let mut budget = Budget::new(&Limits { values: 1, ..Limits::default() });
+        assert!(budget.take_value());
+        assert!(!budget.take_value());
+        assert!(!budget.take_value());
+        assert_eq!(budget.into_reached(), ["values"]);
+    }
+}

@@ -1,0 +1,304 @@
+//! Which rules a text could match, cheaply, and which of those it does.
+
+use aho_corasick::{AhoCorasick, AhoCorasickBuilder, MatchKind};
+use regex::bytes::{Regex, RegexBuilder};
+
+use super::Class;
+use super::byteset::ByteSet;
+use super::decode::Text;
+use super::grammar;
+use super::limits::{Budget, Limits};
+use super::prose;
+use super::rules::{self, Check, Rule};
+use super::values::Parts;
+
+/// A rule that a text matched.
+pub(super) struct Hit<'a> {
+    pub(super) rule: &'static Rule,
+    pub(super) confidence: f64,
+    pub(super) matched: &'a [u8],
+}
+
+/// A set of rules, one bit each.
+type RuleSet = u128;
+
+/// The rules compiled: byte sets, then one search for all words, then the checks.
+#[derive(Debug)]
+pub(super) struct Matcher {
+    rules: Vec<Compiled>,
+    words: Option<AhoCorasick>,
+    /// Per word, the rules that wait for it.
+    waiting: Vec<RuleSet>,
+    /// The rules that wait for no word.
+    wordless: RuleSet,
+}
+
+#[derive(Debug)]
+struct Compiled {
+    rule: &'static Rule,
+    /// For the checks that have one.
+    pattern: Option<Regex>,
+}
+
+/// Bytes one of which every attack holds, in any encoding; a text without them is not looked at further.
+const MARKS: ByteSet = ByteSet::of(b"\0\t\n\r !\"#$%&'()*+/:;<=>@[\\]^`{|}~\x7f.-");
+
+impl Matcher {
+    /// Compiles the built-in rules. One that would not compile is left out; a test holds that none is.
+    pub(super) fn new() -> Self {
+        let rules: Vec<_> = rules::all().filter_map(compile).take(RuleSet::BITS as usize).collect();
+        let mut spellings: Vec<String> = Vec::new();
+        let mut waiting: Vec<RuleSet> = Vec::new();
+        let mut wordless = 0;
+        for (bit, compiled) in rules.iter().enumerate() {
+            let mask: RuleSet = 1 << bit;
+            if compiled.rule.words.is_empty() {
+                wordless |= mask;
+            }
+            for word in compiled.rule.words {
+                let word = word.to_ascii_lowercase();
+                if let Some(known) = spellings.iter().position(|known| *known == word) {
+                    waiting[known] |= mask;
+                } else {
+                    spellings.push(word);
+                    waiting.push(mask);
+                }
+            }
+        }
+        let words = AhoCorasickBuilder::new()
+            .ascii_case_insensitive(true)
+            .match_kind(MatchKind::Standard)
+            .kind(Some(aho_corasick::AhoCorasickKind::DFA))
+            .build(&spellings)
+            .ok();
+        Self { rules, words, waiting, wordless }
+    }
+
+    /// Whether `text` is only letters, digits and the like.
+    pub(super) fn is_dull(&self, text: &[u8]) -> bool {
+        let set = ByteSet::of(text);
+        self.rules.is_empty() || !(set.meets(MARKS) || set.beyond_ascii())
+    }
+
+    /// Calls `hit` with each rule that `text` matches. `base` is what the application was handed;
+    /// `is_json` keeps the grammars away from a text whose strings are read one by one.
+    #[expect(clippy::too_many_arguments, reason = "one call site; each is borrowed from another owner")]
+    pub(super) fn matches<'t>(
+        &self,
+        part: Parts,
+        text: &'t Text<'_>,
+        base: &Text<'_>,
+        is_json: bool,
+        limits: &Limits,
+        budget: &mut Budget,
+        mut hit: impl FnMut(Hit<'t>),
+    ) {
+        let mut left = self.possible(part, text);
+        if left & !self.wordless != 0 {
+            left &= self.wordless | self.worded(&text.bytes);
+        }
+        while left != 0 {
+            let compiled = &self.rules[left.trailing_zeros() as usize];
+            left &= left - 1;
+            let claim = compiled.check(text, base, is_json, limits, budget);
+            if let Some((confidence, matched)) = claim {
+                let confidence = talked_down(compiled.rule, confidence, &text.bytes);
+                hit(Hit { rule: compiled.rule, confidence, matched });
+            }
+        }
+    }
+
+    /// The rules whose part, reading and byte sets fit.
+    fn possible(&self, part: Parts, text: &Text<'_>) -> RuleSet {
+        let fits = |rule: &Rule| {
+            rule.parts.meets(part)
+                && rule.views.meets(text.views)
+                && rule.needs.iter().all(|set| set.meets(text.set))
+        };
+        self.rules.iter().enumerate().fold(
+            0,
+            |set, (bit, compiled)| {
+                if fits(compiled.rule) { set | 1 << bit } else { set }
+            },
+        )
+    }
+
+    /// The rules one of whose words is there.
+    fn worded(&self, text: &[u8]) -> RuleSet {
+        let Some(words) = &self.words else { return RuleSet::MAX };
+        words.find_overlapping_iter(text).fold(0, |set, found| set | self.waiting[found.pattern().as_usize()])
+    }
+}
+
+impl Compiled {
+    fn check<'t>(
+        &self,
+        text: &'t Text<'_>,
+        base: &Text<'_>,
+        is_json: bool,
+        limits: &Limits,
+        budget: &mut Budget,
+    ) -> Option<(f64, &'t [u8])> {
+        let found = |pattern: &Regex| pattern.find(&text.bytes).map(|found| &text.bytes[found.range()]);
+        let confidence = self.rule.confidence;
+        match self.rule.check {
+            Check::Pattern(_) => Some((confidence, found(self.pattern.as_ref()?)?)),
+            Check::Hidden(_) => {
+                let pattern = self.pattern.as_ref()?;
+                let matched = found(pattern)?;
+                (!pattern.is_match(&base.bytes)).then_some((confidence, matched))
+            }
+            Check::Sql | Check::Markup if is_json => None,
+            Check::Sql => {
+                let head = grammar::head(&text.bytes, limits, budget)?;
+                grammar::sql(head).map(|scale| (confidence * scale, head))
+            }
+            Check::Markup => {
+                let head = grammar::head(&text.bytes, limits, budget)?;
+                grammar::markup(head).then_some((confidence, head))
+            }
+        }
+    }
+}
+
+/// How sure a rule may be inside of prose: enough to refuse, not to ban whoever asks about an attack.
+const IN_PROSE: f64 = 0.86;
+
+/// Nobody talks in lookups: those keep their confidence.
+fn talked_down(rule: &Rule, confidence: f64, text: &[u8]) -> f64 {
+    let may_be_talk = confidence > IN_PROSE && rule.class != Class::LookupInjection;
+    if may_be_talk && prose::is_prose(text) { IN_PROSE } else { confidence }
+}
+
+fn compile(rule: &'static Rule) -> Option<Compiled> {
+    let pattern = match rule.check {
+        Check::Pattern(pattern) | Check::Hidden(pattern) => Some(build(pattern)?),
+        Check::Sql | Check::Markup => None,
+    };
+    Some(Compiled { rule, pattern })
+}
+
+fn build(pattern: &str) -> Option<Regex> {
+    RegexBuilder::new(pattern).unicode(false).case_insensitive(true).dot_matches_new_line(true).build().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::inspect::decode::{self, Encoding};
+
+    /// Compares what the prefilter lets through with a check of every rule.
+    fn assert_nothing_is_filtered_away(matcher: &Matcher, value: &str) {
+        let limits = Limits::default();
+        let mut budget = Budget::new(&limits);
+        let (texts, _) = decode::texts(value.as_bytes(), Encoding::Form, limits.decode_depth);
+        for text in &texts {
+            for part in [Parts::PATH, Parts::QUERY, Parts::TEXT, Parts::COOKIE, Parts::BROWSER] {
+                let mut quick = Vec::new();
+                matcher.matches(part, text, &texts[0], false, &limits, &mut budget, |hit| {
+                    quick.push(hit.rule.id);
+                });
+                let reaches = |rule: &Rule| rule.parts.meets(part) && rule.views.meets(text.views);
+                let all = matcher.rules.iter().filter(|compiled| reaches(compiled.rule));
+                let mut slow: Vec<_> = all
+                    .filter(|compiled| compiled.pattern.is_some())
+                    .filter(|compiled| compiled.check(text, &texts[0], false, &limits, &mut budget).is_some())
+                    .map(|compiled| compiled.rule.id)
+                    .collect();
+                quick.retain(|id| !id.ends_with(".grammar"));
+                // Its bytes are part of what it claims: without one it would only repeat another rule.
+                slow.retain(|id| *id != "xss.script-url-split" || quick.contains(id));
+                assert_eq!(quick, slow, "{value}");
+            }
+        }
+    }
+
+    #[test]
+    fn every_built_in_rule_compiles() {
+        for rule in rules::all() {
+            assert!(compile(rule).is_some(), "{} does not compile", rule.id);
+        }
+        let matcher = Matcher::new();
+        assert_eq!(matcher.rules.len(), rules::all().count());
+        assert!(matcher.words.is_some());
+    }
+
+    #[test]
+    fn the_prefilter_loses_no_match() {
+        let matcher = Matcher::new();
+        let pieces = [
+            "union select 1,2",
+            "' or 'a'='a",
+            "1 or 1=1",
+            "sleep(5)",
+            "from information_schema.tables",
+            "; drop table a",
+            "into outfile '/a'",
+            "extractvalue(1,2)",
+            "xp_cmdshell",
+            "order by 1--",
+            "=(select 1 from a)",
+            "and ascii(1)",
+            "chr(1)||",
+            "case when 1=1 then 1 else 2",
+            "admin'--",
+            "select * from a",
+            "and 1=1--",
+            "<script>",
+            "<a onclick=",
+            "\" onclick=a",
+            "javascript:a(",
+            "java\nscript:a(",
+            "data:text/html,<a",
+            "alert(1)",
+            "document.cookie",
+            "<iframe src=",
+            "expression(alert",
+            "{{1*2}}",
+            "<img src=javascript:",
+            "+adw-script",
+            "<style>",
+            "../../../",
+            "/etc/passwd",
+            "php://filter",
+            "a.php\0",
+            "/..../....//....//",
+            "; wget a",
+            "| cat /a",
+            ";id",
+            "a|id",
+            "echo a > b",
+            "$((1+2))",
+            "/bin/sh",
+            "$IFS",
+            "() { :;}",
+            "system('a')",
+            "ping -c 1 a",
+            "${jndi:",
+            "${${lower:a}}",
+            "${env:a}",
+            "${::-j}${::-n}${::-d}",
+        ];
+        for first in pieces {
+            assert_nothing_is_filtered_away(&matcher, first);
+            assert_nothing_is_filtered_away(&matcher, &first.to_ascii_uppercase());
+            for second in pieces {
+                assert_nothing_is_filtered_away(&matcher, &format!("{first} {second}"));
+            }
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(48))]
+
+        #[test]
+        fn the_prefilter_loses_no_match_in_noise(
+            text in "(union|select|sleep|script|alert|on[a-z]{5}|java|cat|id|etc|\\.\\./|[a-zA-Z0-9]{1,3}|['\"<>=();|&`$#/*: -]){0,30}",
+        ) {
+            static MATCHER: std::sync::LazyLock<Matcher> = std::sync::LazyLock::new(Matcher::new);
+            assert_nothing_is_filtered_away(&MATCHER, &text);
+        }
+    }
+}

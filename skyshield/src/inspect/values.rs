@@ -1,0 +1,256 @@
+//! Where the values of a request are: path, query, headers, cookies, body.
+
+use super::decode::Encoding;
+use super::limits::{Budget, Limits};
+use super::{Header, Request, form, json, multipart};
+
+/// A set of parts of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Parts(u8);
+
+impl Parts {
+    pub(super) const PATH: Self = Self(1);
+    /// Names and values of the query.
+    pub(super) const QUERY: Self = Self(2);
+    /// Names and values of a form or JSON body.
+    pub(super) const FIELD: Self = Self(4);
+    /// A body as one text.
+    pub(super) const TEXT: Self = Self(8);
+    pub(super) const COOKIE: Self = Self(16);
+    /// Headers that browsers fill: their odd bytes are honest.
+    pub(super) const BROWSER: Self = Self(32);
+    /// All other headers.
+    pub(super) const HEADER: Self = Self(64);
+
+    pub(super) const PARAMS: Self = Self(2 | 4);
+    pub(super) const INPUT: Self = Self(1 | 2 | 4 | 8);
+    pub(super) const ALL: Self = Self(127);
+
+    pub(super) const fn meets(self, other: Self) -> bool {
+        self.0 & other.0 != 0
+    }
+}
+
+/// One value, as it stood in the request.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Value<'a> {
+    pub(super) part: Parts,
+    /// Of the parameter, the header, the cookie or the field.
+    pub(super) name: &'a [u8],
+    pub(super) text: &'a [u8],
+    pub(super) encoding: Encoding,
+}
+
+/// Calls `see` with each value of `request`, as far as `limits` let it.
+pub(super) fn walk(
+    request: &Request<'_>,
+    limits: &Limits,
+    budget: &mut Budget,
+    see: &mut dyn FnMut(Value<'_>, &mut Budget),
+) {
+    let mut walker = Walker { limits, budget, see };
+    let (path, query) = match memchr::memchr(b'?', request.target) {
+        Some(at) => (&request.target[..at], &request.target[at + 1..]),
+        None => (request.target, &[][..]),
+    };
+    walker.value(Parts::PATH, b"", path, Encoding::Percent);
+    walker.pairs(Parts::QUERY, query);
+    for header in request.headers {
+        walker.header(*header);
+    }
+    walker.body(request);
+}
+
+struct Walker<'w> {
+    limits: &'w Limits,
+    budget: &'w mut Budget,
+    see: &'w mut dyn FnMut(Value<'_>, &mut Budget),
+}
+
+impl Walker<'_> {
+    /// Hands on one value; false when there may be no more.
+    fn value(&mut self, part: Parts, name: &[u8], text: &[u8], encoding: Encoding) -> bool {
+        if text.is_empty() {
+            return true;
+        }
+        if !self.budget.take_value() {
+            return false;
+        }
+        let text = match text.get(..self.limits.value_bytes) {
+            Some(head) if head.len() < text.len() => {
+                self.budget.reach("value_bytes");
+                head
+            }
+            _ => text,
+        };
+        (self.see)(Value { part, name, text, encoding }, self.budget);
+        true
+    }
+
+    fn pairs(&mut self, part: Parts, text: &[u8]) -> bool {
+        form::pairs(text).all(|(name, value)| {
+            self.value(part, name, name, Encoding::Form) && self.value(part, name, value, Encoding::Form)
+        })
+    }
+
+    fn header(&mut self, header: Header<'_>) {
+        if header.name.eq_ignore_ascii_case(b"cookie") {
+            form::cookies(header.value).all(|(name, value)| {
+                self.value(Parts::COOKIE, name, name, Encoding::Percent)
+                    && self.value(Parts::COOKIE, name, value, Encoding::Percent)
+            });
+            return;
+        }
+        let part = if is_browsers(header.name) { Parts::BROWSER } else { Parts::HEADER };
+        self.value(part, header.name, header.value, Encoding::Percent);
+    }
+
+    fn body(&mut self, request: &Request<'_>) {
+        match BodyKind::of(request) {
+            BodyKind::Form => {
+                self.pairs(Parts::FIELD, request.body);
+            }
+            BodyKind::Json => {
+                let mut too_deep = false;
+                if !request.body.is_empty() {
+                    too_deep = json::strings(request.body, self.limits.json_depth, |path, _, string| {
+                        self.value(Parts::FIELD, path, string, Encoding::Plain)
+                    });
+                }
+                if too_deep {
+                    self.budget.reach("json_depth");
+                }
+            }
+            BodyKind::Multipart => self.multipart(request.body),
+            BodyKind::Text => {
+                self.value(Parts::TEXT, b"", request.body, Encoding::Plain);
+            }
+        }
+    }
+}
+
+impl Walker<'_> {
+    /// Fields as parameters, files as text. A body that has no parts is read as text.
+    fn multipart(&mut self, body: &[u8]) {
+        let mut has_parts = false;
+        for part in multipart::parts(body) {
+            has_parts = true;
+            let content = if part.filename.is_some() { Parts::TEXT } else { Parts::FIELD };
+            let more = self.value(Parts::FIELD, part.name, part.name, Encoding::Plain)
+                && self.value(Parts::FIELD, part.name, part.filename.unwrap_or_default(), Encoding::Percent)
+                && self.value(content, part.name, part.content, Encoding::Plain);
+            if !more {
+                return;
+            }
+        }
+        if !has_parts {
+            self.value(Parts::TEXT, b"", body, Encoding::Plain);
+        }
+    }
+}
+
+/// How a body is taken apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum BodyKind {
+    Form,
+    Json,
+    Multipart,
+    Text,
+}
+
+impl BodyKind {
+    /// By content type; by its looks where the type says nothing, since applications look as well.
+    fn of(request: &Request<'_>) -> Self {
+        let named = |header: &&Header<'_>| header.name.eq_ignore_ascii_case(b"content-type");
+        let kind = request.headers.iter().find(named).map_or(&[][..], |header| header.value);
+        let kind =
+            kind.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii().to_ascii_lowercase();
+        if kind.ends_with(b"/x-www-form-urlencoded") {
+            return Self::Form;
+        }
+        if kind.ends_with(b"json") || json::looks_like_json(request.body) {
+            return Self::Json;
+        }
+        if kind.starts_with(b"multipart/") {
+            return Self::Multipart;
+        }
+        let is_vague = kind.is_empty() || kind == b"text/plain" || kind == b"*/*";
+        if is_vague && form::looks_like_form(request.body) { Self::Form } else { Self::Text }
+    }
+}
+
+fn is_browsers(name: &[u8]) -> bool {
+    const NAMES: [&[u8]; 10] = [
+        b"user-agent",
+        b"referer",
+        b"origin",
+        b"host",
+        b"if-none-match",
+        b"if-modified-since",
+        b"content-type",
+        b"cache-control",
+        b"authorization",
+        b"x-client-data",
+    ];
+    let starts =
+        |prefix: &[u8]| name.get(..prefix.len()).is_some_and(|head| head.eq_ignore_ascii_case(prefix));
+    NAMES.iter().any(|known| known.eq_ignore_ascii_case(name)) || starts(b"accept") || starts(b"sec-")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(target: &str, headers: &[(&str, &str)], body: &str) -> Vec<(u8, String, String)> {
+        let headers: Vec<_> = headers
+            .iter()
+            .map(|(name, value)| Header { name: name.as_bytes(), value: value.as_bytes() })
+            .collect();
+        let request =
+            Request { method: b"POST", target: target.as_bytes(), headers: &headers, body: body.as_bytes() };
+        let limits = Limits::default();
+        let mut seen = Vec::new();
+        walk(&request, &limits, &mut Budget::new(&limits), &mut |value, _| {
+            let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+            seen.push((value.part.0, text(value.name), text(value.text)));
+        });
+        seen
+    }
+
+    fn row(part: Parts, name: &str, text: &str) -> (u8, String, String) {
+        (part.0, name.into(), text.into())
+    }
+
+    #[test]
+    fn every_part_of_a_request_is_walked() {
+        let seen = read("/a?b=c", &[("Cookie", "d=e"), ("User-Agent", "f"), ("X-Own", "g")], "h=i");
+        let expected = [
+            row(Parts::PATH, "", "/a"),
+            row(Parts::QUERY, "b", "b"),
+            row(Parts::QUERY, "b", "c"),
+            row(Parts::COOKIE, "d", "d"),
+            row(Parts::COOKIE, "d", "e"),
+            row(Parts::BROWSER, "User-Agent", "f"),
+            row(Parts::HEADER, "X-Own", "g"),
+            row(Parts::FIELD, "h", "h"),
+            row(Parts::FIELD, "h", "i"),
+        ];
+        assert_eq!(seen, expected);
+    }
+
+    #[test]
+    fn a_body_is_taken_apart_by_its_type_or_its_looks() {
+        let rows = [
+            ("typed JSON", "application/problem+json", "{\"a\":\"b\"}", Parts::FIELD, "b"),
+            ("JSON by its looks", "text/plain", "{\"a\":\"b\"}", Parts::FIELD, "b"),
+            ("a typed form", "application/x-www-form-urlencoded; charset=utf-8", "a=b", Parts::FIELD, "b"),
+            ("text", "text/plain", "Dear all", Parts::TEXT, "Dear all"),
+            ("a document", "text/xml", "<a>b</a>", Parts::TEXT, "<a>b</a>"),
+        ];
+        for (what, kind, body, part, text) in rows {
+            let seen = read("/", &[("content-type", kind)], body);
+            let last = seen.last().expect("a body has a value");
+            assert_eq!((last.0, last.2.as_str()), (part.0, text), "{what}");
+        }
+    }
+}

@@ -1,0 +1,78 @@
+//! From readiness to the last breath: signals, the stop token, and tasks of which none may die alone.
+
+use std::time::Duration;
+
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+/// How long tasks may take to finish after a stop was asked for.
+const GRACE: Duration = Duration::from_secs(15);
+
+/// The daemon's tasks.
+#[derive(Debug, Default)]
+pub struct Lifecycle {
+    tasks: JoinSet<(&'static str, anyhow::Result<()>)>,
+    stop: CancellationToken,
+}
+
+impl Lifecycle {
+    /// What is cancelled when the daemon stops.
+    pub fn stop_token(&self) -> CancellationToken {
+        self.stop.clone()
+    }
+
+    /// Runs a task; where it ends before the daemon is asked to stop, the daemon stops and fails.
+    pub fn spawn(
+        &mut self,
+        name: &'static str,
+        task: impl Future<Output = anyhow::Result<()>> + Send + 'static,
+    ) {
+        self.tasks.spawn(async move { (name, task.await) });
+    }
+
+    /// Waits for a signal, or for a task that should not have ended; then lets every task finish.
+    pub async fn run(mut self) -> anyhow::Result<()> {
+        let mut terminate = signal(SignalKind::terminate())?;
+        let mut interrupt = signal(SignalKind::interrupt())?;
+        let mut hangup = signal(SignalKind::hangup())?;
+        let outcome = loop {
+            tokio::select! {
+                _ = terminate.recv() => break Ok(()),
+                _ = interrupt.recv() => break Ok(()),
+                _ = hangup.recv() => {
+                    tracing::warn!("SIGHUP is ignored: restart to read the configuration again; the filter stays attached meanwhile");
+                }
+                Some(ended) = self.tasks.join_next() => break Err(mourn(ended)),
+            }
+        };
+        tracing::info!("stopping; the kernel goes on enforcing what is in force");
+        self.stop.cancel();
+        let finished = tokio::time::timeout(GRACE, async {
+            while let Some(ended) = self.tasks.join_next().await {
+                if let Ok((name, Err(error))) = ended {
+                    tracing::error!(task = name, error = format!("{error:#}"), "a task did not end well");
+                }
+            }
+        });
+        tokio::select! {
+            finished = finished => {
+                if finished.is_err() {
+                    tracing::warn!(seconds = GRACE.as_secs(), "some tasks did not finish in time and are left behind");
+                }
+            }
+            _ = terminate.recv() => tracing::warn!("stopping at once"),
+            _ = interrupt.recv() => tracing::warn!("stopping at once"),
+        }
+        outcome
+    }
+}
+
+/// Why a daemon whose task has ended cannot go on.
+fn mourn(ended: Result<(&'static str, anyhow::Result<()>), tokio::task::JoinError>) -> anyhow::Error {
+    match ended {
+        Ok((name, Ok(()))) => anyhow::anyhow!("the {name} task ended by itself"),
+        Ok((name, Err(error))) => error.context(format!("the {name} task failed")),
+        Err(error) => anyhow::Error::new(error).context("a task panicked"),
+    }
+}

@@ -1,0 +1,120 @@
+//! What must outlive the daemon, on disk: decisions, incidents, operator tokens.
+
+mod collector;
+mod migrations;
+mod open;
+mod read;
+mod records;
+mod writer;
+
+use std::path::PathBuf;
+use std::sync::mpsc::{SyncSender, TrySendError};
+
+use serde::{Deserialize, Serialize};
+use tokio::sync::oneshot;
+
+pub use collector::Collector;
+pub use open::OpenError;
+pub use read::Reader;
+pub use records::{DecisionRow, IncidentRow, Record, TokenRow};
+pub use writer::Counters;
+
+/// Where the store is and how much it keeps.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// The folder of the daemon's state; made, readable by root only, when absent.
+    pub dir: PathBuf,
+    /// Incidents kept at the most; beyond it the oldest go.
+    pub max_incidents: u64,
+    /// Days that incidents and ended decisions are kept.
+    pub keep_days: u32,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self { dir: PathBuf::from("/var/lib/skyshield"), max_incidents: 100_000, keep_days: 90 }
+    }
+}
+
+/// Records that may wait for the disk. Beyond it an append is refused and counted; the reconciler
+/// brings decisions again.
+const QUEUE: usize = 8192;
+
+/// Why a commit failed.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// `SQLite` refused: disk full, read-only, broken.
+    #[error("the store could not write")]
+    Write(#[from] rusqlite::Error),
+    /// The writer is gone or cannot keep up.
+    #[error("the store's writer does not take records ({0})")]
+    Queue(&'static str),
+}
+
+/// The handle to the one writer.
+#[derive(Clone, Debug)]
+pub struct Store {
+    queue: SyncSender<writer::Job>,
+    counters: Counters,
+}
+
+impl Store {
+    /// Hands a record over to the next group commit, at the most 100 ms away. False where the queue
+    /// is full: it was not taken, and that is counted.
+    pub fn append(&self, record: Record) -> bool {
+        let taken = self.queue.try_send(writer::Job::Append(record)).is_ok();
+        if !taken {
+            self.counters.count_refused();
+        }
+        taken
+    }
+
+    /// Resolves when `record`, and all that was appended before it, is on disk.
+    pub async fn commit(&self, record: Record) -> Result<(), Error> {
+        let (reply, done) = oneshot::channel();
+        self.queue.try_send(writer::Job::Commit(record, reply)).map_err(|refused| {
+            self.counters.count_refused();
+            Error::Queue(match refused {
+                TrySendError::Full(_) => "its queue is full",
+                TrySendError::Disconnected(_) => "it has stopped",
+            })
+        })?;
+        done.await.map_err(|_| Error::Queue("it has stopped"))?
+    }
+
+    /// What the writer has done and what it could not do.
+    pub fn counters(&self) -> &Counters {
+        &self.counters
+    }
+}
+
+/// An open store: its writer's handle, a reader, and the writer's thread to wait for at the end.
+#[derive(Debug)]
+pub struct Opened {
+    /// The handle to the writer.
+    pub store: Store,
+    /// Reads beside it.
+    pub reader: Reader,
+    /// Ends once every handle is dropped and all is on disk.
+    pub writer: std::thread::JoinHandle<()>,
+    /// Where an unreadable store was moved to before a new one was begun.
+    pub quarantined: Option<PathBuf>,
+}
+
+/// Opens the store in `config.dir`, alone: a second daemon is refused.
+pub fn open(config: &Config) -> Result<Opened, OpenError> {
+    let (connection, lock, quarantined) = open::open(&config.dir)?;
+    let reader = Reader::open(&open::database(&config.dir))?;
+    let counters = Counters::default();
+    let (queue, jobs) = std::sync::mpsc::sync_channel(QUEUE);
+    let writer = writer::Writer::new(connection, lock, config, counters.clone());
+    let writer = std::thread::Builder::new()
+        .name("store".to_owned())
+        .spawn(move || writer.run(&jobs))
+        .map_err(|source| OpenError::Io { path: config.dir.clone(), source })?;
+    Ok(Opened { store: Store { queue, counters }, reader, writer, quarantined })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,43 @@
+//! The tables, as steps that a store of any earlier release takes.
+
+use rusqlite_migration::{M, Migrations};
+
+/// Every step, oldest first; a step once released is never changed.
+const STEPS: &[M<'static>] = &[M::up(
+    "CREATE TABLE decisions (
+         id INTEGER PRIMARY KEY,
+         source TEXT NOT NULL,
+         origin TEXT NOT NULL,
+         layer TEXT NOT NULL,
+         reason TEXT NOT NULL,
+         incident TEXT,
+         made_at_ms INTEGER NOT NULL,
+         expires_at_ms INTEGER,
+         enforced_after_us INTEGER,
+         ended_at_ms INTEGER,
+         ended TEXT
+     ) STRICT;
+     CREATE INDEX decisions_in_force ON decisions (id) WHERE ended_at_ms IS NULL;
+     CREATE TABLE incidents (
+         id TEXT PRIMARY KEY,
+         at_ms INTEGER NOT NULL,
+         address TEXT NOT NULL,
+         by_proxy INTEGER NOT NULL,
+         door TEXT NOT NULL,
+         score REAL NOT NULL,
+         method TEXT NOT NULL,
+         host TEXT NOT NULL,
+         target TEXT NOT NULL,
+         findings TEXT NOT NULL
+     ) STRICT, WITHOUT ROWID;
+     CREATE TABLE tokens (
+         id TEXT PRIMARY KEY,
+         name TEXT NOT NULL,
+         secret_sha256 BLOB NOT NULL,
+         made_at_ms INTEGER NOT NULL,
+         expires_at_ms INTEGER
+     ) STRICT, WITHOUT ROWID;",
+)];
+
+/// The steps.
+pub(super) const MIGRATIONS: Migrations<'static> = Migrations::from_slice(STEPS);

@@ -1,0 +1,81 @@
+//! Reading beside the writer: what is in force, what happened, who may come in.
+
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
+
+use super::open::OpenError;
+use super::records::{DecisionRow, IncidentRow, TokenRow};
+
+/// A reader. Its calls block for as long as the disk does: call them where that is allowed.
+#[derive(Clone, Debug)]
+pub struct Reader(Arc<Mutex<Connection>>);
+
+impl Reader {
+    pub(super) fn open(path: &Path) -> Result<Self, OpenError> {
+        let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY)
+            .map_err(|source| OpenError::Database { path: path.to_owned(), source })?;
+        Ok(Self(Arc::new(Mutex::new(connection))))
+    }
+
+    /// The decisions that have not ended, of which those whose time is over at `now_ms` are left out.
+    pub fn decisions_in_force(&self, now_ms: i64) -> rusqlite::Result<Vec<DecisionRow>> {
+        let sql = format!(
+            "SELECT {} FROM decisions WHERE ended_at_ms IS NULL AND coalesce(expires_at_ms > ?1, 1) ORDER BY id",
+            DecisionRow::COLUMNS
+        );
+        self.with(|connection| {
+            connection.prepare_cached(&sql)?.query_map([now_ms], DecisionRow::read)?.collect()
+        })
+    }
+
+    /// Whether the decision with number `id` is known to have ended.
+    pub fn has_ended(&self, id: u64) -> rusqlite::Result<bool> {
+        let sql = "SELECT ended_at_ms IS NOT NULL FROM decisions WHERE id = ?1";
+        self.with(|connection| {
+            let ended =
+                connection.prepare_cached(sql)?.query_row([id.cast_signed()], |row| row.get(0)).optional()?;
+            Ok(ended.unwrap_or(false))
+        })
+    }
+
+    /// The highest number ever given to a decision.
+    pub fn last_decision(&self) -> rusqlite::Result<u64> {
+        let sql = "SELECT coalesce(max(id), 0) FROM decisions";
+        self.with(|connection| {
+            connection.query_row(sql, [], |row| row.get::<_, i64>(0)).map(i64::cast_unsigned)
+        })
+    }
+
+    /// At the most `limit` incidents before the one with id `before` (or the newest), newest first.
+    pub fn incidents(&self, before: Option<&str>, limit: u32) -> rusqlite::Result<Vec<IncidentRow>> {
+        let sql = "SELECT * FROM incidents WHERE ?1 IS NULL OR id < ?1 ORDER BY id DESC LIMIT ?2";
+        self.with(|connection| {
+            connection.prepare_cached(sql)?.query_map(params![before, limit], IncidentRow::read)?.collect()
+        })
+    }
+
+    /// The incident with this id.
+    pub fn incident(&self, id: &str) -> rusqlite::Result<Option<IncidentRow>> {
+        let sql = "SELECT * FROM incidents WHERE id = ?1";
+        self.with(|connection| connection.prepare_cached(sql)?.query_row([id], IncidentRow::read).optional())
+    }
+
+    /// Every token.
+    pub fn tokens(&self) -> rusqlite::Result<Vec<TokenRow>> {
+        let sql = "SELECT * FROM tokens ORDER BY made_at_ms, id";
+        self.with(|connection| connection.prepare_cached(sql)?.query_map([], TokenRow::read)?.collect())
+    }
+
+    /// The token whose public part is `id`.
+    pub fn token(&self, id: &str) -> rusqlite::Result<Option<TokenRow>> {
+        let sql = "SELECT * FROM tokens WHERE id = ?1";
+        self.with(|connection| connection.prepare_cached(sql)?.query_row([id], TokenRow::read).optional())
+    }
+
+    fn with<T>(&self, read: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> rusqlite::Result<T> {
+        // A reader that panicked leaves a connection that is whole: statements reset themselves.
+        read(&self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
