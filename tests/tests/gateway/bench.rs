@@ -34,7 +34,12 @@ fn judge() -> Judge {
     let (control, queue) = Control::channel(metrics);
     // Reports are taken for as long as the test runs.
     std::mem::forget(queue);
-    Judge::new(Inspector::new(inspect::Limits::default()), risk::Config::default(), Arc::new(View::default()), control)
+    Judge::new(
+        Inspector::new(inspect::Limits::default()),
+        risk::Config::default(),
+        Arc::new(View::default()),
+        control,
+    )
 }
 
 impl Bench {
