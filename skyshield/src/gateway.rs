@@ -15,6 +15,8 @@ mod head;
 mod limits;
 mod listen;
 mod metrics;
+mod pump;
+mod relay;
 mod request_head;
 mod respond;
 mod response_head;

@@ -96,7 +96,11 @@ pub(super) async fn show(
 ) -> Result<Json<DecisionBody>, Problem> {
     let wanted = decision_id(&id)?;
     let after = wanted.0.checked_sub(1).map(DecisionId);
-    let found = control.decisions(Wanted { after, source: None, limit: 1 }).await?.into_iter().find(|decision| decision.id == wanted);
+    let found = control
+        .decisions(Wanted { after, source: None, limit: 1 })
+        .await?
+        .into_iter()
+        .find(|decision| decision.id == wanted);
     let found = found.ok_or_else(|| Problem::no_such("decision in force with number", &id))?;
     Ok(Json(DecisionBody::new(found, clock::now())))
 }
@@ -193,7 +197,10 @@ async fn wider_bans(control: &Control, source: Source) -> String {
     let mut found = Vec::new();
     for bits in (0..source.as_prefix().prefix_len()).rev() {
         let Ok(prefix) = IpNet::new(source.address(), bits) else { continue };
-        let held = control.decisions(Wanted { after: None, source: Some(Source::prefix(prefix)), limit: 1 }).await.unwrap_or_default();
+        let held = control
+            .decisions(Wanted { after: None, source: Some(Source::prefix(prefix)), limit: 1 })
+            .await
+            .unwrap_or_default();
         found.extend(held.into_iter().map(|decision| decision.source.to_string()));
     }
     found.join(", ")

@@ -137,15 +137,16 @@ impl Pace {
     }
 }
 
-/// Reads more of a body into `input`; how many bytes.
+/// Reads more of a body into `input`, `at_most` this many bytes; how many.
 pub(super) async fn read_more<R: AsyncRead + Unpin>(
     reader: &mut R,
     input: &mut Buffer,
+    at_most: usize,
     pace: &mut Pace,
     deadline: &mut Deadline,
 ) -> Result<usize, Cause> {
     let by = pace.next_by(clock::now());
-    match deadline.within(by, input.fill(reader)).await {
+    match deadline.within(by, input.fill_some(reader, at_most)).await {
         None => Err(Cause::TooSlow),
         Some(Ok(0) | Err(_)) => Err(Cause::Cut),
         Some(Ok(count)) => {
@@ -200,6 +201,8 @@ pub(super) async fn hold<R: AsyncRead + Unpin>(
             Rest::Chunked(_) | Rest::Done => STEP / 8,
         });
         share.cover(input.capacity())?;
-        received += read_more(reader, input, &mut pace, deadline).await?;
+        // What is inspected is what the limit says, give or take a step.
+        let at_most = limits.inspected_body_bytes.saturating_sub(held) + STEP / 8;
+        received += read_more(reader, input, at_most, &mut pace, deadline).await?;
     }
 }

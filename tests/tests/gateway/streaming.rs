@@ -9,7 +9,9 @@ use tokio::io::AsyncReadExt;
 use super::bench::{Bench, Upstream};
 
 const MIB: usize = 1024 * 1024;
-const LARGE: usize = 64 * MIB;
+const LARGE: usize = 256 * MIB;
+/// Less than a quarter of it, and more than the tests beside this one hold.
+const FLAT_MIB: usize = 48;
 
 #[tokio::test]
 async fn events_flow_as_they_happen() -> Result<()> {
@@ -98,7 +100,7 @@ async fn large_bodies_flow_both_ways_at_once_with_memory_flat() -> Result<()> {
         got += bytes.len();
     }
     sending.await??;
-    ensure!(most <= before + 32, "memory grew from {before} to {most} MiB");
+    ensure!(most <= before + FLAT_MIB, "memory grew from {before} to {most} MiB");
     Ok(())
 }
 

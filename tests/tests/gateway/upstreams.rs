@@ -154,3 +154,25 @@ async fn a_kept_connection_that_the_upstream_leaves_costs_no_safe_request() -> R
     assert_eq!(seen.load(Ordering::SeqCst), 2);
     Ok(())
 }
+
+#[tokio::test]
+async fn a_body_that_must_not_come_never_reaches_the_next_response() -> Result<()> {
+    let upstream = Upstream::doing(|mut client| async move {
+        while client.request().await?.is_some() {
+            client.send(b"HTTP/1.1 304 Not Modified\r\nContent-Length: 41\r\n\r\n").await?;
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+            client.send(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil").await?;
+        }
+        Ok(())
+    })
+    .await?;
+    let bench = Bench::start(upstream.address)?;
+    let mut client = bench.client().await?;
+    for served in 1..=3 {
+        client.send(GET.as_bytes()).await?;
+        assert_eq!(client.answer(false).await?.status, 304);
+        assert_eq!(upstream.connections(), served);
+        tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+    }
+    Ok(())
+}
