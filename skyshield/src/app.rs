@@ -28,6 +28,9 @@ const LOOK_AT_HOST_EVERY: Duration = Duration::from_secs(5);
 /// How often it is made sure that the program is attached.
 const CHECK_ATTACHMENT_EVERY: Duration = Duration::from_secs(1);
 
+/// What tasks get on top of the gateway's drain to finish in.
+const SETTLE: Duration = Duration::from_secs(5);
+
 /// Whether there is a kernel side.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum KernelSide {
@@ -84,7 +87,8 @@ pub async fn run(config: Config, kernel_side: KernelSide) -> anyhow::Result<()> 
         "decisions taken up"
     );
 
-    let mut lifecycle = Lifecycle::default();
+    // The gateway's drain takes the longest.
+    let mut lifecycle = Lifecycle::new(Duration::from_secs(config.gateway.limits.drain_secs) + SETTLE);
     let stop = lifecycle.stop_token();
     let finish = CancellationToken::new();
     let judge =

@@ -6,17 +6,20 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-/// How long tasks may take to finish after a stop was asked for.
-const GRACE: Duration = Duration::from_secs(15);
-
 /// The daemon's tasks.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Lifecycle {
     tasks: JoinSet<(&'static str, anyhow::Result<()>)>,
     stop: CancellationToken,
+    grace: Duration,
 }
 
 impl Lifecycle {
+    /// No tasks yet; those to come may take `grace` to finish after a stop was asked for.
+    pub fn new(grace: Duration) -> Self {
+        Self { tasks: JoinSet::new(), stop: CancellationToken::new(), grace }
+    }
+
     /// What is cancelled when the daemon stops.
     pub fn stop_token(&self) -> CancellationToken {
         self.stop.clone()
@@ -48,7 +51,7 @@ impl Lifecycle {
         };
         tracing::info!("stopping; the kernel goes on enforcing what is in force");
         self.stop.cancel();
-        let finished = tokio::time::timeout(GRACE, async {
+        let finished = tokio::time::timeout(self.grace, async {
             while let Some(ended) = self.tasks.join_next().await {
                 if let Ok((name, Err(error))) = ended {
                     tracing::error!(task = name, error = format!("{error:#}"), "a task did not end well");
@@ -58,7 +61,7 @@ impl Lifecycle {
         tokio::select! {
             finished = finished => {
                 if finished.is_err() {
-                    tracing::warn!(seconds = GRACE.as_secs(), "some tasks did not finish in time and are left behind");
+                    tracing::warn!(seconds = self.grace.as_secs(), "some tasks did not finish in time and are left behind");
                 }
             }
             _ = terminate.recv() => tracing::warn!("stopping at once"),
