@@ -49,6 +49,8 @@ struct Dataplane {
 
 /// Runs the daemon until it is told to stop.
 pub async fn run(config: Config, kernel_side: KernelSide) -> anyhow::Result<()> {
+    // The gateway's drain takes the longest.
+    let mut lifecycle = Lifecycle::new(Duration::from_secs(config.gateway.limits.drain_secs) + SETTLE)?;
     let gateway = Gateway::bind(&config.gateway).context("the gateway cannot listen")?;
     let listeners = Listeners::bind(&config.api).await?;
     let opened = store::open(&config.store).context("the store cannot be opened")?;
@@ -87,8 +89,6 @@ pub async fn run(config: Config, kernel_side: KernelSide) -> anyhow::Result<()> 
         "decisions taken up"
     );
 
-    // The gateway's drain takes the longest.
-    let mut lifecycle = Lifecycle::new(Duration::from_secs(config.gateway.limits.drain_secs) + SETTLE);
     let stop = lifecycle.stop_token();
     let finish = CancellationToken::new();
     let judge =

@@ -1,8 +1,9 @@
 //! From readiness to the last breath: signals, the stop token, and tasks of which none may die alone.
 
+use std::io;
 use std::time::Duration;
 
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -12,12 +13,27 @@ pub struct Lifecycle {
     tasks: JoinSet<(&'static str, anyhow::Result<()>)>,
     stop: CancellationToken,
     grace: Duration,
+    signals: Signals,
+}
+
+/// What a service manager or a person may send.
+#[derive(Debug)]
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hangup: Signal,
 }
 
 impl Lifecycle {
-    /// No tasks yet; those to come may take `grace` to finish after a stop was asked for.
-    pub fn new(grace: Duration) -> Self {
-        Self { tasks: JoinSet::new(), stop: CancellationToken::new(), grace }
+    /// No tasks yet; those to come may take `grace` to finish after a stop was asked for. From here
+    /// on a signal ends nothing by itself: it is heeded once the daemon runs.
+    pub fn new(grace: Duration) -> io::Result<Self> {
+        let signals = Signals {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            hangup: signal(SignalKind::hangup())?,
+        };
+        Ok(Self { tasks: JoinSet::new(), stop: CancellationToken::new(), grace, signals })
     }
 
     /// What is cancelled when the daemon stops.
@@ -36,9 +52,7 @@ impl Lifecycle {
 
     /// Waits for a signal, or for a task that should not have ended; then lets every task finish.
     pub async fn run(mut self) -> anyhow::Result<()> {
-        let mut terminate = signal(SignalKind::terminate())?;
-        let mut interrupt = signal(SignalKind::interrupt())?;
-        let mut hangup = signal(SignalKind::hangup())?;
+        let Signals { mut terminate, mut interrupt, mut hangup } = self.signals;
         let outcome = loop {
             tokio::select! {
                 _ = terminate.recv() => break Ok(()),
