@@ -93,6 +93,7 @@ pub async fn run(config: Config, kernel_side: KernelSide) -> anyhow::Result<()> 
     let finish = CancellationToken::new();
     let judge =
         Judge::new(Inspector::new(config.inspect.clone()), config.risk.clone(), view, control.clone());
+    let last_words = opened.store.clone();
     let api = Api {
         control: control.clone(),
         store: opened.store,
@@ -122,10 +123,14 @@ pub async fn run(config: Config, kernel_side: KernelSide) -> anyhow::Result<()> 
     let outcome = lifecycle.run().await;
     finish.cancel();
     controlling.await.context("the control task panicked")?;
-    // Every handle to the store is gone with its tasks; what they wrote last is on its way to the disk.
-    tokio::task::spawn_blocking(move || opened.writer.join())
-        .await?
-        .map_err(|_panic| anyhow::anyhow!("the store's writer panicked"))?;
+    // A connection that hangs may still hold a handle to the store; the last words are written all the same.
+    let writer = opened.writer;
+    tokio::task::spawn_blocking(move || {
+        last_words.close();
+        writer.join()
+    })
+    .await?
+    .map_err(|_panic| anyhow::anyhow!("the store's writer panicked"))?;
     outcome
 }
 
