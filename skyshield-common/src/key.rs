@@ -10,9 +10,6 @@ pub enum Address {
     V6([u8; 16]),
 }
 
-/// The first 96 bits of an IPv4-mapped IPv6 address.
-const MAPPED: [u8; 12] = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff];
-
 impl Address {
     /// The canonical form of an IPv6 address.
     #[inline]
@@ -30,14 +27,9 @@ impl Address {
     #[inline]
     pub const fn rate_key(self) -> RateKey {
         match self {
-            Self::V4([a, b, c, d]) => {
-                let [m0, m1, m2, m3, m4, m5, m6, m7, m8, m9, m10, m11] = MAPPED;
-                RateKey([m0, m1, m2, m3, m4, m5, m6, m7, m8, m9, m10, m11, a, b, c, d])
-            }
+            Self::V4(address) => RateKey((0xffff << 32 | u32::from_be_bytes(address) as u128).to_be_bytes()),
             // A host owns its /64: by /128 it would have 2^64 budgets.
-            Self::V6([a, b, c, d, e, f, g, h, ..]) => {
-                RateKey([a, b, c, d, e, f, g, h, 0, 0, 0, 0, 0, 0, 0, 0])
-            }
+            Self::V6(address) => RateKey((u128::from_be_bytes(address) >> 64 << 64).to_be_bytes()),
         }
     }
 }

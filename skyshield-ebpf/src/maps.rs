@@ -102,21 +102,18 @@ impl Tables for KernelMaps {
 
     #[inline(always)]
     fn admit(&self, key: &RateKey, now_ns: u64, interval_ns: u64, tolerance_ns: u64) -> Admission {
-        let cell = match RATES.get_ptr_mut(key.0) {
-            Some(cell) => cell,
-            None => {
-                let Some(first) = rate::admit(0, now_ns, interval_ns, tolerance_ns) else {
-                    return Admission::Over;
-                };
-                if RATES.insert(key.0, first, u64::from(BPF_NOEXIST)).is_ok() {
-                    return Admission::Within;
-                }
-                // Another CPU was first, or there is no room.
-                match RATES.get_ptr_mut(key.0) {
-                    Some(cell) => cell,
-                    None => return Admission::Untracked,
-                }
+        let cell = if let Some(cell) = RATES.get_ptr_mut(key.0) {
+            cell
+        } else {
+            let Some(first) = rate::admit(0, now_ns, interval_ns, tolerance_ns) else {
+                return Admission::Over;
+            };
+            if RATES.insert(key.0, first, u64::from(BPF_NOEXIST)).is_ok() {
+                return Admission::Within;
             }
+            // Another CPU was first, or there is no room.
+            let Some(cell) = RATES.get_ptr_mut(key.0) else { return Admission::Untracked };
+            cell
         };
         let mut tries = 0;
         while tries < SWAP_TRIES {

@@ -20,14 +20,16 @@ use crate::engine::view::View;
 use crate::gateway::{self, Gateway};
 use crate::inspect::Inspector;
 use crate::lifecycle::Lifecycle;
-use crate::telemetry::{KernelCollector, StoreCollector};
 use crate::verdict::Judge;
-use crate::{clock, host, store};
+use crate::{clock, dataplane, host, store};
 
 /// How often the host is asked for its addresses, however quiet the kernel is.
 const LOOK_AT_HOST_EVERY: Duration = Duration::from_secs(5);
 /// How often it is made sure that the program is attached.
 const CHECK_ATTACHMENT_EVERY: Duration = Duration::from_secs(1);
+
+/// What tasks get on top of the gateway's drain to finish in.
+const SETTLE: Duration = Duration::from_secs(5);
 
 /// Whether there is a kernel side.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,27 +49,29 @@ struct Dataplane {
 
 /// Runs the daemon until it is told to stop.
 pub async fn run(config: Config, kernel_side: KernelSide) -> anyhow::Result<()> {
+    // The gateway's drain takes the longest.
+    let mut lifecycle = Lifecycle::new(Duration::from_secs(config.gateway.limits.drain_secs) + SETTLE)?;
     let gateway = Gateway::bind(&config.gateway).context("the gateway cannot listen")?;
     let listeners = Listeners::bind(&config.api).await?;
     let opened = store::open(&config.store).context("the store cannot be opened")?;
     if let Some(aside) = &opened.quarantined {
         tracing::error!(moved_to = %aside.display(), "the store was unreadable; a new one was begun, bans are taken up from the kernel");
     }
-    let dataplane = open_dataplane(&config, kernel_side)?;
+    let kernel = open_dataplane(&config, kernel_side)?;
 
     let registry = Registry::new();
     let control_metrics = control::Metrics::new(&registry)?;
     let gateway_metrics = gateway::Metrics::new(&registry)?;
-    registry.register(Box::new(StoreCollector::new(opened.store.counters().clone())?))?;
-    if let Some(interface) = &dataplane.facts.interface {
-        let reader = dataplane.enforcer.reader()?;
-        registry.register(Box::new(KernelCollector::new(reader, interface)?))?;
+    registry.register(Box::new(store::Collector::new(opened.store.counters().clone())?))?;
+    if let Some(interface) = &kernel.facts.interface {
+        let reader = kernel.enforcer.reader()?;
+        registry.register(Box::new(dataplane::Collector::new(reader, interface)?))?;
     }
 
     let known = known_to_the_configuration(&config);
     let view = Arc::<View>::default();
     let parts = Parts {
-        enforcer: dataplane.enforcer,
+        enforcer: kernel.enforcer,
         store: opened.store.clone(),
         reader: opened.reader.clone(),
         view: Arc::clone(&view),
@@ -85,17 +89,17 @@ pub async fn run(config: Config, kernel_side: KernelSide) -> anyhow::Result<()> 
         "decisions taken up"
     );
 
-    let mut lifecycle = Lifecycle::default();
     let stop = lifecycle.stop_token();
     let finish = CancellationToken::new();
     let judge =
         Judge::new(Inspector::new(config.inspect.clone()), config.risk.clone(), view, control.clone());
+    let last_words = opened.store.clone();
     let api = Api {
         control: control.clone(),
         store: opened.store,
         reader: opened.reader,
         registry,
-        facts: Arc::new(dataplane.facts),
+        facts: Arc::new(kernel.facts),
     };
     // The control task outlives the doors: what they reported last is still carried out.
     let controlling = tokio::spawn(task.run(finish.clone()));
@@ -111,7 +115,7 @@ pub async fn run(config: Config, kernel_side: KernelSide) -> anyhow::Result<()> 
         });
     }
     lifecycle.spawn("host", watch_host(known, control, stop.clone()));
-    if let Some((attachment, events)) = dataplane.running {
+    if let Some((attachment, events)) = kernel.running {
         lifecycle.spawn("attachment", keep_attached(attachment, stop.clone()));
         lifecycle.spawn("events", tell_events(events, stop.clone()));
     }
@@ -119,10 +123,14 @@ pub async fn run(config: Config, kernel_side: KernelSide) -> anyhow::Result<()> 
     let outcome = lifecycle.run().await;
     finish.cancel();
     controlling.await.context("the control task panicked")?;
-    // Every handle to the store is gone with its tasks; what they wrote last is on its way to the disk.
-    tokio::task::spawn_blocking(move || opened.writer.join())
-        .await?
-        .map_err(|_panic| anyhow::anyhow!("the store's writer panicked"))?;
+    // A connection that hangs may still hold a handle to the store; the last words are written all the same.
+    let writer = opened.writer;
+    tokio::task::spawn_blocking(move || {
+        last_words.close();
+        writer.join()
+    })
+    .await?
+    .map_err(|_panic| anyhow::anyhow!("the store's writer panicked"))?;
     outcome
 }
 

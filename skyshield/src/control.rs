@@ -8,6 +8,7 @@ mod recover;
 mod task;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde::Serialize;
 use tokio::sync::{mpsc, oneshot};
@@ -31,24 +32,30 @@ pub const QUEUE: usize = 4096;
 
 /// What reaches the control task.
 #[derive(Debug)]
-pub(crate) enum Order {
+pub enum Order {
     /// A request was refused.
-    Incident(Box<Incident>),
+    Incident(Box<Incident>, oneshot::Sender<()>),
     /// Somebody asks for a ban.
     Ban(NewBan, oneshot::Sender<Result<Banned, OrderError>>),
     /// Somebody takes a ban back.
     Lift(Target, oneshot::Sender<Result<Decision, OrderError>>),
     /// Somebody wants to see what is in force.
-    List {
-        after: Option<DecisionId>,
-        source: Option<Source>,
-        limit: usize,
-        reply: oneshot::Sender<Vec<Decision>>,
-    },
+    List(Wanted, oneshot::Sender<Vec<Decision>>),
     /// Somebody asks how things are.
     Health(oneshot::Sender<Health>),
     /// The never-ban set has changed.
     NeverBan(Arc<NeverBan>),
+}
+
+/// Which decisions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Wanted {
+    /// Those with a number above this.
+    pub after: Option<DecisionId>,
+    /// The one against exactly this source.
+    pub source: Option<Source>,
+    /// So many at the most.
+    pub limit: usize,
 }
 
 /// Which ban.
@@ -80,6 +87,20 @@ pub enum OrderError {
     Busy,
 }
 
+/// Resolves when what a report led to is in force.
+#[derive(Debug, Default)]
+pub struct Settled(Option<oneshot::Receiver<()>>);
+
+impl Settled {
+    /// Waits for it, `patience` at the most.
+    pub async fn wait(&mut self, patience: Duration) {
+        if let Some(settled) = self.0.take() {
+            // Late or lost, whoever waits goes on: a refusal does not hang on its ban.
+            let _in_time = tokio::time::timeout(patience, settled).await;
+        }
+    }
+}
+
 /// How the control task and what it drives are doing.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Health {
@@ -104,17 +125,20 @@ pub struct Control {
 
 impl Control {
     /// A handle, and the queue its task reads.
-    pub(crate) fn channel(metrics: Metrics) -> (Self, mpsc::Receiver<Order>) {
+    pub fn channel(metrics: Metrics) -> (Self, mpsc::Receiver<Order>) {
         let (orders, queue) = mpsc::channel(QUEUE);
         (Self { orders, metrics }, queue)
     }
 
     /// Reports an incident. Never waits: where the queue is full the report is dropped and counted;
     /// the request it came from is refused all the same.
-    pub fn report(&self, incident: Incident) {
-        if self.orders.try_send(Order::Incident(Box::new(incident))).is_err() {
+    pub fn report(&self, incident: Incident) -> Settled {
+        let (done, settled) = oneshot::channel();
+        if self.orders.try_send(Order::Incident(Box::new(incident), done)).is_err() {
             self.metrics.reports_dropped.inc();
+            return Settled(None);
         }
+        Settled(Some(settled))
     }
 
     /// Bans a source. An operator's ban is on disk and in the kernel when this returns.
@@ -127,15 +151,9 @@ impl Control {
         self.order(|reply| Order::Lift(target, reply)).await?
     }
 
-    /// At the most `limit` decisions in force with a number above `after`, in the order of their
-    /// numbers; of `source` only, where it is given.
-    pub async fn decisions(
-        &self,
-        after: Option<DecisionId>,
-        source: Option<Source>,
-        limit: usize,
-    ) -> Result<Vec<Decision>, OrderError> {
-        self.order(|reply| Order::List { after, source, limit, reply }).await
+    /// The decisions in force that are wanted, in the order of their numbers.
+    pub async fn decisions(&self, wanted: Wanted) -> Result<Vec<Decision>, OrderError> {
+        self.order(|reply| Order::List(wanted, reply)).await
     }
 
     /// How the control task is doing; an error where it does not answer.

@@ -7,13 +7,16 @@
 //! otherwise behaves the same; [`Pinned`] looks at what a dead daemon has left behind.
 
 mod attachment;
+mod backing;
 mod bpffs;
 mod capability;
 mod clock;
+mod collector;
 mod config;
 mod enforcer;
 mod error;
 mod events;
+mod family;
 mod interface;
 mod kernel;
 mod link;
@@ -25,6 +28,7 @@ mod sys;
 mod table;
 
 pub use attachment::{Attached, Attachment, Change};
+pub use collector::Collector;
 pub use config::{Config, Mode, OnSilence};
 pub use enforcer::{Counters, Enforcer, Entry, EventTotals, Fill, Reader, Settings};
 pub use error::{Error, OpenError};

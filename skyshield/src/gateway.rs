@@ -15,6 +15,8 @@ mod head;
 mod limits;
 mod listen;
 mod metrics;
+mod pump;
+mod relay;
 mod request_head;
 mod respond;
 mod response_head;
@@ -61,6 +63,7 @@ pub enum Error {
 #[derive(Debug)]
 pub struct Gateway {
     listeners: Vec<TcpListener>,
+    upstream: upstream::Upstream,
     config: Config,
 }
 
@@ -85,9 +88,10 @@ impl std::fmt::Debug for Shared {
 }
 
 impl Gateway {
-    /// Binds every address of `config`, or none.
+    /// Binds every address of `config`, or none. Resolves the upstream's name too: may block.
     pub fn bind(config: &Config) -> Result<Self, BindError> {
-        Ok(Self { listeners: listen::bind(&config.listen)?, config: config.clone() })
+        let listeners = listen::bind(&config.listen)?;
+        Ok(Self { listeners, upstream: upstream::Upstream::new(config), config: config.clone() })
     }
 
     /// The addresses that are bound: where a port was 0, the one the kernel chose.
@@ -96,16 +100,14 @@ impl Gateway {
     }
 
     /// Serves until `stop`; then idle connections end, busy ones get the drain time.
-    ///
-    /// Resolves the upstream's name once, before the first request.
     pub async fn serve(self, judge: Judge, metrics: Metrics, stop: CancellationToken) -> Result<(), Error> {
-        let Self { listeners, config } = self;
+        let Self { listeners, upstream, config } = self;
         let shared = Arc::new(Shared {
             judge,
             metrics,
             trusted: client_ip::TrustedProxies::new(&config.trusted_proxies),
             security: security_headers::SecurityHeaders::new(&config.headers),
-            upstream: upstream::Upstream::new(&config),
+            upstream,
             budget: body::Budget::new(config.limits.held_body_bytes),
             census: listen::Census::default(),
             body_over_limit: config.body_over_limit,
@@ -126,3 +128,6 @@ impl Gateway {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -10,6 +10,7 @@ mod json;
 mod limits;
 mod matcher;
 mod multipart;
+mod prose;
 mod request;
 mod rules;
 mod values;

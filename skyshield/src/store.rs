@@ -1,5 +1,6 @@
 //! What must outlive the daemon, on disk: decisions, incidents, operator tokens.
 
+mod collector;
 mod migrations;
 mod open;
 mod read;
@@ -12,6 +13,7 @@ use std::sync::mpsc::{SyncSender, TrySendError};
 use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
 
+pub use collector::Collector;
 pub use open::OpenError;
 pub use read::Reader;
 pub use records::{DecisionRow, IncidentRow, Record, TokenRow};
@@ -79,6 +81,13 @@ impl Store {
             })
         })?;
         done.await.map_err(|_| Error::Queue("it has stopped"))?
+    }
+
+    /// Has the writer write what it has taken and end, whoever still holds a handle. Blocks for as
+    /// long as the queue is full.
+    pub fn close(&self) {
+        // A writer that has ended already has nothing left to write.
+        let _ended = self.queue.send(writer::Job::Close);
     }
 
     /// What the writer has done and what it could not do.

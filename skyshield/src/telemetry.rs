@@ -1,14 +1,10 @@
 //! How the daemon tells of itself: logs, and the metrics page.
 
-mod kernel;
 mod log;
-mod store;
 
 use prometheus::{Encoder, Registry, TextEncoder};
 
-pub use kernel::KernelCollector;
 pub use log::{Config, Format, init};
-pub use store::StoreCollector;
 
 /// The `Content-Type` of [`page`].
 pub const PAGE_TYPE: &str = prometheus::TEXT_FORMAT;

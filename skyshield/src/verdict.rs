@@ -2,10 +2,10 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::clock;
-use crate::control::Control;
+use crate::control::{Control, Settled};
 use crate::engine::decision::DecisionId;
 use crate::engine::incident::{Client, Door, Incident, IncidentId};
 use crate::engine::risk::{self, Score};
@@ -36,7 +36,7 @@ impl Permit {
 }
 
 /// Why a request is refused, and what its sender may quote.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Debug)]
 pub struct Refusal {
     /// The incident a person may ask the operator about.
     pub incident: IncidentId,
@@ -44,6 +44,15 @@ pub struct Refusal {
     pub score: Score,
     /// Why.
     pub reason: RefusalReason,
+    settled: Settled,
+}
+
+impl Refusal {
+    /// Resolves when the ban that this refusal led to, if any, is in the kernel; after
+    /// 20 ms at the latest. Whoever is answered after it finds the door shut.
+    pub async fn settled(&mut self) {
+        self.settled.wait(PATIENCE).await;
+    }
 }
 
 /// Why a request is refused.
@@ -74,6 +83,8 @@ pub struct Judge {
     control: Control,
 }
 
+/// A refusal waits for its ban this long at the most; the ban comes all the same.
+const PATIENCE: Duration = Duration::from_millis(20);
 /// Text of a request that is kept in an incident, in bytes at the most.
 const MAX_TEXT: usize = 512;
 
@@ -86,7 +97,8 @@ impl Judge {
     /// Whether the whole of what `address` sends is refused at `now`, before a body is read.
     pub fn ban_of(&self, address: IpAddr, now: Instant) -> Option<Refusal> {
         let ban = self.view.ban_of(address, now)?;
-        Some(Refusal { incident: mint(), score: Score::new(1.0), reason: RefusalReason::Banned(ban) })
+        let (score, reason) = (Score::new(1.0), RefusalReason::Banned(ban));
+        Some(Refusal { incident: mint(), score, reason, settled: Settled::default() })
     }
 
     /// The verdict on `request` by `client`, all of whose bytes had arrived at `complete_at`.
@@ -106,7 +118,7 @@ impl Judge {
         }
         let id = mint();
         let host = request.headers.iter().find(|header| header.name.eq_ignore_ascii_case(b"host"));
-        self.control.report(Incident {
+        let settled = self.control.report(Incident {
             id,
             at: clock::wall(),
             client,
@@ -118,7 +130,7 @@ impl Judge {
             target: text(request.target),
             complete_at,
         });
-        Verdict::Refuse(Refusal { incident: id, score, reason: RefusalReason::Risk })
+        Verdict::Refuse(Refusal { incident: id, score, reason: RefusalReason::Risk, settled })
     }
 }
 

@@ -1,7 +1,13 @@
 //! The harness of the tests that need a kernel, namespaces or real peers.
 
 pub mod bpffs;
+pub mod daemon;
+pub mod demo;
+pub mod http;
 pub mod netns;
 pub mod object;
 pub mod packet;
 pub mod requirement;
+pub mod shop;
+pub mod traffic;
+pub mod world;

@@ -30,7 +30,12 @@ impl Netns {
 
     /// Runs `work` on a thread of its own inside the namespace. Sockets made there stay there.
     pub fn run<T: Send>(&self, work: impl FnOnce() -> anyhow::Result<T> + Send) -> anyhow::Result<T> {
-        let handle = File::open(format!("/run/netns/{}", self.name))?;
+        Self::enter(&self.name, work)
+    }
+
+    /// The same for the namespace called `name`, for whoever cannot hold on to it.
+    pub fn enter<T: Send>(name: &str, work: impl FnOnce() -> anyhow::Result<T> + Send) -> anyhow::Result<T> {
+        let handle = File::open(format!("/run/netns/{name}"))?;
         thread::scope(|scope| {
             let inside = scope.spawn(move || {
                 setns(handle, CloneFlags::CLONE_NEWNET)?;

@@ -9,14 +9,24 @@ use tests::requirement::{Requirement, trial};
 mod bench;
 #[path = "kernel/lifecycle.rs"]
 mod lifecycle;
+#[path = "kernel/limits.rs"]
+mod limits;
 #[path = "kernel/loader.rs"]
 mod loader;
 #[path = "kernel/object.rs"]
 mod object;
+#[path = "kernel/odd.rs"]
+mod odd;
 #[path = "kernel/rate.rs"]
 mod rate;
+#[path = "kernel/reference.rs"]
+mod reference;
+#[path = "kernel/refusals.rs"]
+mod refusals;
 #[path = "kernel/rows.rs"]
 mod rows;
+#[path = "kernel/table.rs"]
+mod table;
 #[path = "kernel/wire.rs"]
 mod wire;
 
@@ -35,23 +45,32 @@ fn main() -> ExitCode {
         ("object_carries_exactly_the_maps_that_common_names", object::maps),
         ("object_is_licensed_and_takes_frames_in_several_buffers", object::sections),
     ];
-    let kernel: [(&str, Test); 18] = [
-        ("rows_have_their_verdict_and_their_reason", rows::table),
-        ("rows_cut_short_at_every_length_are_counted_once", rows::truncated),
-        ("rows_of_random_packets_agree_with_the_reference", rows::random),
+    let kernel: [(&str, Test); 27] = [
+        ("rows_have_their_verdict_and_their_reason", rows::verdicts),
+        ("rows_cut_short_at_every_length_are_counted_once", reference::truncated),
+        ("rows_of_random_packets_agree_with_the_reference", reference::random),
+        ("rows_among_nested_bans_agree_with_the_model", reference::nested),
         ("rows_of_a_prefix_ban_outlive_an_inner_one", rows::nested_prefixes),
-        ("ring_buffer_full_harms_nothing", rows::full_ring),
-        ("full_map_is_an_error_and_evicts_nothing", rows::full_maps),
-        ("events_tell_of_drops", rows::events),
+        ("ring_buffer_full_harms_nothing", limits::full_ring),
+        ("full_map_is_an_error_and_evicts_nothing", limits::full_maps),
+        ("spoofed_sources_leave_every_ban_in_force", limits::spoofed),
+        ("events_tell_of_drops", limits::events),
         ("wire_ban_drops_and_counts_exactly", wire::ban),
         ("wire_allow_list_beats_a_ban", wire::allow),
         ("wire_ban_ends_with_the_loader_dead", wire::expiry),
+        ("wire_silent_daemon_is_missed_where_configured", wire::silence),
         ("restart_adopts_link_and_maps_and_leaks_nothing", lifecycle::restart),
         ("interface_gone_and_back_is_guarded_again", lifecycle::comes_back),
-        ("another_owner_is_named_and_left_alone", lifecycle::other_owner),
-        ("missing_interface_and_wrong_folder_are_named", lifecycle::refusals),
+        ("another_owner_is_named_and_left_alone", refusals::other_owner),
+        ("another_owner_by_netlink_is_named_and_left_alone", refusals::netlink_owner),
+        ("missing_interface_and_wrong_folder_are_named", refusals::named),
+        ("missing_capabilities_are_named_and_those_suffice", refusals::capabilities),
+        ("driver_without_xdp_is_guarded_behind_it", refusals::no_driver),
+        ("file_system_for_pins_is_mounted_where_it_is_not", refusals::mounts),
         ("pinned_state_is_read_and_detached_with_the_daemon_dead", lifecycle::detach),
         ("jumbo_frames_do_not_keep_the_program_from_the_driver", lifecycle::jumbo),
+        ("verifier_walks_little", lifecycle::verified),
+        ("rate_is_exact_under_two_cpus", rate::exact),
         ("rate_holds_one_v4_source_from_two_threads", rate::v4),
         ("rate_holds_one_v6_network_from_two_addresses", rate::v6),
     ];

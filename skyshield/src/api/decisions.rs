@@ -13,7 +13,7 @@ use super::auth::Operator;
 use super::problem::Problem;
 use super::time::{Ttl, far, rfc3339, ttl};
 use crate::clock;
-use crate::control::{Control, Target};
+use crate::control::{Control, Target, Wanted};
 use crate::engine::decision::{Decision, DecisionId, Layer, NewBan, Origin};
 use crate::engine::ledger::Banned;
 use crate::engine::source::Source;
@@ -79,7 +79,9 @@ pub(super) async fn list(
 ) -> Result<Json<Page>, Problem> {
     let Query(query) = query.map_err(|rejection| Problem::bad_request(rejection.body_text()))?;
     let limit = query.limit.unwrap_or(DEFAULT_LIMIT).clamp(1, MAX_LIMIT);
-    let mut decisions = control.decisions(query.cursor.map(DecisionId), query.source, limit + 1).await?;
+    let mut decisions = control
+        .decisions(Wanted { after: query.cursor.map(DecisionId), source: query.source, limit: limit + 1 })
+        .await?;
     let more = decisions.len() > limit;
     decisions.truncate(limit);
     let next_cursor = decisions.last().filter(|_| more).map(|last| last.id.to_string());
@@ -94,7 +96,11 @@ pub(super) async fn show(
 ) -> Result<Json<DecisionBody>, Problem> {
     let wanted = decision_id(&id)?;
     let after = wanted.0.checked_sub(1).map(DecisionId);
-    let found = control.decisions(after, None, 1).await?.into_iter().find(|decision| decision.id == wanted);
+    let found = control
+        .decisions(Wanted { after, source: None, limit: 1 })
+        .await?
+        .into_iter()
+        .find(|decision| decision.id == wanted);
     let found = found.ok_or_else(|| Problem::no_such("decision in force with number", &id))?;
     Ok(Json(DecisionBody::new(found, clock::now())))
 }
@@ -191,7 +197,10 @@ async fn wider_bans(control: &Control, source: Source) -> String {
     let mut found = Vec::new();
     for bits in (0..source.as_prefix().prefix_len()).rev() {
         let Ok(prefix) = IpNet::new(source.address(), bits) else { continue };
-        let held = control.decisions(None, Some(Source::prefix(prefix)), 1).await.unwrap_or_default();
+        let held = control
+            .decisions(Wanted { after: None, source: Some(Source::prefix(prefix)), limit: 1 })
+            .await
+            .unwrap_or_default();
         found.extend(held.into_iter().map(|decision| decision.source.to_string()));
     }
     found.join(", ")

@@ -192,7 +192,11 @@ fn kernel_lines(remains: &Remains, told: &mut Vec<String>) {
         ));
     }
     if remains.attached.is_empty() {
-        told.push("kernel    attached to no interface of this network namespace".to_owned());
+        let elsewhere = match remains.elsewhere {
+            0 => "attached to nothing",
+            _ => "attached in another network namespace, or to an interface that is gone",
+        };
+        told.push(format!("kernel    {elsewhere}"));
     }
     told.push(format!("          {} bans, {} on the allow list", remains.bans.len(), remains.allowed.len()));
     for (reason, counter) in remains.counters.iter().filter(|(_, counter)| counter.packets > 0) {

@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use super::enact::{Answer, Committed};
 use super::reconcile::{Look, look};
 use super::recover::{self, RecoverError, Recovered};
-use super::{Control, Health, Metrics, Order, OrderError, Target, records};
+use super::{Control, Health, Metrics, Order, OrderError, Target, Wanted, records};
 use crate::clock;
 use crate::dataplane::Enforcer;
 use crate::engine::decision::{Decision, DecisionId, Ended, Layer, NewBan, Origin};
@@ -166,7 +166,12 @@ impl Task {
 
     fn obey(&mut self, order: Order) {
         match order {
-            Order::Incident(incident) => self.incident(&incident),
+            Order::Incident(incident, done) => {
+                self.judge(&incident);
+                // What it led to is in force; the rest is for the record.
+                let _gone = done.send(());
+                self.record(&incident);
+            }
             Order::Ban(new, reply) => {
                 let origin = new.origin;
                 let replaced = self.ledger.get(new.source).cloned();
@@ -196,7 +201,7 @@ impl Task {
                     }
                 }
             }
-            Order::List { after, source, limit, reply } => {
+            Order::List(Wanted { after, source, limit }, reply) => {
                 let listed = match source {
                     Some(source) => self.ledger.get(source).cloned().into_iter().collect(),
                     None => self.ledger.decisions_after(after).take(limit).cloned().collect(),
@@ -210,10 +215,8 @@ impl Task {
         }
     }
 
-    /// A refused request: its source's standing worsens, and from `risk.ban` on the source is banned.
-    fn incident(&mut self, incident: &Incident) {
-        self.metrics.incidents.inc();
-        let now = clock::now();
+    /// From `risk.ban` on the source of a refused request is banned.
+    fn judge(&mut self, incident: &Incident) {
         let address = incident.client.address;
         if self.risk.bans(incident.score) {
             let reason = incident.findings.first().map_or("risk", |finding| finding.rule);
@@ -233,6 +236,12 @@ impl Task {
                 Err(rejected) => tracing::warn!(%address, %rejected, "a source was not banned"),
             }
         }
+    }
+
+    /// A refused request is kept, and its source's standing worsens.
+    fn record(&mut self, incident: &Incident) {
+        self.metrics.incidents.inc();
+        let (now, address) = (clock::now(), incident.client.address);
         self.store.append(Record::Incident(Box::new(records::incident_row(incident))));
         let standing = self.view.standing(address, now).after_incident(incident.score.value(), now);
         if !self.view.set_standing(address, standing) {

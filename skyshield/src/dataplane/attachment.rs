@@ -43,7 +43,8 @@ pub enum Change {
     Gone,
 }
 
-/// Keeps the program attached. Dropped, it leaves the program where it is.
+/// Keeps the program attached, and `pin_dir` to this process. Dropped, it leaves the program where
+/// it is.
 #[derive(Debug)]
 pub struct Attachment {
     program: ProgramFd,
@@ -56,16 +57,15 @@ pub struct Attachment {
 }
 
 impl Attachment {
-    /// Attaches to `interface`, or adopts the link that an earlier daemon has pinned.
-    pub(super) fn establish(
-        object: Ebpf,
-        program: ProgramFd,
+    /// Takes charge of a program that [`attach`] has attached.
+    pub(super) fn new(
+        (object, program): (Ebpf, ProgramFd),
         pin_dir: PinDir,
-        interface: Interface,
+        interface: String,
         mode: Mode,
-    ) -> Result<Self, OpenError> {
-        let link = attach(&program, &pin_dir, &interface, mode)?;
-        Ok(Self { program, object, pin_dir, interface: interface.name, mode, link })
+        link: Link,
+    ) -> Self {
+        Self { program, object, pin_dir, interface, mode, link }
     }
 
     /// Where the program is attached now; `None` while the interface is gone.
@@ -126,7 +126,8 @@ pub(super) fn describe(link: &Link) -> Result<Option<Attached>, OpenError> {
     }))
 }
 
-fn attach(
+/// Attaches to `interface`, or adopts the link that an earlier daemon has pinned.
+pub(super) fn attach(
     program: &ProgramFd,
     pin_dir: &PinDir,
     interface: &Interface,
@@ -155,7 +156,8 @@ fn attach(
         Some(link) => {
             warn!(interface = interface.name, "the configured mode is another: unguarded for a moment");
             link.detach().map_err(&failed)?;
-            create(program, pin_dir, interface, mode)?
+            // What was seen on it was ours.
+            create(program, pin_dir, &Interface { xdp: None, ..interface.clone() }, mode)?
         }
         None => create(program, pin_dir, interface, mode)?,
     };

@@ -36,7 +36,7 @@ mod tests {
 
     #[test]
     fn a_time_to_live_comes_back_as_it_went() {
-        for given in [None, Some(Duration::ZERO), Some(Duration::from_secs(600))] {
+        for given in [None, Some(Duration::ZERO), Some(Duration::from_secs(601))] {
             assert_eq!(ttl(7, deadline(7, given)), given);
         }
         assert_eq!(deadline(7, Some(Duration::MAX)), UNTIL_LIFTED);

@@ -29,6 +29,12 @@ pub struct Config {
     pub rate_packets_per_sec: u64,
     /// Packets that a source may send at once after a pause.
     pub rate_burst: u64,
+    /// Drop packets that are cut short or contradict themselves; else they are only counted.
+    pub drop_malformed: bool,
+    /// Drop packets whose source nobody can have, or is their destination; else they are only counted.
+    pub drop_martians: bool,
+    /// Drop TCP without flags, or with flags that exclude each other; else it is only counted.
+    pub drop_bad_flags: bool,
     /// Drop nothing; count and tell what would have been dropped.
     pub dry_run: bool,
     /// Events of drops that each CPU may send in a millisecond.
@@ -51,6 +57,9 @@ impl Default for Config {
             max_sources: 262_144,
             rate_packets_per_sec: 10_000,
             rate_burst: 20_000,
+            drop_malformed: false,
+            drop_martians: false,
+            drop_bad_flags: false,
             dry_run: false,
             events_per_ms: 4,
             on_silence: OnSilence::Keep,
@@ -64,6 +73,9 @@ impl Config {
     pub fn settings(&self) -> Settings {
         Settings {
             bypass: false,
+            drop_malformed: self.drop_malformed,
+            drop_martians: self.drop_martians,
+            drop_bad_flags: self.drop_bad_flags,
             dry_run: self.dry_run,
             rate_packets_per_sec: self.rate_packets_per_sec,
             rate_burst: self.rate_burst,

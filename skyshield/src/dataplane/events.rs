@@ -3,11 +3,12 @@
 use std::io;
 use std::path::Path;
 
-use aya::maps::{Map, MapData, MapError, RingBuf};
+use aya::maps::{MapData, RingBuf};
 use skyshield_common::{Event, maps as names};
 use tokio::io::unix::AsyncFd;
 
 use super::error::Error;
+use super::family;
 
 /// Events of drops, oldest first. There may be one reader in the whole system.
 pub struct Events(State);
@@ -24,10 +25,7 @@ const BATCH: usize = 256;
 
 impl Events {
     pub(super) fn open(dir: &Path) -> Result<Self, Error> {
-        let failed = |source: MapError| Error::Map { what: "open", map: names::EVENTS, source };
-        let data = MapData::from_pin(dir.join(names::EVENTS)).map_err(failed)?;
-        let map = Map::from_map_data(data).map_err(failed)?;
-        RingBuf::try_from(map).map(|ring| Self(State::Idle(ring))).map_err(failed)
+        family::open(dir, names::EVENTS).map(|ring| Self(State::Idle(ring)))
     }
 
     /// Waits for events and takes up to 256 of them; never empty. May be dropped while it waits:
@@ -59,7 +57,7 @@ impl Events {
     fn listen(&mut self) -> io::Result<&mut AsyncFd<RingBuf<MapData>>> {
         self.0 = match std::mem::replace(&mut self.0, State::Broken) {
             State::Idle(ring) => State::Listening(register(ring)?),
-            other => other,
+            same @ (State::Listening(_) | State::Broken) => same,
         };
         match &mut self.0 {
             State::Listening(listening) => Ok(listening),

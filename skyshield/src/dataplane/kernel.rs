@@ -9,8 +9,10 @@ use aya::programs::{ProgramError, ProgramFd, Xdp};
 use aya::{Ebpf, EbpfLoader};
 use skyshield_common::maps as names;
 use skyshield_common::{Ban, Counter, EventCounter, PrefixBan, Settings as Wire};
+use tracing::warn;
 
-use super::attachment::Attachment;
+use super::attachment::{self, Attachment};
+use super::backing::Capacity;
 use super::bpffs::{PinDir, file};
 use super::capability;
 use super::config::{Config, OnSilence};
@@ -18,8 +20,9 @@ use super::enforcer::Enforcer;
 use super::error::OpenError;
 use super::events::Events;
 use super::interface::{self, Interface};
+use super::link::Link;
 use super::maps::KernelMaps;
-use super::table::{Capacity, Table};
+use super::table::Table;
 
 /// The kernel object.
 pub static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/skyshield-xdp"));
@@ -47,22 +50,46 @@ impl Kernel {
         }
         let interface = wanted_interface(config)?;
         let pin_dir = PinDir::claim(&config.pin_dir)?;
-        let dir = schema_dir(pin_dir.path());
-        fs::create_dir_all(&dir).map_err(file(&dir))?;
-        let shapes = shapes(config);
-        for shape in &shapes {
-            shape.verify(&dir)?;
+        let nothing_before = pin_dir.is_empty()?;
+        match bring_up(config, &pin_dir, &interface) {
+            Ok(Up { loaded, enforcer, events, link }) => {
+                let attachment = Attachment::new(loaded, pin_dir, interface.name, config.mode, link);
+                Ok(Self { enforcer: Box::new(enforcer), attachment, events })
+            }
+            Err(error) => {
+                // What was there before stays; of what was not, nothing does.
+                if nothing_before && let Err(left) = pin_dir.clear() {
+                    warn!(%left, "pins of the failed start are left behind");
+                }
+                Err(error)
+            }
         }
-        let (object, program) = load(&dir, &shapes)?;
-
-        let mut enforcer = Table::adopt(KernelMaps::open(&dir)?, Capacity::of(config), config.settings())?;
-        if config.on_silence == OnSilence::Disarm {
-            enforcer.heartbeat(Duration::from_secs(config.silent_after_secs))?;
-        }
-        let events = Events::open(&dir)?;
-        let attachment = Attachment::establish(object, program, pin_dir, interface, config.mode)?;
-        Ok(Self { enforcer: Box::new(enforcer), attachment, events })
     }
+}
+
+struct Up {
+    loaded: (Ebpf, ProgramFd),
+    enforcer: Table<KernelMaps>,
+    events: Events,
+    link: Link,
+}
+
+fn bring_up(config: &Config, pin_dir: &PinDir, interface: &Interface) -> Result<Up, OpenError> {
+    let dir = schema_dir(pin_dir.path());
+    fs::create_dir_all(&dir).map_err(file(&dir))?;
+    let shapes = shapes(config);
+    for shape in &shapes {
+        shape.verify(&dir)?;
+    }
+    let (object, program) = load(&dir, &shapes)?;
+    let maps = KernelMaps::open(&dir)?;
+    let mut enforcer = Table::adopt(maps, Capacity::of(config), config.settings())?;
+    if config.on_silence == OnSilence::Disarm {
+        enforcer.heartbeat(Duration::from_secs(config.silent_after_secs))?;
+    }
+    let events = Events::open(&dir)?;
+    let link = attachment::attach(&program, pin_dir, interface, config.mode)?;
+    Ok(Up { loaded: (object, program), enforcer, events, link })
 }
 
 /// The folder of maps of the layout that this build knows.

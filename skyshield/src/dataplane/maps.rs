@@ -1,40 +1,28 @@
 //! The kernel's maps, opened by their pins.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
-use aya::maps::lpm_trie::{Key, LpmTrie};
-use aya::maps::{Array, HashMap, Map, MapData, MapError, PerCpuArray};
+use aya::maps::{Array, MapData, PerCpuArray};
 use ipnet::IpNet;
-use skyshield_common::{
-    Ban, Counter, EventCounter, Plain, PrefixBan, Reason, Settings as Wire, maps as names,
-};
+use skyshield_common::{Ban, Counter, EventCounter, PrefixBan, Reason, Settings as Wire, maps as names};
 
+use super::backing::{self, Maps};
 use super::clock;
 use super::enforcer::{Counters, Entry, EventTotals, Reader};
 use super::error::Error;
-use super::table::{self, Maps};
+use super::family::{Family, Names, Value, failed, open};
 use crate::engine::source::Source;
 
-/// A value of a map, as aya takes it.
-#[repr(transparent)]
-#[derive(Clone, Copy)]
-struct Value<T>(T);
+const V4: Names = Names { bans: names::BANS_V4, prefixes: names::PREFIXES_V4, allowed: names::ALLOWED_V4 };
+const V6: Names = Names { bans: names::BANS_V6, prefixes: names::PREFIXES_V6, allowed: names::ALLOWED_V6 };
 
-// SAFETY: transparent over a `Plain`, which is integers without padding.
-#[expect(unsafe_code, reason = "`Plain` promises what `Pod` asks")]
-unsafe impl<T: Plain> aya::Pod for Value<T> {}
-
-/// All maps but the ring buffer.
+/// All maps but the ring buffer and the rates, which nobody here reads.
 pub(super) struct KernelMaps {
     dir: PathBuf,
     settings: Array<MapData, Value<Wire>>,
-    bans_v4: HashMap<MapData, [u8; 4], Value<Ban>>,
-    bans_v6: HashMap<MapData, [u8; 16], Value<Ban>>,
-    prefixes_v4: LpmTrie<MapData, [u8; 4], Value<PrefixBan>>,
-    prefixes_v6: LpmTrie<MapData, [u8; 16], Value<PrefixBan>>,
-    allowed_v4: LpmTrie<MapData, [u8; 4], u64>,
-    allowed_v6: LpmTrie<MapData, [u8; 16], u64>,
+    v4: Family<[u8; 4]>,
+    v6: Family<[u8; 16]>,
     stats: PerCpuArray<MapData, Value<Counter>>,
     event_stats: PerCpuArray<MapData, Value<EventCounter>>,
 }
@@ -42,60 +30,15 @@ pub(super) struct KernelMaps {
 impl KernelMaps {
     /// Opens the maps pinned in `dir`.
     pub(super) fn open(dir: &Path) -> Result<Self, Error> {
-        fn open<T: TryFrom<Map, Error = MapError>>(dir: &Path, name: &'static str) -> Result<T, Error> {
-            MapData::from_pin(dir.join(name))
-                .and_then(Map::from_map_data)
-                .and_then(T::try_from)
-                .map_err(failed("open", name))
-        }
         Ok(Self {
             settings: open(dir, names::SETTINGS)?,
-            bans_v4: open(dir, names::BANS_V4)?,
-            bans_v6: open(dir, names::BANS_V6)?,
-            prefixes_v4: open(dir, names::PREFIXES_V4)?,
-            prefixes_v6: open(dir, names::PREFIXES_V6)?,
-            allowed_v4: open(dir, names::ALLOWED_V4)?,
-            allowed_v6: open(dir, names::ALLOWED_V6)?,
+            v4: Family::open(dir, V4)?,
+            v6: Family::open(dir, V6)?,
             stats: open(dir, names::STATS)?,
             event_stats: open(dir, names::EVENT_STATS)?,
             dir: dir.to_owned(),
         })
     }
-}
-
-fn failed(what: &'static str, map: &'static str) -> impl Fn(MapError) -> Error {
-    move |source| Error::Map { what, map, source }
-}
-
-/// A key that is not there is an answer, not an error.
-fn present<T>(found: Result<T, MapError>) -> Result<Option<T>, MapError> {
-    match found {
-        Ok(value) => Ok(Some(value)),
-        Err(MapError::KeyNotFound | MapError::ElementNotFound) => Ok(None),
-        Err(error) if is_missing(&error) => Ok(None),
-        Err(error) => Err(error),
-    }
-}
-
-fn is_missing(error: &MapError) -> bool {
-    if let MapError::SyscallError(error) = error {
-        error.io_error.raw_os_error() == Some(nix::libc::ENOENT)
-    } else {
-        false
-    }
-}
-
-fn v4_key(net: ipnet::Ipv4Net) -> Key<[u8; 4]> {
-    Key::new(u32::from(net.prefix_len()), net.network().octets())
-}
-
-fn v6_key(net: ipnet::Ipv6Net) -> Key<[u8; 16]> {
-    Key::new(u32::from(net.prefix_len()), net.network().octets())
-}
-
-/// A prefix out of a key; a length that no prefix has cannot be in the map.
-fn prefix_of(address: IpAddr, len: u32) -> Option<IpNet> {
-    IpNet::new(address, u8::try_from(len).ok()?).ok()
 }
 
 impl Maps for KernelMaps {
@@ -105,81 +48,51 @@ impl Maps for KernelMaps {
 
     fn ban(&self, address: IpAddr) -> Result<Option<Ban>, Error> {
         match address {
-            IpAddr::V4(v4) => {
-                present(self.bans_v4.get(&v4.octets(), 0)).map_err(failed("read", names::BANS_V4))
-            }
-            IpAddr::V6(v6) => {
-                present(self.bans_v6.get(&v6.octets(), 0)).map_err(failed("read", names::BANS_V6))
-            }
+            IpAddr::V4(address) => self.v4.ban(address.octets()),
+            IpAddr::V6(address) => self.v6.ban(address.octets()),
         }
-        .map(|found| found.map(|Value(ban)| ban))
     }
 
     fn put_ban(&mut self, address: IpAddr, ban: Ban) -> Result<(), Error> {
         match address {
-            IpAddr::V4(v4) => {
-                self.bans_v4.insert(v4.octets(), Value(ban), 0).map_err(failed("write", names::BANS_V4))
-            }
-            IpAddr::V6(v6) => {
-                self.bans_v6.insert(v6.octets(), Value(ban), 0).map_err(failed("write", names::BANS_V6))
-            }
+            IpAddr::V4(address) => self.v4.put_ban(address.octets(), ban),
+            IpAddr::V6(address) => self.v6.put_ban(address.octets(), ban),
         }
     }
 
     fn cut_ban(&mut self, address: IpAddr) -> Result<(), Error> {
         match address {
-            IpAddr::V4(v4) => {
-                present(self.bans_v4.remove(&v4.octets())).map_err(failed("delete from", names::BANS_V4))
-            }
-            IpAddr::V6(v6) => {
-                present(self.bans_v6.remove(&v6.octets())).map_err(failed("delete from", names::BANS_V6))
-            }
+            IpAddr::V4(address) => self.v4.cut_ban(address.octets()),
+            IpAddr::V6(address) => self.v6.cut_ban(address.octets()),
         }
-        .map(|_| ())
     }
 
     fn put_prefix(&mut self, prefix: IpNet, ban: PrefixBan) -> Result<(), Error> {
         match prefix {
-            IpNet::V4(net) => self
-                .prefixes_v4
-                .insert(&v4_key(net), Value(ban), 0)
-                .map_err(failed("write", names::PREFIXES_V4)),
-            IpNet::V6(net) => self
-                .prefixes_v6
-                .insert(&v6_key(net), Value(ban), 0)
-                .map_err(failed("write", names::PREFIXES_V6)),
+            IpNet::V4(net) => self.v4.put_prefix(net.prefix_len(), net.network().octets(), ban),
+            IpNet::V6(net) => self.v6.put_prefix(net.prefix_len(), net.network().octets(), ban),
         }
     }
 
     fn cut_prefix(&mut self, prefix: IpNet) -> Result<(), Error> {
         match prefix {
-            IpNet::V4(net) => present(self.prefixes_v4.remove(&v4_key(net)))
-                .map_err(failed("delete from", names::PREFIXES_V4)),
-            IpNet::V6(net) => present(self.prefixes_v6.remove(&v6_key(net)))
-                .map_err(failed("delete from", names::PREFIXES_V6)),
+            IpNet::V4(net) => self.v4.cut_prefix(net.prefix_len(), net.network().octets()),
+            IpNet::V6(net) => self.v6.cut_prefix(net.prefix_len(), net.network().octets()),
         }
-        .map(|_| ())
     }
 
     fn put_allowed(&mut self, prefix: IpNet) -> Result<(), Error> {
         match prefix {
-            IpNet::V4(net) => {
-                self.allowed_v4.insert(&v4_key(net), 1, 0).map_err(failed("write", names::ALLOWED_V4))
-            }
-            IpNet::V6(net) => {
-                self.allowed_v6.insert(&v6_key(net), 1, 0).map_err(failed("write", names::ALLOWED_V6))
-            }
+            IpNet::V4(net) => self.v4.put_allowed(net.prefix_len(), net.network().octets()),
+            IpNet::V6(net) => self.v6.put_allowed(net.prefix_len(), net.network().octets()),
         }
     }
 
     fn cut_allowed(&mut self, prefix: IpNet) -> Result<(), Error> {
         match prefix {
-            IpNet::V4(net) => present(self.allowed_v4.remove(&v4_key(net)))
-                .map_err(failed("delete from", names::ALLOWED_V4)),
-            IpNet::V6(net) => present(self.allowed_v6.remove(&v6_key(net)))
-                .map_err(failed("delete from", names::ALLOWED_V6)),
+            IpNet::V4(net) => self.v4.cut_allowed(net.prefix_len(), net.network().octets()),
+            IpNet::V6(net) => self.v6.cut_allowed(net.prefix_len(), net.network().octets()),
         }
-        .map(|_| ())
     }
 
     fn put_settings(&mut self, settings: Wire) -> Result<(), Error> {
@@ -187,43 +100,20 @@ impl Maps for KernelMaps {
     }
 
     fn bans(&self) -> Result<Vec<(Source, Ban)>, Error> {
-        let mut all = Vec::new();
-        for entry in self.bans_v4.iter() {
-            let (address, Value(ban)) = entry.map_err(failed("walk", names::BANS_V4))?;
-            all.push((Source::host(IpAddr::from(Ipv4Addr::from(address))), ban));
-        }
-        for entry in self.bans_v6.iter() {
-            let (address, Value(ban)) = entry.map_err(failed("walk", names::BANS_V6))?;
-            all.push((Source::host(IpAddr::from(Ipv6Addr::from(address))), ban));
-        }
+        let mut all = self.v4.bans()?;
+        all.extend(self.v6.bans()?);
         Ok(all)
     }
 
     fn prefixes(&self) -> Result<Vec<(IpNet, PrefixBan)>, Error> {
-        let mut all = Vec::new();
-        for entry in self.prefixes_v4.iter() {
-            let (key, Value(ban)) = entry.map_err(failed("walk", names::PREFIXES_V4))?;
-            let address = IpAddr::from(Ipv4Addr::from(key.data()));
-            all.extend(prefix_of(address, key.prefix_len()).map(|prefix| (prefix, ban)));
-        }
-        for entry in self.prefixes_v6.iter() {
-            let (key, Value(ban)) = entry.map_err(failed("walk", names::PREFIXES_V6))?;
-            let address = IpAddr::from(Ipv6Addr::from(key.data()));
-            all.extend(prefix_of(address, key.prefix_len()).map(|prefix| (prefix, ban)));
-        }
+        let mut all = self.v4.prefixes()?;
+        all.extend(self.v6.prefixes()?);
         Ok(all)
     }
 
     fn allowed(&self) -> Result<Vec<IpNet>, Error> {
-        let mut all = Vec::new();
-        for key in self.allowed_v4.keys() {
-            let key = key.map_err(failed("walk", names::ALLOWED_V4))?;
-            all.extend(prefix_of(IpAddr::from(Ipv4Addr::from(key.data())), key.prefix_len()));
-        }
-        for key in self.allowed_v6.keys() {
-            let key = key.map_err(failed("walk", names::ALLOWED_V6))?;
-            all.extend(prefix_of(IpAddr::from(Ipv6Addr::from(key.data())), key.prefix_len()));
-        }
+        let mut all = self.v4.allowed()?;
+        all.extend(self.v6.allowed()?);
         Ok(all)
     }
 
@@ -257,7 +147,7 @@ impl Maps for KernelMaps {
 
 impl Reader for KernelMaps {
     fn entries(&self) -> Result<Vec<(Source, Entry)>, Error> {
-        table::entries(self)
+        backing::entries(self)
     }
 
     fn counters(&self) -> Result<Counters, Error> {

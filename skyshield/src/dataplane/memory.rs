@@ -8,11 +8,12 @@ use std::time::Duration;
 use ipnet::IpNet;
 use skyshield_common::{Ban, Counter, PrefixBan, Reason, Settings as Wire};
 
+use super::backing::{self, Capacity, Maps};
 use super::clock;
 use super::config::Config;
 use super::enforcer::{Counters, Entry, EventTotals, Reader};
 use super::error::Error;
-use super::table::{self, Capacity, Maps, Table};
+use super::table::Table;
 use crate::engine::source::Source;
 
 /// Bans that are kept and counted like the kernel's and enforced on nobody.
@@ -142,7 +143,7 @@ impl Maps for Model {
 
 impl Reader for Model {
     fn entries(&self) -> Result<Vec<(Source, Entry)>, Error> {
-        table::entries(self)
+        backing::entries(self)
     }
 
     fn counters(&self) -> Result<Counters, Error> {

@@ -1,54 +1,17 @@
 //! The bans with all their bookkeeping, over maps that only put and cut.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::IpAddr;
 use std::time::Duration;
 
 use ipnet::IpNet;
-use skyshield_common::{Ban, PrefixBan, Settings as Wire, UNTIL_LIFTED, flag, maps, rate};
+use skyshield_common::{Ban, PrefixBan, Settings as Wire, UNTIL_LIFTED, flag, rate};
 
+use super::backing::{self, Capacity, Kind, Maps};
 use super::clock;
-use super::config::Config;
 use super::enforcer::{Counters, Enforcer, Entry, EventTotals, Fill, Reader, Settings};
 use super::error::Error;
 use super::prefixes::Prefixes;
-use crate::engine::decision::{DecisionId, Origin};
 use crate::engine::source::Source;
-
-/// The maps themselves: the kernel's, or a model.
-pub trait Maps: Send {
-    fn now_ns(&self) -> u64;
-    fn ban(&self, address: IpAddr) -> Result<Option<Ban>, Error>;
-    fn put_ban(&mut self, address: IpAddr, ban: Ban) -> Result<(), Error>;
-    fn cut_ban(&mut self, address: IpAddr) -> Result<(), Error>;
-    fn put_prefix(&mut self, prefix: IpNet, ban: PrefixBan) -> Result<(), Error>;
-    fn cut_prefix(&mut self, prefix: IpNet) -> Result<(), Error>;
-    fn put_allowed(&mut self, prefix: IpNet) -> Result<(), Error>;
-    fn cut_allowed(&mut self, prefix: IpNet) -> Result<(), Error>;
-    fn put_settings(&mut self, settings: Wire) -> Result<(), Error>;
-    fn bans(&self) -> Result<Vec<(Source, Ban)>, Error>;
-    fn prefixes(&self) -> Result<Vec<(IpNet, PrefixBan)>, Error>;
-    fn allowed(&self) -> Result<Vec<IpNet>, Error>;
-    fn counters(&self) -> Result<Counters, Error>;
-    fn event_counters(&self) -> Result<EventTotals, Error>;
-    fn reader(&self) -> Result<Box<dyn Reader>, Error>;
-}
-
-/// How much of each kind fits, per address family.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Capacity {
-    pub(super) bans: u32,
-    pub(super) prefixes: u32,
-    pub(super) allowed: u32,
-}
-
-/// One kind of entry of one family.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Kind {
-    Ban,
-    Prefix,
-    Allowed,
-}
 
 /// Bans over [`Maps`]: counts, capacities, deadlines and covering prefixes are kept here, so that
 /// the kernel and the model cannot differ in them.
@@ -63,12 +26,6 @@ pub struct Table<M> {
     deadlines: BTreeSet<(u64, Source)>,
     allowed: BTreeSet<Source>,
     settings: Wire,
-}
-
-impl Capacity {
-    pub(super) fn of(config: &Config) -> Self {
-        Self { bans: config.max_bans, prefixes: config.max_prefixes, allowed: config.max_allowed }
-    }
 }
 
 impl<M> Table<M> {
@@ -135,22 +92,14 @@ impl<M: Maps> Table<M> {
         }
         if self.is_full(kind, source) {
             let v6 = source.address().is_ipv6();
-            return Err(Error::Full { map: map_of(kind, v6), capacity: self.capacity_of(kind) });
+            return Err(Error::Full { map: kind.map(v6), capacity: self.capacity.of_kind(kind) });
         }
         Ok(())
     }
 
     fn is_full(&self, kind: Kind, source: Source) -> bool {
         let used = self.used.get(&(kind, source.address().is_ipv6())).copied().unwrap_or_default();
-        used >= self.capacity_of(kind)
-    }
-
-    const fn capacity_of(&self, kind: Kind) -> u32 {
-        match kind {
-            Kind::Ban => self.capacity.bans,
-            Kind::Prefix => self.capacity.prefixes,
-            Kind::Allowed => self.capacity.allowed,
-        }
+        used >= self.capacity.of_kind(kind)
     }
 
     fn current(&self, source: Source) -> Result<Option<Ban>, Error> {
@@ -175,7 +124,7 @@ impl<M: Maps> Enforcer for Table<M> {
     fn install(&mut self, source: Source, entry: Entry) -> Result<(), Error> {
         let expires_at_ns = clock::deadline(self.maps.now_ns(), entry.ttl);
         let ban = Ban::new(expires_at_ns, entry.decision.0, entry.origin as u8);
-        let kind = kind_of(source);
+        let kind = Kind::of(source);
         let mut before = self.current(source)?;
         if before.is_none() {
             self.make_room(kind, source)?;
@@ -208,18 +157,18 @@ impl<M: Maps> Enforcer for Table<M> {
             self.unwritten.extend(self.prefixes.remove(prefix).unwrap_or_default());
         }
         self.deadlines.remove(&(old.expires_at_ns, source));
-        self.count(kind_of(source), source, -1);
+        self.count(Kind::of(source), source, -1);
         self.write_changed()?;
         Ok(true)
     }
 
     fn get(&self, source: Source) -> Result<Option<Entry>, Error> {
         let now_ns = self.maps.now_ns();
-        Ok(self.current(source)?.and_then(|ban| entry_of(ban, now_ns)))
+        Ok(self.current(source)?.and_then(|ban| backing::entry_of(ban, now_ns)))
     }
 
     fn entries(&self) -> Result<Vec<(Source, Entry)>, Error> {
-        entries(&self.maps)
+        backing::entries(&self.maps)
     }
 
     fn sweep(&mut self, limit: usize) -> Result<usize, Error> {
@@ -244,7 +193,7 @@ impl<M: Maps> Enforcer for Table<M> {
         for v6 in [false, true] {
             let count = wanted.iter().filter(|source| source.address().is_ipv6() == v6).count();
             if count > self.capacity.allowed as usize {
-                let map = map_of(Kind::Allowed, v6);
+                let map = Kind::Allowed.map(v6);
                 return Err(Error::Full { map, capacity: self.capacity.allowed });
             }
         }
@@ -278,7 +227,7 @@ impl<M: Maps> Enforcer for Table<M> {
         for kind in [Kind::Ban, Kind::Prefix, Kind::Allowed] {
             for v6 in [false, true] {
                 let entries = self.used.get(&(kind, v6)).copied().unwrap_or_default();
-                fills.push(Fill { map: map_of(kind, v6), entries, capacity: self.capacity_of(kind) });
+                fills.push(Fill { map: kind.map(v6), entries, capacity: self.capacity.of_kind(kind) });
             }
         }
         fills
@@ -304,42 +253,15 @@ impl<M: Maps> Enforcer for Table<M> {
     }
 }
 
-/// All bans in force, of addresses and of prefixes.
-pub(super) fn entries<M: Maps>(maps: &M) -> Result<Vec<(Source, Entry)>, Error> {
-    let mut all = maps.bans()?;
-    all.extend(maps.prefixes()?.into_iter().map(|(prefix, entry)| (Source::prefix(prefix), entry.own)));
-    let now_ns = maps.now_ns();
-    Ok(all.into_iter().filter_map(|(source, ban)| Some((source, entry_of(ban, now_ns)?))).collect())
-}
-
-/// A ban in force as an entry. An origin of no known code is read as the highest: what is not
-/// understood is not to be overridden by a detector.
-fn entry_of(ban: Ban, now_ns: u64) -> Option<Entry> {
-    ban.holds(now_ns).then(|| Entry {
-        decision: DecisionId(ban.decision),
-        origin: Origin::from_code(ban.origin).unwrap_or(Origin::Operator),
-        ttl: clock::ttl(now_ns, ban.expires_at_ns),
-    })
-}
-
-fn kind_of(source: Source) -> Kind {
-    if source.is_host() { Kind::Ban } else { Kind::Prefix }
-}
-
-const fn map_of(kind: Kind, v6: bool) -> &'static str {
-    match (kind, v6) {
-        (Kind::Ban, false) => maps::BANS_V4,
-        (Kind::Ban, true) => maps::BANS_V6,
-        (Kind::Prefix, false) => maps::PREFIXES_V4,
-        (Kind::Prefix, true) => maps::PREFIXES_V6,
-        (Kind::Allowed, false) => maps::ALLOWED_V4,
-        (Kind::Allowed, true) => maps::ALLOWED_V6,
-    }
-}
-
 fn wire(settings: Settings, silent_after_ns: u64) -> Wire {
     let rate_interval_ns = rate::interval_ns(settings.rate_packets_per_sec);
-    let flags = [(settings.bypass, flag::BYPASS), (settings.dry_run, flag::DRY_RUN)];
+    let flags = [
+        (settings.bypass, flag::BYPASS),
+        (settings.dry_run, flag::DRY_RUN),
+        (settings.drop_malformed, flag::DROP_MALFORMED),
+        (settings.drop_martians, flag::DROP_MARTIANS),
+        (settings.drop_bad_flags, flag::DROP_BAD_FLAGS),
+    ];
     Wire {
         flags: flags.iter().filter(|(set, _)| *set).map(|(_, bit)| bit).sum(),
         silent_after_ns,

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use tokio::io::AsyncRead;
 
-use super::buffer::Buffer;
+use super::buffer::{Buffer, KEPT};
 use super::chunked::Chunked;
 use super::config::BodyOverLimit;
 use super::deadline::Deadline;
@@ -94,10 +94,12 @@ impl<'b> Share<'b> {
         Self { budget, bytes: 0 }
     }
 
-    fn grow(&mut self, count: usize) -> Result<(), Cause> {
-        let before = self.budget.held.fetch_add(count, Ordering::Relaxed);
-        self.bytes += count;
-        if before + count > self.budget.limit { Err(Cause::NoRoom) } else { Ok(()) }
+    /// Takes as much as a buffer of `capacity` holds beyond what every connection has.
+    fn cover(&mut self, capacity: usize) -> Result<(), Cause> {
+        let more = capacity.saturating_sub(KEPT).saturating_sub(self.bytes);
+        let before = self.budget.held.fetch_add(more, Ordering::Relaxed);
+        self.bytes += more;
+        if before + more > self.budget.limit { Err(Cause::NoRoom) } else { Ok(()) }
     }
 }
 
@@ -135,15 +137,16 @@ impl Pace {
     }
 }
 
-/// Reads more of a body into `input`; how many bytes.
+/// Reads more of a body into `input`, `at_most` this many bytes; how many.
 pub(super) async fn read_more<R: AsyncRead + Unpin>(
     reader: &mut R,
     input: &mut Buffer,
+    at_most: usize,
     pace: &mut Pace,
     deadline: &mut Deadline,
 ) -> Result<usize, Cause> {
     let by = pace.next_by(clock::now());
-    match deadline.within(by, input.fill(reader)).await {
+    match deadline.within(by, input.fill_some(reader, at_most)).await {
         None => Err(Cause::TooSlow),
         Some(Ok(0) | Err(_)) => Err(Cause::Cut),
         Some(Ok(count)) => {
@@ -153,8 +156,17 @@ pub(super) async fn read_more<R: AsyncRead + Unpin>(
     }
 }
 
-/// Reads a body into `input` behind the head of `head_len` bytes, as far as it is inspected: how
-/// many bytes are held, of a body of which `rest` is still to come.
+/// What is held of a body.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Held {
+    /// Its bytes behind the head.
+    pub(super) held: usize,
+    /// Bytes that were read to have them, framing and what follows the body among them.
+    pub(super) received: usize,
+}
+
+/// Reads a body into `input` behind the head of `head_len` bytes, as far as it is inspected; `rest`
+/// is what is still to come then.
 pub(super) async fn hold<R: AsyncRead + Unpin>(
     reader: &mut R,
     input: &mut Buffer,
@@ -163,20 +175,20 @@ pub(super) async fn hold<R: AsyncRead + Unpin>(
     share: &mut Share<'_>,
     policy: (&Limits, BodyOverLimit),
     deadline: &mut Deadline,
-) -> Result<usize, Cause> {
+) -> Result<Held, Cause> {
     let (limits, over_limit) = policy;
     let mut pace = Pace::new(limits, clock::now());
-    let mut held = 0;
+    let (mut held, mut received) = (0, 0);
     loop {
         held += rest.take(input, head_len + held)?;
         if rest.is_done()
             && (held <= limits.inspected_body_bytes || over_limit == BodyOverLimit::PassAndCount)
         {
-            return Ok(held);
+            return Ok(Held { held, received });
         }
         if held >= limits.inspected_body_bytes {
             match over_limit {
-                BodyOverLimit::PassAndCount => return Ok(held),
+                BodyOverLimit::PassAndCount => return Ok(Held { held, received }),
                 BodyOverLimit::Refuse if held > limits.inspected_body_bytes => {
                     return Err(Cause::BodyTooLarge);
                 }
@@ -184,12 +196,13 @@ pub(super) async fn hold<R: AsyncRead + Unpin>(
                 BodyOverLimit::Refuse => {}
             }
         }
-        let before = input.capacity();
         input.reserve(match rest {
             Rest::Length(left) => usize::try_from(*left).unwrap_or(STEP).min(STEP),
             Rest::Chunked(_) | Rest::Done => STEP / 8,
         });
-        share.grow(input.capacity() - before)?;
-        read_more(reader, input, &mut pace, deadline).await?;
+        share.cover(input.capacity())?;
+        // What is inspected is what the limit says, give or take a step.
+        let at_most = limits.inspected_body_bytes.saturating_sub(held) + STEP / 8;
+        received += read_more(reader, input, at_most, &mut pace, deadline).await?;
     }
 }

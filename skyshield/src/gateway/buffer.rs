@@ -7,7 +7,7 @@ use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, ReadBuf};
 
 /// What an idle connection keeps at the most, in bytes.
-const KEPT: usize = 16 * 1024;
+pub(super) const KEPT: usize = 16 * 1024;
 
 /// Bytes read and not yet used: one allocation for the life of a connection.
 #[derive(Debug)]
@@ -84,22 +84,32 @@ impl Buffer {
         }
     }
 
-    /// Reads once, into the room there is; 0 is the end of the stream.
-    pub(super) fn poll_fill<R: AsyncRead + Unpin>(
+    fn poll_fill<R: AsyncRead + Unpin>(
         &mut self,
         cx: &mut Context<'_>,
         reader: &mut R,
+        at_most: usize,
     ) -> Poll<io::Result<usize>> {
-        let mut room = ReadBuf::new(self.bytes.get_mut(self.end..).unwrap_or_default());
+        let until = self.bytes.len().min(self.end.saturating_add(at_most));
+        let mut room = ReadBuf::new(self.bytes.get_mut(self.end..until).unwrap_or_default());
         ready!(Pin::new(reader).poll_read(cx, &mut room))?;
         let count = room.filled().len();
         self.end += count;
         Poll::Ready(Ok(count))
     }
 
-    /// Reads once; see [`Buffer::poll_fill`].
+    /// Reads once, into the room there is; 0 is the end of the stream.
     pub(super) async fn fill<R: AsyncRead + Unpin>(&mut self, reader: &mut R) -> io::Result<usize> {
-        std::future::poll_fn(|cx| self.poll_fill(cx, reader)).await
+        self.fill_some(reader, usize::MAX).await
+    }
+
+    /// Reads once, `at_most` this many bytes.
+    pub(super) async fn fill_some<R: AsyncRead + Unpin>(
+        &mut self,
+        reader: &mut R,
+        at_most: usize,
+    ) -> io::Result<usize> {
+        std::future::poll_fn(|cx| self.poll_fill(cx, reader, at_most)).await
     }
 }
 

@@ -116,10 +116,11 @@ impl Chunked {
             (State::DataCr, b'\r') => State::DataLf,
             (State::DataLf, b'\n') => State::Size,
             (State::TrailerStart, b'\r') => State::EndLf,
-            (State::TrailerName, b':') => State::TrailerValue,
             (State::TrailerStart | State::TrailerName, _) if is_token(byte) => State::TrailerName,
             (State::TrailerValue, b'\r') => State::TrailerLf,
-            (State::TrailerValue, b'\t' | b' '..=b'~' | 0x80..) => State::TrailerValue,
+            (State::TrailerName, b':') | (State::TrailerValue, b'\t' | b' '..=b'~' | 0x80..) => {
+                State::TrailerValue
+            }
             (State::TrailerLf, b'\n') => State::TrailerStart,
             (State::EndLf, b'\n') => State::Done,
             (State::TrailerStart | State::TrailerName | State::TrailerValue, _) => {

@@ -99,4 +99,20 @@ mod tests {
             assert_eq!((client.address.to_string().as_str(), client.by_proxy), (address, by_proxy), "{what}");
         }
     }
+
+    proptest::proptest! {
+        #[test]
+        fn a_client_is_never_a_trusted_hop_right_of_one_that_is_not(
+            lines in proptest::collection::vec("[0-9a-f.:,x\\[\\] ]{0,40}", 0..4),
+            bytes in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..40),
+        ) {
+            let trusted = TrustedProxies::new(&["10.0.0.0/8".parse().unwrap()]);
+            let peer = "10.0.0.1".parse().unwrap();
+            let last = [bytes.as_slice(), b",203.0.113.7, 10.0.0.2"].concat();
+            let all = lines.iter().map(String::as_bytes).chain([last.as_slice()]);
+            let lines: Vec<_> = all.collect();
+            let client = trusted.client_behind(peer, lines.into_iter());
+            proptest::prop_assert_eq!(client.address.to_string(), "203.0.113.7");
+        }
+    }
 }

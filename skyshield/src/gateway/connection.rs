@@ -1,14 +1,16 @@
 //! One client connection, from its first byte to its last.
 
+mod farewell;
+
 use std::net::IpAddr;
+use std::pin::{Pin, pin};
 use std::time::{Duration, Instant};
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, WaitForCancellationFuture};
 
 use super::Shared;
-use super::body::{Rest, Share, hold};
+use super::body::{Held, Rest, Share, hold};
 use super::buffer::Buffer;
 use super::config::BodyOverLimit;
 use super::deadline::Deadline;
@@ -18,23 +20,15 @@ use super::framing::Framing;
 use super::guard::Cause;
 use super::head::{Head, Scan, early_problem, scan};
 use super::request_head::{Origin, peer_lines};
-use super::respond::{Audience, Page, mint};
 use super::response_head::Asked;
-use super::upstream::Failure;
 use super::write::write_all;
 use crate::clock;
 use crate::engine::incident::{Client, Door};
 use crate::inspect::{Header, Request};
-use crate::verdict::{Refusal, RefusalReason, Verdict};
+use crate::verdict::Verdict;
 
 /// What a new connection reads into, in bytes; grown up to the limits.
 const FIRST_READ: usize = 4 * 1024;
-/// How long a refused client may take to receive why.
-const GOODBYE: Duration = Duration::from_secs(1);
-/// How long the kernel goes on sending to who does not answer any more.
-const GIVEN_UP: Duration = Duration::from_secs(3);
-/// Bytes of a refused request that are still read: closing on unread bytes would take back the answer.
-const GOODBYE_BYTES: usize = 256 * 1024;
 
 struct Connection<'a> {
     shared: &'a Shared,
@@ -78,8 +72,9 @@ pub(super) async fn serve(shared: &Shared, stream: TcpStream, peer: IpAddr, stop
         read_at: clock::now(),
     };
     let mut wait = shared.limits.first_byte();
+    let mut stopped = pin!(stop.cancelled());
     loop {
-        let next = match connection.read_head(wait, stop).await {
+        let next = match connection.read_head(wait, stopped.as_mut()).await {
             Ok(Some(())) => connection.handle(stop).await,
             Ok(None) => Next::Close,
             Err(cause) => connection.turn_away(cause).await,
@@ -94,7 +89,12 @@ pub(super) async fn serve(shared: &Shared, stream: TcpStream, peer: IpAddr, stop
 
 impl Connection<'_> {
     /// Reads and parses a request's head; nothing where the client has no further request.
-    async fn read_head(&mut self, wait: Duration, stop: &CancellationToken) -> Result<Option<()>, Cause> {
+    async fn read_head(
+        &mut self,
+        wait: Duration,
+        stopped: Pin<&mut WaitForCancellationFuture<'_>>,
+    ) -> Result<Option<()>, Cause> {
+        self.head.reset();
         if self.input.is_empty() {
             self.input.shrink();
             self.input.reserve(FIRST_READ);
@@ -102,7 +102,7 @@ impl Connection<'_> {
             let filled = tokio::select! {
                 biased;
                 filled = fill => filled,
-                () = stop.cancelled() => return Ok(None),
+                () = stopped => return Ok(None),
             };
             let Some(Ok(count @ 1..)) = filled else { return Ok(None) };
             self.received(count);
@@ -179,7 +179,7 @@ impl Connection<'_> {
         shared.metrics.passed.inc();
         let risk = shared.risk_to_client.then(|| permit.score().value());
         let asked = Asked {
-            is_head: self.head.is_head,
+            bodiless: self.head.bodiless,
             minor: self.head.minor,
             keep_alive: self.head.keep_alive && !stop.is_cancelled(),
             risk,
@@ -207,10 +207,7 @@ impl Connection<'_> {
                 self.read_at = now;
                 if keep_alive { Next::Request } else { Next::Goodbye }
             }
-            Outcome::Failed(failure) => {
-                metrics.took(failure.status(), clock::now().saturating_duration_since(complete_at));
-                self.upstream_failed(failure).await
-            }
+            Outcome::Failed(failure) => self.upstream_failed(failure).await,
             Outcome::Invalid(cause) => self.turn_away(cause).await,
             Outcome::Broken(failure) => {
                 if let Some(failure) = failure {
@@ -242,8 +239,7 @@ impl Connection<'_> {
             let written = write_all(&mut self.stream, [go_on, b"", b""], &mut self.deadline, stall).await;
             written.map_err(|_| Cause::Cut)?;
         }
-        let before = self.input.len();
-        let held = hold(
+        let Held { held, received } = hold(
             &mut self.stream,
             &mut self.input,
             self.head.len,
@@ -253,9 +249,8 @@ impl Connection<'_> {
             &mut self.deadline,
         )
         .await?;
-        let read = (self.head.len + held).saturating_sub(before);
-        if read > 0 {
-            self.received(read);
+        if received > 0 {
+            self.received(received);
         }
         if !rest.is_done() {
             self.shared.metrics.bodies_passed.inc();
@@ -263,7 +258,7 @@ impl Connection<'_> {
         Ok(Body { held, rest })
     }
 
-    fn judge(&self, client: Client, held: usize, complete_at: Instant) -> Verdict {
+    fn judge(&self, client: Client, body_len: usize, complete_at: Instant) -> Verdict {
         let bytes = self.input.filled();
         let head = &self.head;
         let lines = head.fields.iter();
@@ -273,82 +268,8 @@ impl Connection<'_> {
             method: head.method.at(bytes),
             target: head.target.at(bytes),
             headers: &headers,
-            body: bytes.get(head.len..head.len + held).unwrap_or_default(),
+            body: bytes.get(head.len..head.len + body_len).unwrap_or_default(),
         };
         self.shared.judge.judge(client, Door::Gateway, &request, complete_at)
-    }
-
-    async fn refuse(&mut self, refusal: Refusal) -> Next {
-        let metrics = &self.shared.metrics;
-        let detail = match refusal.reason {
-            RefusalReason::Risk => {
-                metrics.refused_risk.inc();
-                "it looks like an attack"
-            }
-            RefusalReason::Banned(_) => {
-                metrics.refused_banned.inc();
-                "its sender is banned"
-            }
-        };
-        let risk = self.shared.risk_to_client.then(|| refusal.score.value());
-        // By the time the answer is on its way the kernel may drop all that comes from this client,
-        // its acknowledgements too.
-        self.give_up_soon();
-        self.answer(Page { status: 403, id: refusal.incident, detail, risk }, false).await
-    }
-
-    async fn turn_away(&mut self, cause: Cause) -> Next {
-        self.shared.metrics.invalid(cause);
-        let id = mint();
-        tracing::debug!(incident = %id, peer = %self.peer, cause = cause.name(), "a request was turned away");
-        let detail = cause.to_string();
-        self.answer(Page { status: cause.status(), id, detail: &detail, risk: None }, false).await
-    }
-
-    async fn upstream_failed(&mut self, failure: Failure) -> Next {
-        self.shared.metrics.upstream_failed(failure);
-        let id = mint();
-        tracing::warn!(incident = %id, kind = failure.name(), "no answer from the upstream");
-        let detail = failure.to_string();
-        self.answer(Page { status: failure.status(), id, detail: &detail, risk: None }, false).await
-    }
-
-    async fn answer(&mut self, page: Page<'_>, keep_alive: bool) -> Next {
-        let head = &self.head;
-        let audience =
-            Audience { json: head.prefers_json, is_head: head.is_head, keep_alive, minor: head.minor };
-        self.reply.clear();
-        page.write(audience, &mut self.reply);
-        self.shared.metrics.took(page.status, clock::now().saturating_duration_since(self.read_at));
-        self.shared.metrics.bytes_out.inc_by(self.reply.len() as u64);
-        let stall = self.shared.limits.write_stall().min(GIVEN_UP);
-        let pieces: [&[u8]; 3] = [&self.reply, b"", b""];
-        match write_all(&mut self.stream, pieces, &mut self.deadline, stall).await {
-            Ok(()) => Next::Goodbye,
-            Err(_) => Next::Close,
-        }
-    }
-
-    /// Has the kernel give up on unacknowledged bytes soon, instead of sending them again for minutes.
-    fn give_up_soon(&self) {
-        // Where it is refused, the kernel's own, longer time holds.
-        let _longer = socket2::SockRef::from(&self.stream).set_tcp_user_timeout(Some(GIVEN_UP));
-    }
-
-    /// Ends the sending side and waits a little for the client to have read it.
-    async fn say_goodbye(&mut self) {
-        self.give_up_soon();
-        if self.stream.shutdown().await.is_err() {
-            return;
-        }
-        let until = clock::now() + GOODBYE;
-        let mut scratch = [0; 1024];
-        let mut left = GOODBYE_BYTES;
-        while left > 0 {
-            match self.deadline.within(until, self.stream.read(&mut scratch)).await {
-                Some(Ok(count @ 1..)) => left = left.saturating_sub(count),
-                Some(Ok(0) | Err(_)) | None => return,
-            }
-        }
     }
 }

@@ -4,6 +4,7 @@ use std::mem::MaybeUninit;
 
 use memchr::{memchr, memchr_iter};
 
+use super::chunked::is_token;
 use super::field::{Field, Kind, MAX_FIELDS, Span, Wishes, drop_named};
 use super::framing::{Framing, FramingLines};
 use super::guard::Cause;
@@ -34,6 +35,7 @@ pub(super) fn scan(bytes: &[u8], from: usize) -> Result<Scan, Cause> {
 
 /// A parsed head: places in the buffer that holds it, from the head's first byte on.
 #[derive(Debug, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "independent answers, each read where it matters")]
 pub(super) struct Head {
     pub(super) len: usize,
     pub(super) method: Span,
@@ -48,23 +50,35 @@ pub(super) struct Head {
     pub(super) keep_alive: bool,
     pub(super) expects_continue: bool,
     pub(super) prefers_json: bool,
-    pub(super) is_head: bool,
+    /// The response has no body, whatever its head says.
+    pub(super) bodiless: bool,
     /// Sending it twice does no more than sending it once.
     pub(super) is_idempotent: bool,
 }
 
 impl Head {
+    /// Forgets the last request, before anything is known of the next.
+    pub(super) fn reset(&mut self) {
+        self.fields.clear();
+        self.minor = 1;
+        (self.bodiless, self.prefers_json) = (false, false);
+    }
+
     /// Parses `bytes`, a whole head of at most `max_fields` header lines.
     ///
     /// An absolute target is turned into origin form where it stands.
     pub(super) fn parse(&mut self, bytes: &mut [u8], max_fields: usize) -> Result<(), Cause> {
-        self.fields.clear();
+        self.reset();
         self.lines(bytes, max_fields)?;
         self.meanings(bytes)?;
         self.origin_form(bytes)
     }
 
     fn lines(&mut self, bytes: &[u8], max_fields: usize) -> Result<(), Cause> {
+        // The parser passes over empty lines; how many of them may be is not its to decide.
+        if !bytes.first().copied().is_some_and(is_token) {
+            return Err(Cause::RequestLine);
+        }
         let mut room = [const { MaybeUninit::uninit() }; MAX_FIELDS];
         let mut parsed = httparse::Request::new(&mut []);
         let room = &mut room[..max_fields.min(MAX_FIELDS)];
@@ -93,9 +107,9 @@ impl Head {
             b"CONNECT" | b"TRACE" => return Err(Cause::Method),
             _ => {}
         }
-        self.is_head = method == b"HEAD";
+        self.bodiless = method == b"HEAD";
         self.is_idempotent = matches!(method, b"GET" | b"HEAD" | b"OPTIONS" | b"PUT" | b"DELETE");
-        (self.host, self.expects_continue, self.prefers_json) = (None, false, false);
+        (self.host, self.expects_continue) = (None, false);
         let mut framing = FramingLines::default();
         let mut wishes = Wishes::default();
         let mut hosts = 0;
@@ -160,11 +174,7 @@ impl Head {
         let rest = target.get(authority_at..).unwrap_or_default();
         let authority_len = rest.iter().position(|&byte| matches!(byte, b'/' | b'?')).unwrap_or(rest.len());
         let authority = rest.get(..authority_len).unwrap_or_default();
-        let agrees = match self.host {
-            Some(host) => authority.eq_ignore_ascii_case(host.at(bytes)),
-            None => is_host(authority),
-        };
-        if !agrees {
+        if !self.host.is_some_and(|host| authority.eq_ignore_ascii_case(host.at(bytes))) {
             return Err(Cause::Authority);
         }
         let mut path_at = self.target.start + authority_at + authority_len;

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use nix::errno::Errno;
 use socket2::{Domain, Protocol, Socket, Type};
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use super::connection;
@@ -139,7 +139,10 @@ pub(super) async fn accept(
             biased;
             () = stop.cancelled() => break,
             accepted = listener.accept() => accepted,
-            Some(_ended) = connections.join_next() => continue,
+            Some(ended) = connections.join_next() => {
+                report(ended);
+                continue;
+            }
         };
         match accepted {
             Ok((stream, peer)) => {
@@ -167,9 +170,20 @@ pub(super) async fn accept(
     Ok(())
 }
 
+/// One connection's fault is not the others': it is told, and they go on.
+fn report(ended: Result<(), JoinError>) {
+    if let Err(error) = ended {
+        tracing::error!(%error, "a connection's task died");
+    }
+}
+
 async fn drain(mut connections: JoinSet<()>, secs: u64) {
     let by = tokio::time::Instant::from_std(clock::now() + Duration::from_secs(secs));
-    let all = async { while connections.join_next().await.is_some() {} };
+    let all = async {
+        while let Some(ended) = connections.join_next().await {
+            report(ended);
+        }
+    };
     if tokio::time::timeout_at(by, all).await.is_err() {
         tracing::warn!(connections = connections.len(), "the drain time is over: cutting what is left");
         connections.shutdown().await;

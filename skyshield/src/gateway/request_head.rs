@@ -27,6 +27,7 @@ pub(super) fn peer_lines(peer: IpAddr) -> Vec<u8> {
 }
 
 /// Appends to `out` the head of the request that `permit` allows to be forwarded.
+#[expect(clippy::needless_pass_by_value, reason = "a permit is good for one request")]
 pub(super) fn write(
     permit: Permit,
     head: &Head,

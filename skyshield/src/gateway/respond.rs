@@ -25,7 +25,7 @@ pub(super) struct Page<'a> {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Audience {
     pub(super) json: bool,
-    pub(super) is_head: bool,
+    pub(super) bodiless: bool,
     pub(super) keep_alive: bool,
     pub(super) minor: u8,
 }
@@ -67,7 +67,7 @@ impl Page<'_> {
             "HTTP/1.1 {status} {title}\r\nContent-Type: {media}\r\nContent-Length: {length}\r\n\
              X-SkyShield-Incident: {id}\r\n{risk}{PAGE_HEADERS}{allow}{retry}{connection}\r\n"
         );
-        if !audience.is_head {
+        if !audience.bodiless {
             out.extend_from_slice(body.as_bytes());
         }
     }

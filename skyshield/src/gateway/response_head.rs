@@ -11,7 +11,7 @@ use super::upstream::Failure;
 /// What the client asked for, as far as it shapes the response.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Asked<'a> {
-    pub(super) is_head: bool,
+    pub(super) bodiless: bool,
     pub(super) minor: u8,
     /// Whether we would serve another request on this connection.
     pub(super) keep_alive: bool,
@@ -48,6 +48,8 @@ pub(super) enum Response {
         reuse: bool,
         /// Whether the client's may.
         keep_alive: bool,
+        /// Whether the head speaks of a body that must not come.
+        doubtful: bool,
     },
 }
 
@@ -73,7 +75,7 @@ pub(super) fn translate(bytes: &[u8], asked: Asked<'_>, out: &mut Vec<u8>) -> Re
     out.extend_from_slice(b"\r\n");
     let seen = lines(parsed.headers, asked.security, out)?;
     let stated = seen.framing.settle(minor).map_err(|_| Failure::Malformed)?;
-    let bodiless = asked.is_head || status == 204 || status == 304;
+    let bodiless = asked.bodiless || status == 204 || status == 304;
     let body = match stated {
         _ if bodiless => BodyEnd::Length(0),
         Some(Framing::Length(length)) => BodyEnd::Length(length),
@@ -101,8 +103,9 @@ pub(super) fn translate(bytes: &[u8], asked: Asked<'_>, out: &mut Vec<u8>) -> Re
         (true, _) => out.extend_from_slice(b"\r\n"),
     }
     let upstream_stays = if minor == 0 { seen.wishes.keep_alive } else { true } && !seen.wishes.close;
-    let reuse = upstream_stays && body != BodyEnd::Close;
-    Ok(Response::Final { status, body, rechunk, reuse, keep_alive })
+    let doubtful = bodiless && !matches!(stated, None | Some(Framing::None | Framing::Length(0)));
+    let reuse = upstream_stays && body != BodyEnd::Close && !(status == 204 && doubtful);
+    Ok(Response::Final { status, body, rechunk, reuse, keep_alive, doubtful })
 }
 
 #[derive(Default)]
@@ -119,12 +122,12 @@ fn lines(
     out: &mut Vec<u8>,
 ) -> Result<Seen, Failure> {
     let mut seen = Seen::default();
-    for header in headers.iter().filter(|header| Kind::of(header.name.as_bytes()) == Kind::Connection) {
+    for header in headers.iter().filter(|header| kind_of(header) == Kind::Connection) {
         seen.wishes.add(header.value);
     }
     for header in headers {
         let name = header.name.as_bytes();
-        match Kind::of(name) {
+        match kind_of(header) {
             Kind::ContentLength => {
                 seen.framing.content_length(header.value).map_err(|_| Failure::Malformed)?;
                 continue;
@@ -158,10 +161,16 @@ fn lines(
     Ok(seen)
 }
 
+/// What a line of the upstream's means: here a name with `_` is just another name.
+fn kind_of(header: &httparse::Header<'_>) -> Kind {
+    let name = header.name.as_bytes();
+    if memchr::memchr(b'_', name).is_some() { Kind::Other } else { Kind::of(name) }
+}
+
 fn is_named(name: &[u8], headers: &[httparse::Header<'_>]) -> bool {
     headers
         .iter()
-        .filter(|header| Kind::of(header.name.as_bytes()) == Kind::Connection)
+        .filter(|header| kind_of(header) == Kind::Connection)
         .any(|header| tokens(header.value).any(|token| token.eq_ignore_ascii_case(name)))
 }
 
@@ -170,9 +179,9 @@ mod tests {
     use super::*;
     use crate::gateway::security_headers;
 
-    fn translated(bytes: &str, is_head: bool, minor: u8) -> Result<(Response, String), Failure> {
+    fn translated(bytes: &str, bodiless: bool, minor: u8) -> Result<(Response, String), Failure> {
         let security = SecurityHeaders::new(&security_headers::Config::default());
-        let asked = Asked { is_head, minor, keep_alive: true, risk: None, security: &security };
+        let asked = Asked { bodiless, minor, keep_alive: true, risk: None, security: &security };
         let mut out = Vec::new();
         let response = translate(bytes.as_bytes(), asked, &mut out)?;
         Ok((response, String::from_utf8(out).unwrap()))
@@ -181,7 +190,7 @@ mod tests {
     #[test]
     fn how_a_response_ends_is_read_in_one_way_or_not_at_all() {
         use BodyEnd::{Chunked, Close, Length};
-        for (what, head, is_head, expected) in [
+        for (what, head, bodiless, expected) in [
             ("length", "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n", false, Ok((Length(3), true))),
             ("chunked", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", false, Ok((Chunked, true))),
             ("until the end", "HTTP/1.1 200 OK\r\n\r\n", false, Ok((Close, false))),
@@ -197,6 +206,18 @@ mod tests {
                 "HTTP/1.1 200 OK\r\nContent-Length: 3\r\nConnection: close\r\n\r\n",
                 false,
                 Ok((Length(3), false)),
+            ),
+            (
+                "204 with a length",
+                "HTTP/1.1 204 No Content\r\nContent-Length: 3\r\n\r\n",
+                false,
+                Ok((Length(0), false)),
+            ),
+            (
+                "a name that only looks like one",
+                "HTTP/1.1 200 OK\r\nContent_Length: 3\r\n\r\n",
+                false,
+                Ok((Close, false)),
             ),
             ("HEAD", "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n", true, Ok((Length(0), true))),
             (
@@ -252,7 +273,7 @@ mod tests {
                 Err(Failure::Malformed),
             ),
         ] {
-            let outcome = translated(head, is_head, 1).map(|(response, _)| match response {
+            let outcome = translated(head, bodiless, 1).map(|(response, _)| match response {
                 Response::Final { body, reuse, .. } => (body, reuse),
                 Response::Interim => panic!("{what}: interim"),
             });
@@ -277,5 +298,23 @@ mod tests {
         let (_, out) = translated("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", false, 0).unwrap();
         assert!(out.contains("\r\nContent-Security-Policy: object-src 'none'"), "{out}");
         assert!(out.ends_with("\r\nConnection: keep-alive\r\n\r\n"), "{out}");
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_bytes_make_it_panic(
+            lines in proptest::collection::vec("[!-~]{0,16}:? ?[ -~]{0,16}(\r\n|\n|)", 0..8),
+            noise in proptest::collection::vec((0usize..200, proptest::prelude::any::<u8>()), 0..4),
+        ) {
+            let mut bytes = format!("HTTP/1.1 200 OK\r\n{}\r\n", lines.concat()).into_bytes();
+            for (at, byte) in noise {
+                let at = at % bytes.len();
+                bytes[at] = byte;
+            }
+            let security = SecurityHeaders::new(&security_headers::Config::default());
+            let asked = Asked { bodiless: false, minor: 1, keep_alive: true, risk: None, security: &security };
+            let mut out = Vec::new();
+            let _any = translate(&bytes, asked, &mut out);
+        }
     }
 }

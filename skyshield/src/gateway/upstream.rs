@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::io;
+use std::mem::MaybeUninit;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -68,6 +69,8 @@ pub(super) struct Connection {
     pub(super) buffer: Buffer,
     /// Whether it served a request before: then the upstream may have closed it meanwhile.
     pub(super) reused: bool,
+    /// Whether its last response had no body where its head spoke of one: then one may yet come.
+    pub(super) doubtful: bool,
 }
 
 /// The one upstream.
@@ -103,12 +106,16 @@ impl Upstream {
     }
 
     /// A kept connection that nothing speaks against, the one used last first.
-    pub(super) fn kept(&self, now: Instant) -> Option<Connection> {
+    ///
+    /// What the runtime has heard of its end costs nothing to know; who is `careful`, because the
+    /// request cannot be sent again, asks the kernel too.
+    pub(super) fn kept(&self, now: Instant, careful: bool) -> Option<Connection> {
         loop {
             let (connection, since) = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop_back()?;
             // Anything to read on an idle connection is its end, or bytes nobody asked for.
-            let quiet = matches!(connection.stream.try_read(&mut [0]),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock);
+            let quiet = has_nothing_to_say(connection.stream.try_read(&mut [0]));
+            let asked = careful || connection.doubtful;
+            let quiet = quiet && (!asked || has_nothing_to_say(peek(&connection.stream)));
             if quiet && now.saturating_duration_since(since) < self.idle_time {
                 return Some(connection);
             }
@@ -130,6 +137,7 @@ impl Upstream {
                         stream,
                         buffer: Buffer::with_capacity(READ_BYTES),
                         reused: false,
+                        doubtful: false,
                     });
                 }
                 Some(Err(error)) => tracing::debug!(%address, %error, "the upstream cannot be reached"),
@@ -182,8 +190,16 @@ impl Upstream {
             }
             // What was known is kept: a resolver that is down takes no site with it.
             Err(error) => {
-                tracing::debug!(upstream = %self.authority, %error, "the upstream's name does not resolve")
+                tracing::debug!(upstream = %self.authority, %error, "the upstream's name does not resolve");
             }
         }
     }
+}
+
+fn peek(stream: &TcpStream) -> io::Result<usize> {
+    socket2::SockRef::from(stream).peek(&mut [MaybeUninit::uninit()])
+}
+
+fn has_nothing_to_say(read: io::Result<usize>) -> bool {
+    matches!(read, Err(error) if error.kind() == io::ErrorKind::WouldBlock)
 }

@@ -16,6 +16,14 @@ impl ByteSet {
         Self(words)
     }
 
+    /// The bytes, and their letters in the other case.
+    pub(super) const fn of_any_case(bytes: &[u8]) -> Self {
+        let set = Self::of(bytes).0;
+        // Letters are the bits 1 to 26 of the halves of the second word: `A` is 0x41, `a` 0x61.
+        let letters = (set[1] | set[1] >> 32) & 0x07ff_fffe;
+        Self([set[0], set[1] | letters | letters << 32, set[2], set[3]])
+    }
+
     pub(super) const fn all() -> Self {
         Self([u64::MAX; 4])
     }
@@ -48,6 +56,8 @@ mod tests {
         let set = ByteSet::of(b"a\xff\0");
         assert!(set.has(b'a') && set.has(0xff) && set.has(0) && !set.has(b'b'));
         assert!(set.beyond_ascii());
+        let letters = ByteSet::of_any_case(b"aZ[");
+        assert_eq!(letters, ByteSet::of(b"aAzZ["));
         assert!(set.meets(ByteSet::of(b"xa")) && !set.meets(ByteSet::of(b"xyz")));
     }
 }

@@ -11,7 +11,7 @@ pub struct Limits {
     pub values: usize,
     /// Bytes read of one value, from its start. Default 131072.
     pub value_bytes: usize,
-    /// Bytes matched per request, decoded views included. Default 4194304.
+    /// Bytes matched per request, decoded views included. Default 1048576.
     pub matched_total_bytes: usize,
     /// Nesting of a JSON body whose keys are told apart; deeper strings are read under the deepest key. Default 32.
     pub json_depth: usize,
@@ -34,7 +34,7 @@ impl Default for Limits {
         Self {
             values: 2_000,
             value_bytes: 128 * 1024,
-            matched_total_bytes: 4 * 1024 * 1024,
+            matched_total_bytes: 1024 * 1024,
             json_depth: 32,
             decode_depth: 4,
             grammar_bytes: 4 * 1024,
@@ -116,6 +116,13 @@ fn take(left: &mut usize, amount: usize) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_a_config_leaves_out_keeps_its_default_and_a_wrong_name_is_refused() {
+        let limits: Limits = toml::from_str("values = 7").expect("a known name");
+        assert_eq!(limits, Limits { values: 7, ..Limits::default() });
+        assert!(toml::from_str::<Limits>("valeus = 7").is_err());
+    }
 
     #[test]
     fn a_bound_that_runs_out_is_named_once() {

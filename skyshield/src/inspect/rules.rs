@@ -34,7 +34,7 @@ pub(super) struct Rule {
     pub(super) check: Check,
     pub(super) views: Views,
     pub(super) parts: Parts,
-    /// Sets of which a text must hold a byte each.
+    /// Sets of which a text must hold a byte each; letters are in them in both cases.
     pub(super) needs: [ByteSet; 2],
     /// Words of which a text must hold one, without case; none means no such test.
     pub(super) words: &'static [&'static str],
@@ -64,7 +64,7 @@ impl Rule {
     }
 
     const fn needs(self, first: &[u8], second: &[u8]) -> Self {
-        Self { needs: [ByteSet::of(first), ByteSet::of(second)], ..self }
+        Self { needs: [ByteSet::of_any_case(first), ByteSet::of_any_case(second)], ..self }
     }
 
     const fn words(self, words: &'static [&'static str]) -> Self {

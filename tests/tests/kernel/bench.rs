@@ -6,6 +6,7 @@ use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::time::Duration;
 
 use anyhow::Context as _;
+use nix::sys::socket::{setsockopt, sockopt};
 use skyshield::dataplane::{Config, Entry, Kernel};
 use skyshield::engine::decision::{DecisionId, Origin};
 use skyshield::engine::source::Source;
@@ -34,6 +35,14 @@ impl Bench {
         let (client, host) = (Netns::new("client")?, Netns::new("host")?);
         let bench = Self { client, host, bpffs: Bpffs::new()? };
         bench.join()?;
+        Ok(bench)
+    }
+
+    /// One with the client's end down: nothing comes in but what a test runs, where otherwise the
+    /// client's neighbour discovery does.
+    pub(crate) fn quiet() -> anyhow::Result<Self> {
+        let bench = Self::new()?;
+        bench.client.ip(&["link", "set", "client0", "down"])?;
         Ok(bench)
     }
 
@@ -89,6 +98,8 @@ impl Bench {
         self.host.run(|| {
             let socket = UdpSocket::bind((address, 0))?;
             socket.set_read_timeout(Some(Duration::from_millis(200)))?;
+            // A burst must not overflow it while the test's thread waits for a core.
+            setsockopt(&socket, sockopt::RcvBufForce, &(8 << 20))?;
             Ok(socket)
         })
     }

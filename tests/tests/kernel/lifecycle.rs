@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 
 use anyhow::{Context as _, ensure};
-use skyshield::dataplane::{Change, Config, Kernel, Mode, OpenError, Pinned, XdpMode};
+use skyshield::dataplane::{Change, Config, Mode, OpenError, Pinned, XdpMode};
 use skyshield_common::Reason;
 
 use crate::bench::{Bench, CLIENT_V4, Counted, GUARDED, HOST_V4, OTHER_V4, drain, entry, source};
@@ -86,51 +86,6 @@ pub(crate) fn comes_back() -> anyhow::Result<()> {
     })
 }
 
-pub(crate) fn other_owner() -> anyhow::Result<()> {
-    let bench = Bench::new()?;
-    let other = Config { pin_dir: bench.bpffs.path().join("other"), ..bench.config() };
-    bench.with_kernel(&other, |kernel| {
-        let theirs = kernel.attachment.status()?.context("not attached")?;
-        let error = Kernel::open(&bench.config()).err().context("took over another's interface")?;
-        let text = error.to_string();
-        ensure!(matches!(error, OpenError::OtherOwner { program_id, .. } if program_id == theirs.program_id));
-        for part in [GUARDED, "`skyshield`", &format!("bpf_link {}", theirs.link_id)] {
-            ensure!(text.contains(part), "{part} is not in: {text}");
-        }
-        ensure!(kernel.attachment.status()? == Some(theirs), "the other was not left alone");
-
-        let error = Kernel::open(&other).err().context("two daemons with one pin_dir")?;
-        ensure!(matches!(error, OpenError::InUse { .. }), "{error}");
-        Ok(())
-    })
-}
-
-pub(crate) fn refusals() -> anyhow::Result<()> {
-    let bench = Bench::new()?;
-    bench.host.run(|| {
-        let refused = |config: Config| Kernel::open(&config).err().context("not refused");
-        let error = refused(Config { interface: Some("nosuch0".to_owned()), ..bench.config() })?;
-        ensure!(matches!(error, OpenError::UnknownInterface { .. }), "{error}");
-        ensure!(error.to_string().contains(GUARDED), "the ones there are: {error}");
-        let error = refused(Config { interface: None, ..bench.config() })?;
-        ensure!(error.to_string().contains(GUARDED), "{error}");
-        let folder = tempfile::tempdir()?;
-        let error = refused(Config { pin_dir: folder.path().join("pins"), ..bench.config() })?;
-        ensure!(matches!(error, OpenError::NotBpffs { .. }), "{error}");
-        ensure!(!folder.path().join("pins").exists(), "something was made where nothing can be pinned");
-
-        drop(Kernel::open(&bench.config())?);
-        let error = refused(Config { max_bans: 2048, ..bench.config() })?;
-        ensure!(
-            matches!(error, OpenError::Capacity { setting: "max_bans", pinned: 1024, wanted: 2048, .. }),
-            "{error}"
-        );
-        // A rate table is no policy: it is made anew.
-        drop(Kernel::open(&Config { max_sources: 2048, ..bench.config() })?);
-        Ok(())
-    })
-}
-
 pub(crate) fn detach() -> anyhow::Result<()> {
     let bench = Bench::new()?;
     let config = Config { mode: Mode::Generic, ..bench.config() };
@@ -176,6 +131,22 @@ pub(crate) fn jumbo() -> anyhow::Result<()> {
         let dropped = counted.get(&Reason::BannedExact).copied();
         // Ethernet, IPv4 and UDP headers on top: all buffers of the frame are in the length.
         ensure!(dropped == Some((1, PAYLOAD as u64 + 42)), "{counted:?}");
+        Ok(())
+    })
+}
+
+/// How much the verifier had to walk. Far under its million, so that older kernels load it as well.
+pub(crate) fn verified() -> anyhow::Result<()> {
+    const MOST: u32 = 100_000;
+    let bench = Bench::quiet()?;
+    bench.with_kernel(&bench.config(), |kernel| {
+        let program_id = kernel.attachment.status()?.context("not attached")?.program_id;
+        let program = aya::programs::loaded_programs().flatten().find(|one| one.id() == program_id);
+        let program = program.context("not loaded")?;
+        let instructions = program.verified_instruction_count().context("the kernel does not say")?;
+        let size = program.size_translated().unwrap_or_default() / 8;
+        crate::report(&format!("{instructions} instructions verified, {size} in the program"));
+        ensure!(instructions <= MOST, "{instructions} instructions to verify");
         Ok(())
     })
 }

@@ -1,11 +1,11 @@
 //! The tests' daemon: this program once more, to be killed.
 
-use std::io::{BufRead as _, BufReader, Write as _};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::process::{Child, ExitCode, Stdio};
 use std::thread;
 use std::time::Duration;
 
-use anyhow::{Context as _, ensure};
+use anyhow::Context as _;
 use serde::{Deserialize, Serialize};
 use skyshield::dataplane::{Config, Kernel};
 use skyshield::engine::source::Source;
@@ -30,19 +30,37 @@ impl Loader {
         config: &Config,
         bans: &[(Source, Option<u64>)],
     ) -> anyhow::Result<Self> {
+        Self::start_under(bench, &[], config, bans)
+    }
+
+    /// [`Self::start`] by way of another command, which runs what follows it.
+    pub(crate) fn start_under(
+        bench: &Bench,
+        wrapper: &[&str],
+        config: &Config,
+        bans: &[(Source, Option<u64>)],
+    ) -> anyhow::Result<Self> {
         let order = Order { config: config.clone(), bans: bans.to_vec() };
         let program = std::env::current_exe()?;
+        let program = program.to_string_lossy();
+        let [first, rest @ ..] = &[wrapper, &[&*program]].concat()[..] else { unreachable!() };
         let mut child = bench
             .host
-            .command(&program.to_string_lossy())
+            .command(first)
+            .args(rest)
             .arg(ASKED)
             .arg(serde_json::to_string(&order)?)
             .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
             .spawn()?;
         let mut line = String::new();
         BufReader::new(child.stdout.take().context("no pipe")?).read_line(&mut line)?;
-        let loader = Self(child);
-        ensure!(line == "ready\n", "the loader said {line:?}");
+        let mut loader = Self(child);
+        if line != "ready\n" {
+            let mut told = String::new();
+            loader.0.stderr.take().context("no pipe")?.read_to_string(&mut told)?;
+            anyhow::bail!("the loader said {line:?} and {told}");
+        }
         Ok(loader)
     }
 
@@ -71,7 +89,7 @@ pub(crate) fn if_asked() -> Option<ExitCode> {
     Some(match act(&told) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            let _ = writeln!(std::io::stderr(), "loader: {error:?}");
+            let _ = writeln!(std::io::stderr(), "{error:#}");
             ExitCode::FAILURE
         }
     })

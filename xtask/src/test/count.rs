@@ -6,50 +6,65 @@ use std::fmt::Write as _;
 #[derive(Default, Debug, PartialEq, Eq)]
 pub(crate) struct Count {
     passed: u64,
-    /// Names of tests, and of runs that ended badly without naming one.
-    failed: Vec<String>,
-    /// Names of tests, with the reason where the runner gives it.
-    ignored: Vec<String>,
-    red_run: bool,
+    failed: u64,
+    ignored: u64,
+    failed_names: Vec<String>,
+    /// Names, with the reason where the runner gives it.
+    ignored_names: Vec<String>,
+    /// Names under the last `failures:` of the run in hand.
+    listed: Option<Vec<String>>,
+    /// Runs that failed without a failed test: they did not build, or died.
+    broken_runs: u64,
+    failed_before: u64,
 }
 
 impl Count {
-    /// Takes a line into account; says whether people should see it.
+    /// Takes a line into account; says whether people should see it. The numbers are those of the
+    /// runner's closing line: a test may write into the line that announces it.
     pub(crate) fn see(&mut self, line: &str) -> bool {
-        let Some((name, outcome)) = line.strip_prefix("test ").and_then(|rest| rest.split_once(" ... "))
-        else {
-            return !(line.is_empty() || line == "running 0 tests" || is_empty_result(line));
-        };
-        if outcome == "ok" || outcome.starts_with("ok ") {
-            self.passed += 1;
-            return false;
+        if let Some(result) = line.strip_prefix("test result: ") {
+            self.passed += number_before(result, " passed");
+            self.failed += number_before(result, " failed");
+            self.ignored += number_before(result, " ignored");
+            self.failed_names.extend(self.listed.take().unwrap_or_default());
+            return !result.starts_with("ok. 0 passed; 0 failed; 0 ignored;");
         }
-        if outcome.starts_with("FAILED") || outcome.starts_with("failed") {
-            self.failed.push(name.trim_end().to_owned());
-        } else if let Some(reason) = outcome.strip_prefix("ignored") {
-            let reason = reason.trim_start_matches([',', ' ']);
+        if line == "failures:" {
+            self.listed = Some(Vec::new());
+        } else if let Some(listed) = &mut self.listed
+            && let Some(name) = line.strip_prefix("    ").filter(|name| !name.contains(' '))
+        {
+            listed.push(name.to_owned());
+        }
+        let announced = line.strip_prefix("test ").and_then(|rest| rest.split_once(" ... "));
+        if let Some((name, reason)) =
+            announced.and_then(|(name, rest)| Some((name, rest.strip_prefix("ignored")?)))
+        {
+            let reason = reason.trim_matches([',', ' ', '(', ')']);
             let stop = if reason.is_empty() { "" } else { ": " };
-            self.ignored.push(format!("{}{stop}{reason}", name.trim_end()));
+            self.ignored_names.push(format!("{}{stop}{reason}", name.trim_end()));
         }
-        true
+        let passed = announced.is_some_and(|(_, outcome)| outcome == "ok");
+        !(passed || line.is_empty() || line == "running 0 tests")
     }
 
-    /// A run has ended. One that failed without naming a test did not build, or died.
+    /// A run has ended.
     pub(crate) fn ended(&mut self, success: bool) {
-        if !success {
-            self.red_run = true;
+        if !success && self.failed == self.failed_before {
+            self.broken_runs += 1;
         }
+        self.failed_before = self.failed;
+        self.listed = None;
     }
 
     /// Whether anything failed.
     pub(crate) fn is_red(&self) -> bool {
-        self.red_run || !self.failed.is_empty()
+        self.broken_runs > 0 || self.failed > 0
     }
 }
 
-/// A binary without tests, of which a workspace has many.
-fn is_empty_result(line: &str) -> bool {
-    line.starts_with("test result: ok. 0 passed; 0 failed; 0 ignored;")
+fn number_before(text: &str, word: &str) -> u64 {
+    text.split_once(word).and_then(|(before, _)| before.rsplit(' ').next()?.parse().ok()).unwrap_or_default()
 }
 
 /// One screen: a line a group, then the names of what failed or was ignored.
@@ -57,16 +72,20 @@ pub(crate) fn summary(counts: &[(&str, Count)]) -> String {
     let mut text = String::from("\ngroup     passed  failed  ignored\n");
     let mut notes = String::new();
     for (group, count) in counts {
-        let (failed, ignored) = (count.failed.len(), count.ignored.len());
+        let Count { passed, failed, ignored, .. } = count;
         // Writing to a String cannot fail.
-        let _ = writeln!(text, "{group:<9} {:>6}  {failed:>6}  {ignored:>7}", count.passed);
-        for name in &count.failed {
+        let _ = writeln!(text, "{group:<9} {passed:>6}  {failed:>6}  {ignored:>7}");
+        for name in &count.failed_names {
             let _ = writeln!(notes, "failed   {group}  {name}");
         }
-        if count.red_run && failed == 0 {
-            let _ = writeln!(notes, "failed   {group}  a run did not build, or died: see above");
+        if count.broken_runs > 0 {
+            let _ = writeln!(
+                notes,
+                "failed   {group}  {} of its runs did not build, or died: see above",
+                count.broken_runs
+            );
         }
-        for name in &count.ignored {
+        for name in &count.ignored_names {
             let _ = writeln!(notes, "ignored  {group}  {name}");
         }
     }
@@ -96,13 +115,28 @@ mod tests {
              test a::panics - should panic ... ok\n\
              test b::skipped ... ignored, no root\n\
              test c::breaks ... FAILED\n\
+             \nfailures:\n\n---- c::breaks stdout ----\n    at_some_place\n\
+             \nfailures:\n    c::breaks\n\n\
              test result: FAILED. 2 passed; 1 failed; 1 ignored; 0 measured; 0 filtered out\n",
             false,
         );
-        assert_eq!(count.passed, 2);
-        assert_eq!(count.failed, ["c::breaks"]);
-        assert_eq!(count.ignored, ["b::skipped: no root"]);
-        assert!(count.is_red());
+        assert_eq!((count.passed, count.failed, count.ignored), (2, 1, 1));
+        assert_eq!(count.failed_names, ["c::breaks"]);
+        assert_eq!(count.ignored_names, ["b::skipped: no root"]);
+        assert!(count.is_red() && count.broken_runs == 0);
+    }
+
+    #[test]
+    fn a_test_that_writes_into_its_own_line_is_counted() {
+        let count = count(
+            "test loads          ... listening on 127.0.0.1\nok\n\
+             test attaches       ... ignored (needs root)\n\
+             test result: ok. 1 passed; 0 failed; 1 ignored; 0 measured; 0 filtered out\n",
+            true,
+        );
+        assert_eq!((count.passed, count.ignored), (1, 1));
+        assert_eq!(count.ignored_names, ["attaches: needs root"]);
+        assert!(!count.is_red());
     }
 
     #[test]

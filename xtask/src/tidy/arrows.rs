@@ -33,7 +33,9 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("tap", &["clock", "engine", "inspect", "telemetry", "verdict"]),
     ("api", &["clock", "control", "engine", "monitor", "store", "telemetry"]),
     ("dashboard", &[]),
-    ("cli", &[]),
+    // An operator's commands start the daemon, read its configuration, and look at what a dead one
+    // has left in the kernel.
+    ("cli", &["app", "config", "dataplane", "engine", "telemetry"]),
     // Each room owns its section; config gathers them, and only `app` hands them over.
     (
         "config",
@@ -58,7 +60,32 @@ const ARROWS: &[(&str, &[&str])] = &[
         ],
     ),
     ("lifecycle", &["clock"]),
-    ("app", ANY),
+    (
+        "app",
+        &[
+            "alerts",
+            "api",
+            "clock",
+            "cluster",
+            "config",
+            "control",
+            "dashboard",
+            "dataplane",
+            "engine",
+            "forward_auth",
+            "gateway",
+            "geoip",
+            "host",
+            "inspect",
+            "lifecycle",
+            "monitor",
+            "reputation",
+            "store",
+            "tap",
+            "telemetry",
+            "verdict",
+        ],
+    ),
     ("main", ANY),
     ("lib", ANY),
 ];

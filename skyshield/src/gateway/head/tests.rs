@@ -17,9 +17,13 @@ fn with(lines: &str) -> Vec<u8> {
     format!("GET / HTTP/1.1\r\nHost: a.example\r\n{lines}\r\n").into_bytes()
 }
 
+fn expect_refused(what: &str, bytes: &[u8], cause: Cause) {
+    let outcome = parsed(bytes).map(|(head, _)| head.framing);
+    assert_eq!(outcome, Err(cause), "{what}");
+}
+
 #[test]
-fn what_servers_read_differently_is_refused() {
-    let many = with(&"A: b\r\n".repeat(100));
+fn framings_that_servers_read_differently_are_refused() {
     for (what, bytes, cause) in [
         ("CL before TE", with("Content-Length: 3\r\nTransfer-Encoding: chunked\r\n"), Cause::Framing),
         ("TE before CL", with("Transfer-Encoding: chunked\r\nContent-Length: 3\r\n"), Cause::Framing),
@@ -63,6 +67,15 @@ fn what_servers_read_differently_is_refused() {
             b"POST / HTTP/1.0\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n".to_vec(),
             Cause::Framing,
         ),
+    ] {
+        expect_refused(what, &bytes, cause);
+    }
+}
+
+#[test]
+fn lines_hosts_and_targets_that_servers_read_differently_are_refused() {
+    let many = with(&"A: b\r\n".repeat(100));
+    for (what, bytes, cause) in [
         ("bare LF header lines", b"GET / HTTP/1.1\nHost: a\n\n".to_vec(), Cause::LineEnd),
         ("one bare LF", b"GET / HTTP/1.1\r\nHost: a\nX: b\r\n\r\n".to_vec(), Cause::LineEnd),
         ("bare LF as the end", b"GET / HTTP/1.1\r\nHost: a\r\n\n".to_vec(), Cause::LineEnd),
@@ -89,6 +102,7 @@ fn what_servers_read_differently_is_refused() {
         ("abs-URI vs Host", b"GET http://b/ HTTP/1.1\r\nHost: a\r\n\r\n".to_vec(), Cause::Authority),
         ("abs-URI with user", b"GET http://u@a/ HTTP/1.1\r\nHost: a\r\n\r\n".to_vec(), Cause::Authority),
         ("abs-URI without Host", b"GET http://a/ HTTP/1.1\r\n\r\n".to_vec(), Cause::Host),
+        ("abs-URI of HTTP/1.0 without Host", b"GET http://a/ HTTP/1.0\r\n\r\n".to_vec(), Cause::Authority),
         ("abs-URI, other scheme", b"GET ftp://a/ HTTP/1.1\r\nHost: a\r\n\r\n".to_vec(), Cause::Target),
         ("target without slash", b"GET a HTTP/1.1\r\nHost: a\r\n\r\n".to_vec(), Cause::Target),
         ("asterisk of a GET", b"GET * HTTP/1.1\r\nHost: a\r\n\r\n".to_vec(), Cause::Target),
@@ -117,8 +131,7 @@ fn what_servers_read_differently_is_refused() {
         ("Expect: garbage", with("Expect: garbage\r\n"), Cause::Expectation),
         ("101 headers", many, Cause::TooManyHeaders),
     ] {
-        let outcome = parsed(&bytes).map(|(head, _)| head.framing);
-        assert_eq!(outcome, Err(cause), "{what}");
+        expect_refused(what, &bytes, cause);
     }
 }
 

@@ -171,6 +171,20 @@ fn honest_text_is_let_through() {
 }
 
 #[test]
+fn who_writes_about_an_attack_is_refused_at_most() {
+    let rows = [
+        "To install the tool, open a terminal and type `curl https://example.com/x | sh` as your own user, please.",
+        "Why does my page not run <script>alert(1)</script> when I put it in a comment on this very forum?",
+        "I was told that a login with admin' or '1'='1 as the name works on old sites, is that really so?",
+    ];
+    for text in rows {
+        let found = inspect(&format!("/search?q={}", percent(text)), &[], b"");
+        let surest = found.findings.first().map_or(0.0, |finding| finding.confidence.value());
+        assert!(surest < 0.9, "{text}: {:?}", found.findings);
+    }
+}
+
+#[test]
 fn the_headers_of_a_browser_are_let_through() {
     let headers = [
         ("Host", "www.example.com"),

@@ -41,21 +41,21 @@ pub(super) const RULES: &[Rule] = &[
     pattern(
         "command.echo-probe",
         0.94,
-        r#"(?:[;|&`\n]|\$\(|^\s*)\s*echo\b[\s"'(\\]*(?:\w+\$\(|\w+[`]|\$\(\(|[\w"'\\]*%[^%]+%|[^;|&\n]{0,80}(?:>{1,2}\s*[\w./\\:-]+|\|\s*\w+))|\$\(\(\s*\d+\s*[-+*/%]\s*\d+\s*\)\)|\bset\s+/a\s+"?\(?\d+|for\s+/f\s+[^)]{0,60}\bin\s*\("#,
+        r#"(?:[;|&`\n]|\$\(|^\s*)\s*echo\b[\s"'(\\]*(?:\w+\$\(|\w+[`]|\$\(\(|[\w"'\\]*%[^%]+%|[^;|&\n]*(?:>{1,2}\s*[\w./\\:-]+|\|\s*\w+))|\$\(\(\s*\d+\s*[-+*/%]\s*\d+\s*\)\)|\bset\s+/a\s+"?\(?\d+|for\s+/f\s+[^)]*\bin\s*\("#,
     )
     .at(Parts::INPUT)
     .words(&["echo", "$((", "set", "for"]),
     pattern(
         "command.shell-path",
         0.94,
-        r"(?:^|[\s;|&`('\x22=<>!,:@{])(?:/usr)?(?:/local)?/s?bin/(?:(?:ba|da|z|k|c|tc)?sh|cat|ls|id|nc|ping|wget|curl|uname|whoami|python\d?|perl|php|echo|ps|sleep|env|head|tail|more|less|tee|chmod|rm|cp|mv|ifconfig|netstat|bash)\b|/dev/(?:tcp|udp)/|\bcmd(?:\.exe)?\s*(?:/c|/k|\x22?\s*/c)\b|(?:system32|winnt)[/\\]+cmd\.exe|\bpowershell(?:\.exe)?\s+.{0,40}-(?:e\w*|nop\w*|w\w*|c\w*|ep)\b|\b(?:ba|z|k|c)?sh\s+-[ic]\b\s*\S|\bnc\s+-\w*[elp]\w*\s|\bwget\s+(?:-\w+\s+\S*\s*)*(?:https?|ftp)://|\bcurl\s+(?:-\w+\s+\S*\s*)*(?:https?|ftp)://\S+\s*(?:[|;>&]|-o)",
+        r"(?:^|[\s;|&`('\x22=<>!,:@{])(?:/usr)?(?:/local)?/s?bin/(?:(?:ba|da|z|k|c|tc)?sh|cat|ls|id|nc|ping|wget|curl|uname|whoami|python\d?|perl|php|echo|ps|sleep|env|head|tail|more|less|tee|chmod|rm|cp|mv|ifconfig|netstat|bash)\b|/dev/(?:tcp|udp)/|\bcmd(?:\.exe)?\s*(?:/c|/k|\x22?\s*/c)\b|(?:system32|winnt)[/\\]+cmd\.exe|\bpowershell(?:\.exe)?\s+(?:\S+\s+){0,3}-(?:e|ec|enc\w*|nop\w*|w|c|command|ep|exec\w*)\b|\b(?:ba|z|k|c)?sh\s+-[ic]\b\s*\S|\bnc\s+-\w*[elp]\w*\s|\bwget\s+(?:-\w+\s+\S*\s*)*(?:https?|ftp)://|\bcurl\s+(?:-\w+\s+\S*\s*)*(?:https?|ftp)://\S+\s*(?:[|;>&]|-o)",
     )
     .at(Parts::PARAMS)
     .words(&["/bin/", "/sbin/", "/dev/", "cmd", "powershell", "sh", "nc", "wget", "curl"]),
     pattern(
         "command.expansion",
         0.88,
-        r"\$\{?IFS\b|\$\(\s*(?:cat|ls|id|echo|sleep|ping|curl|wget|uname|whoami|pwd|nslookup|dig|host|printf|rev|sh|bash|touch|rm|head|tail|env|ps|kill|expr|bc|date|awk|sed|tr|nc)\b|`\s*(?:cat|id|uname|whoami|sleep|ping|curl|wget|nslookup|ls|pwd)\b(?:[^`]{0,80})`\s*(?:$|[^\s\w.,])|\{(?:cat|ls|ping|curl|wget|echo|nc|sleep|id|ip|ifconfig),[^}\s]{0,60}\}|\$\{(?:path|home|pwd|hostname):\d|\$0\b.{0,3}<<<|<<<\s*\$",
+        r"\$\{?IFS\b|\$\(\s*(?:cat|ls|id|echo|sleep|ping|curl|wget|uname|whoami|pwd|nslookup|dig|host|printf|rev|sh|bash|touch|rm|head|tail|env|ps|kill|expr|bc|date|awk|sed|tr|nc)\b|`\s*(?:cat|id|uname|whoami|sleep|ping|curl|wget|nslookup|ls|pwd)\b(?:[^`]*)`\s*(?:$|[^\s\w.,])|\{(?:cat|ls|ping|curl|wget|echo|nc|sleep|id|ip|ifconfig),[^}\s]*\}|\$\{(?:path|home|pwd|hostname):\d|\$0\b.{0,3}<<<|<<<\s*\$",
     )
     .on(Views::DEEP)
     .at(Parts::INPUT)
@@ -71,7 +71,12 @@ pub(super) const RULES: &[Rule] = &[
     )
     .on(Views::DEEP)
     .at(Parts::PARAMS)
-    .needs(b"(<$.b", b"aeiou?%_"),
+    .needs(b"(<$.b", b"aeiou?%_")
+    .words(&[
+        "system", "passthru", "exec", "popen", "proc_open", "assert", "call_user_func", "create_function", "file_",
+        "readfile", "include", "require", "phpinfo", "md5", "base64_decode", "subprocess", "getruntime", "child_process",
+        "__import__", "<?", "<%", "$_", "${", "phpversion", "processbuilder", "java.lang", "mainmodule",
+    ]),
     pattern(
         "command.bare-tool",
         0.86,

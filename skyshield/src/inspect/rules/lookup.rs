@@ -17,12 +17,12 @@ pub(super) const RULES: &[Rule] = &[
     pattern(
         "lookup.nested",
         0.95,
-        r"\$\{[^{}]{0,200}\$\{\s*(?:lower|upper|env|sys|java|date|base64|main|ctx|:|[\w.:-]{0,60}:-)",
+        r"\$\{[^{}]*\$\{\s*(?:lower|upper|env|sys|java|date|base64|main|ctx|:|[\w.:-]*:-)",
     ),
     pattern(
         "lookup.leak",
         0.88,
-        r"\$\{\s*(?:env|sys|java|ctx|bundle|docker|k8s|spring|base64|script|dns|url|jvmrunargs|hostname|lower|upper|::-)\s*:[^}]{1,200}\}",
+        r"\$\{\s*(?:env|sys|java|ctx|bundle|docker|k8s|spring|base64|script|dns|url|jvmrunargs|hostname|lower|upper|::-)\s*:[^}]+\}",
     ),
     pattern("lookup.spelled-out", 0.95, r"(?:\$\{[^{}]{0,40}:-?[a-z:]\}[^$]{0,3}){3,}"),
 ];

@@ -30,11 +30,11 @@ pub(super) const RULES: &[Rule] = &[
         r#"^\W*-?\d*[\w%]{0,12}\W{0,3}\s*[\s)+]\s*(?:and|or|xor|\|\||&&)[\s(+]+(?:not\s+)?['"]?-?\w{1,10}['"]?\s*(?:=|<=>|<>|!=|>|<|\br?like\b)\s*['"(]*-?\w{1,12}['"]?[\s)]*(?:$|--|#|/\*|;|\b(?:and|or|order|group|limit|union)\b)"#,
     )
     .at(Parts::PARAMS)
-    .needs(b"0123456789", b"=<>l"),
+    .needs(b" \t\n\r\x0b\x0c)+", b"=<>lL"),
     pattern(
         "sqli.time-delay",
         0.96,
-        r#"(?:^|[\s'"(;,=|&+)\d!/*-])(?:(?:sleep|pg_sleep)\s*\(\s*['"(]?\s*-?[\d.]+|sleep\s*\(\s*\(|benchmark\s*\(\s*\d+\s*,|waitfor\s+(?:delay|time)\s*['"(@]|dbms_pipe\s*\.\s*receive_message\s*\(|dbms_lock\s*\.\s*sleep|pg_sleep\s*\(|(?:like|randomblob)\s*\([\w'"]+.{0,40}randomblob\s*\(|regexp_substring\s*\(\s*repeat|generate_series\s*\(\s*1\s*,\s*\d{5})"#,
+        r#"(?:^|[\s'"(;,=|&+)\d!/*-])(?:(?:sleep|pg_sleep)\s*\(\s*['"(]?\s*-?[\d.]+|sleep\s*\(\s*\(|benchmark\s*\(\s*\d+\s*,|waitfor\s+(?:delay|time)\s*['"(@]|dbms_pipe\s*\.\s*receive_message\s*\(|dbms_lock\s*\.\s*sleep|pg_sleep\s*\(|(?:like|randomblob)\s*\([\w'"]+.*?randomblob\s*\(|regexp_substring\s*\(\s*repeat|generate_series\s*\(\s*1\s*,\s*\d{5})"#,
     )
     .at(Parts::ALL)
     .words(&["sleep", "benchmark", "waitfor", "dbms_", "randomblob", "regexp_substring", "generate_series"]),
@@ -48,7 +48,7 @@ pub(super) const RULES: &[Rule] = &[
     pattern(
         "sqli.stacked",
         0.95,
-        r#"(?:^|['")\d\s%\w])\s*\)*\s*;\s*(?:drop\s+(?:table|database|user|schema|view|procedure|function|index)\b|alter\s+(?:table|database|user)\b|create\s+(?:table|user|database|procedure|function|or\s+replace|alias)\b|truncate\s+table\b|insert\s+into\s+\w|delete\s+from\s+\w|update\s+\w+\s+set\s|exec(?:ute)?[\s(]+(?:immediate\b|master|xp_|sp_|\(|@)|declare\s+@|shutdown\s*(?:--|;|with\b|$)|select\s+(?:[*'"\d@(]|[\w.]+\s*\(|case\b|[\w.,\s*]{1,60}\bfrom\b|pg_|if\b)|(?:if|begin)\s*\(|call\s+\w+\s*\(|set\s+@|copy\s+\w+\s*(?:\([\w,\s]*\)\s*)?(?:from|to)\s|grant\s+[\w\s,]{1,40}\bto\b|waitfor\b|begin\b.*\bend\b)"#,
+        r#"(?:^|['")\d\s%\w])\s*\)*\s*;\s*(?:drop\s+(?:table|database|user|schema|view|procedure|function|index)\b|alter\s+(?:table|database|user)\b|create\s+(?:table|user|database|procedure|function|or\s+replace|alias)\b|truncate\s+table\b|insert\s+into\s+\w|delete\s+from\s+\w|update\s+\w+\s+set\s|exec(?:ute)?[\s(]+(?:immediate\b|master|xp_|sp_|\(|@)|declare\s+@|shutdown\s*(?:--|;|with\b|$)|select\s+(?:[*'"\d@(]|[\w.]+\s*\(|case\b|[\w.,\s*]+?\bfrom\b|pg_|if\b)|(?:if|begin)\s*\(|call\s+\w+\s*\(|set\s+@|copy\s+\w+\s*(?:\([\w,\s]*\)\s*)?(?:from|to)\s|grant\s+[\w\s,]{1,40}\bto\b|waitfor\b|begin\b.*\bend\b)"#,
     )
     .at(Parts::INPUT)
     .needs(b";", b"eEaAlLiIhH"),
@@ -86,7 +86,7 @@ pub(super) const RULES: &[Rule] = &[
     pattern(
         "sqli.subselect",
         0.94,
-        r"(?:[=<>,(|+&!]|\b(?:in|exists|and|or|not|like|any|all|case|then|else|when|concat|values)\b)\s*\(+\s*select\b[\s(]*(?:(?:[\w.*@,'`|\s()+-]{1,200}?)\bfrom\b|case\b|@@|[\d']+\s*\)|(?:sleep|count|concat|char|chr|user|version|database|current_user|if|substr|substring|upper|group_concat|load_file)\s*\()",
+        r"(?:[=<>,(|+&!]|\b(?:in|exists|and|or|not|like|any|all|case|then|else|when|concat|values)\b)\s*\(+\s*select\b[\s(]*(?:(?:[\w.*@,'`|\s()+-]+?)\bfrom\b|case\b|@@|[\d']+\s*\)|(?:sleep|count|concat|char|chr|user|version|database|current_user|if|substr|substring|upper|group_concat|load_file)\s*\()",
     )
     .at(Parts::INPUT)
     .needs(b"(", b"sS")
@@ -109,7 +109,7 @@ pub(super) const RULES: &[Rule] = &[
     pattern(
         "sqli.case-when",
         0.93,
-        r"\bcase\b[\s(]*(?:[\w.']+\s+)?when\b[\s(]*.{1,120}?[=<>].{0,120}?\bthen\b.{1,120}?(?:\belse\b|\bend\b)|\bi?if\s*\(\s*\(*\s*(?:\d+\s*=\s*\d+|[\w.]+\s*\([^)]*\)\s*[=<>]|\(?\s*select\b).{0,100},.{1,100},",
+        r"\bcase\b[\s(]*(?:[\w.']+\s+)?when\b.+?[=<>].*?\bthen\b.*?\b(?:else|end)\b|\bi?if\s*\(\s*\(*\s*(?:\d+\s*=\s*\d+|[\w.]+\s*\([^)]*\)\s*[=<>]|\(?\s*select\b)[^,]*,[^,]+,",
     )
     .at(Parts::PARAMS)
     .words(&["case", "if"]),
@@ -130,19 +130,20 @@ pub(super) const RULES: &[Rule] = &[
     pattern(
         "sqli.number-equation",
         0.86,
-        r#"['"`)].{0,40}\b(?:and|or)\s+\(*-?(?:\d{1,8}\s*=\s*\d{1,8}|'(\w{1,10})'\s*=\s*'\w{1,10})['")]*\s*(?:$|--|#|;|/\*|and\b|or\b)|\bwhere\s+(\d{1,6})\s*=\s*\d{1,6}|^\s*(?:or|and|\|\||&&)\s+['"]?\w{1,10}['"]?\s*=\s*['"]?\w{1,10}['"]?\s*(?:--|#|\W{0,3}$)"#,
+        r#"['"`)].*?\b(?:and|or)\s+\(*-?(?:\d{1,8}\s*=\s*\d{1,8}|'(\w{1,10})'\s*=\s*'\w{1,10})['")]*\s*(?:$|--|#|;|/\*|and\b|or\b)|\bwhere\s+(\d{1,6})\s*=\s*\d{1,6}|^\s*(?:\d+\s*(?:\|\||&&)\s*|(?:or|and|\|\||&&)\s+)['"]?\w{1,10}['"]?\s*=\s*['"]?\w{1,10}['"]?\s*(?:--|#|\W{0,3}$)"#,
     )
     .at(Parts::PARAMS)
-    .needs(b"=", b"0123456789'\"xX"),
+    .needs(b"=", b"0123456789'\"xX")
+    .words(&["and", "or", "where", "&&", "||"]),
     pattern(
         "sqli.select-prose",
         0.3,
-        r"\bselect\b.{1,80}\bfrom\b",
+        r"\bselect\b[^;]*?\bfrom\b",
     )
     .at(Parts::PARAMS)
     .words(&["select"]),
     Rule::new("sqli.grammar", Class::Sqli, 0.87, Check::Sql)
         .on(Views::DEEP)
         .at(Parts::PARAMS)
-        .needs(b"'\"`;#-*=<>|&(", b"'\"`;#-*=<>|&( 0123456789"),
+        .needs(b"'\"`;#-*=<>|&(", b"'\"`( \t\n\r\x0b\x0c\0|*"),
 ];

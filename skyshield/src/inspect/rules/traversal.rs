@@ -12,13 +12,13 @@ const fn rule(id: &'static str, confidence: f64, check: Check) -> Rule {
 pub(super) const RULES: &[Rule] = &[
     rule("traversal.climb", 0.94, Check::Pattern(r"(?:\.\.+[/\\;]+){3,}|(?:[/\\]\.\.){3,}"))
         .at(Parts::INPUT)
-        .needs(b".", b"/\\"),
+        .needs(b".", b"/\\").words(&[".."]),
     rule("traversal.climb-short", 0.84, Check::Pattern(r"^(?:[\w.%:-]*[/\\]){0,4}?(?:\.\.[/\\]+){2,}|^[/\\]+\.\.[/\\]"))
         .at(Parts::PARAMS)
-        .needs(b".", b"/\\"),
+        .needs(b".", b"/\\").words(&[".."]),
     rule("traversal.hidden-climb", 0.95, Check::Hidden(r"(?:^|[^.])\.\.[/\\]|[/\\]\.\.(?:[/\\]|$)"))
         .at(Parts::INPUT)
-        .needs(b".", b"/\\"),
+        .needs(b".", b"/\\").words(&[".."]),
     rule(
         "traversal.odd-climb",
         0.93,
@@ -27,10 +27,10 @@ pub(super) const RULES: &[Rule] = &[
         ),
     )
     .at(Parts::INPUT)
-    .needs(b".", b"/\\"),
+    .needs(b".", b"/\\").words(&["..", "./", ".\\", "/.", "\\.", "?.", ".?", "??", ".%00", ". /"]),
     rule("traversal.step", 0.5, Check::Pattern(r"(?:^|[/\\=])\.\.[/\\]"))
         .at(Parts::INPUT)
-        .needs(b".", b"/\\"),
+        .needs(b".", b"/\\").words(&[".."]),
     rule(
         "traversal.climb-to-file",
         0.95,
@@ -39,16 +39,16 @@ pub(super) const RULES: &[Rule] = &[
         ),
     )
     .at(Parts::ALL)
-    .needs(b".", b"/\\"),
+    .needs(b".", b"/\\").words(&[".."]),
     rule(
         "traversal.system-file",
         0.94,
         Check::Pattern(
-            r"^[^\s<>]{0,200}?(?:^[/\\]{2}[\w:.-]+[/\\][a-z]\$[/\\]|(?:^|[/\\:=.;])etc[/\\]+(?:passwd|shadow|group|hosts|issue|motd|fstab|crontab|hostname|resolv\.conf|sudoers|ssh[/\\]|apache2?[/\\]|httpd[/\\]|nginx[/\\]|mysql[/\\]|php\d?[/\\.]|security[/\\]|init\.d[/\\]|passwd-|master\.passwd|mtab|networks|profile|shells|services|release|\w+-release|my\.cnf|vsftpd|proftpd|ftp\w*|samba|redhat|debian|cron\.\w+|syslog|logrotate|exports|inetd|ldap|pam\.d|at\.\w+|bash\w*|csh|default|environment|group-|gshadow|lilo|modules|pure-ftpd|snort|wu-ftpd|\w+\.conf)|(?:^|[/\\])proc[/\\]+(?:self|version|cmdline|cpuinfo|meminfo|mounts|net|sched_debug|\d+|stat|filesystems|interrupts|ioports|modules|partitions|swaps)|(?:^|[/\\:])boot\.ini|(?:^|[/\\:])win(?:dows|nt)?[/\\]+(?:system32|win\.ini|system\.ini|repair|php\.ini|my\.ini|debug|panther|system)|(?:^|[/\\])var[/\\]+(?:log|run|mail|spool|lib[/\\]mysql|www)[/\\]|(?:^|[/\\])(?:wp-config\.php|\.ht(?:access|passwd)|\.bash_history|\.ssh[/\\]|id_rsa|web-inf[/\\]+(?:web\.xml|classes)|meta-inf[/\\]|\.git[/\\]+(?:config|head|index)|\.env\b|\.aws[/\\]credentials|\.svn[/\\]entries)|(?:^|[/\\])usr[/\\]+local[/\\]+(?:apache|etc|php|nginx|pgsql)|(?:^|[/\\])(?:root|home[/\\]+[\w$]+)[/\\]+\.\w+|[a-z]:[/\\]+(?:boot\.ini|windows[/\\]|winnt[/\\]|inetpub[/\\]|xampp[/\\]|apache|program\s?files|php|mysql|users[/\\]+administrator|sysprep|unattend))",
+            r"^[^\s<>]*?(?:^[/\\]{2}[\w:.-]+[/\\][a-z]\$[/\\]|(?:^|[/\\:=.;])etc[/\\]+(?:passwd|shadow|group|hosts|issue|motd|fstab|crontab|hostname|resolv\.conf|sudoers|ssh[/\\]|apache2?[/\\]|httpd[/\\]|nginx[/\\]|mysql[/\\]|php\d?[/\\.]|security[/\\]|init\.d[/\\]|passwd-|master\.passwd|mtab|networks|profile|shells|services|release|\w+-release|my\.cnf|vsftpd|proftpd|ftp\w*|samba|redhat|debian|cron\.\w+|syslog|logrotate|exports|inetd|ldap|pam\.d|at\.\w+|bash\w*|csh|default|environment|group-|gshadow|lilo|modules|pure-ftpd|snort|wu-ftpd|\w+\.conf)|(?:^|[/\\])proc[/\\]+(?:self|version|cmdline|cpuinfo|meminfo|mounts|net|sched_debug|\d+|stat|filesystems|interrupts|ioports|modules|partitions|swaps)|(?:^|[/\\:])boot\.ini|(?:^|[/\\:])win(?:dows|nt)?[/\\]+(?:system32|win\.ini|system\.ini|repair|php\.ini|my\.ini|debug|panther|system)|(?:^|[/\\])var[/\\]+(?:log|run|mail|spool|lib[/\\]mysql|www)[/\\]|(?:^|[/\\])(?:wp-config\.php|\.ht(?:access|passwd)|\.bash_history|\.ssh[/\\]|id_rsa|web-inf[/\\]+(?:web\.xml|classes)|meta-inf[/\\]|\.git[/\\]+(?:config|head|index)|\.env\b|\.aws[/\\]credentials|\.svn[/\\]entries)|(?:^|[/\\])usr[/\\]+local[/\\]+(?:apache|etc|php|nginx|pgsql)|(?:^|[/\\])(?:root|home[/\\]+[\w$]+)[/\\]+\.\w+|[a-z]:[/\\]+(?:boot\.ini|windows[/\\]|winnt[/\\]|inetpub[/\\]|xampp[/\\]|apache|program\s?files|php|mysql|users[/\\]+administrator|sysprep|unattend))",
         ),
     )
     .at(Parts::PARAMS)
-    .needs(b"/\\.:", b"eEiIoOrR"),
+    .needs(b"/\\.:", b"eEiIoOrR").words(&["etc", "proc", "boot.ini", "win", "var", "wp-config", ".ht", ".bash_history", ".ssh", "id_rsa", "-inf", ".git", ".env", ".aws", ".svn", "usr", "root", "home", ":/", ":\\", "$"]),
     rule(
         "traversal.system-file-path",
         0.93,
@@ -57,7 +57,7 @@ pub(super) const RULES: &[Rule] = &[
         ),
     )
     .at(Parts::PATH)
-    .needs(b"/\\", b"eEiIoO"),
+    .needs(b"/\\", b"eEiIoO").words(&["etc", "proc", "boot.ini", "win", ".git", ".env", ".ht", "wp-config", "web-inf", ".aws", ".ssh", "id_rsa"]),
     rule("traversal.file-mention", 0.4, Check::Pattern(r"/etc/(?:passwd|shadow)\b|\bboot\.ini\b|\bwin\.ini\b"))
         .at(Parts::ALL)
         .words(&["/etc/", "boot.ini", "win.ini"]),

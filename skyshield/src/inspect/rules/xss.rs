@@ -10,14 +10,14 @@ const fn pattern(id: &'static str, confidence: f64, pattern: &'static str) -> Ru
 }
 
 pub(super) const RULES: &[Rule] = &[
-    pattern("xss.script-tag", 0.94, r"<[\s/\x00]*script(?:[\s/>\x00]|$)|<script\w*[^>]{0,40}(?:src|>)")
+    pattern("xss.script-tag", 0.94, r"<[\s/\x00]*script(?:[\s/>\x00]|$)|<script\w*[^>]*?(?:src|>)")
         .at(Parts::ALL)
         .needs(b"<", b"sS")
         .words(&["script"]),
     pattern(
         "xss.event-handler",
         0.94,
-        r#"<[a-z!/?%\x00][^<]{0,400}?[\s/'"\x00;`+]on[a-z]{3,30}[\s\x00/]*=|<[a-z][\w:-]*[^\w<>]on[a-z]{3,30}[\s\x00]*="#,
+        r#"<[a-z!/?%\x00][^<]*?[\s/'"\x00;`+]on[a-z]{3,}[\s\x00/]*=|<[a-z][\w:-]*[^\w<>]on[a-z]{3,}[\s\x00]*="#,
     )
     .on(Views::DEEP.and(Views::HTML))
     .at(Parts::ALL)
@@ -26,7 +26,7 @@ pub(super) const RULES: &[Rule] = &[
     pattern(
         "xss.attribute-break",
         0.93,
-        r#"(?:^|['"`>])[^<>=]{0,40}?(?:^|[\s/'"`+;])on(?:error|load|loadstart|loadend|click|dblclick|focus|focusin|focusout|blur|mouse\w{2,8}|key(?:down|up|press)|pointer\w{2,12}|touch\w{3,6}|animation\w{3,10}|transition\w{3,10}|toggle|begin|end|repeat|submit|change|input|select|scroll\w*|wheel|drag\w*|drop|copy|cut|paste|search|show|resize|hashchange|pageshow|message|popstate|unload|beforeunload|afterprint|beforeprint|auxclick|contextmenu|cancel|canplay\w*|play\w*|ended|cuechange|start|finish|bounce|activate|readystatechange|propertychange|rowexit|invalid|reset|webkit\w+)\s*=\s*['"`]?\s*[\w(\[{+!~'"`/\\$-]"#,
+        r#"(?:^|['"`>])[^<>=]*?(?:^|[\s/'"`+;])on(?:error|load|loadstart|loadend|click|dblclick|focus|focusin|focusout|blur|mouse\w{2,8}|key(?:down|up|press)|pointer\w{2,12}|touch\w{3,6}|animation\w{3,10}|transition\w{3,10}|toggle|begin|end|repeat|submit|change|input|select|scroll\w*|wheel|drag\w*|drop|copy|cut|paste|search|show|resize|hashchange|pageshow|message|popstate|unload|beforeunload|afterprint|beforeprint|auxclick|contextmenu|cancel|canplay\w*|play\w*|ended|cuechange|start|finish|bounce|activate|readystatechange|propertychange|rowexit|invalid|reset|webkit\w+)\s*=\s*['"`]?\s*[\w(\[{+!~'"`/\\$-]"#,
     )
     .on(Views::DEEP.and(Views::HTML))
     .at(Parts::PARAMS)
@@ -35,16 +35,25 @@ pub(super) const RULES: &[Rule] = &[
     pattern(
         "xss.script-url",
         0.93,
-        r#"(?:^|[\s'"=(<>,;:`])[\s\x00-\x20]*(?:j\s*a\s*v\s*a\s*|v\s*b\s*|live)s\s*c\s*r\s*i\s*p\s*t\s*:\s*(?:[^v;\s#'"/)]|v[^o]|//|/\*|/[^'"]|['"])[^;]{0,200}?[(=`\[]"#,
+        r#"(?:^|[\s'"=(<>,;:`\x00-\x20])(?:java|vb|live)script\s*:\s*(?:[^v;\s#'"/)]|v[^o]|//|/\*|/[^'"]|['"])[^;]*?[(=`\[]"#,
     )
     .on(Views::DEEP.and(Views::HTML))
     .at(Parts::ALL)
     .needs(b":", b"(=`[")
-    .words(&["script", "s\tcript", "sc", "s\nc", "j"]),
+    .words(&["javascript", "vbscript", "livescript"]),
+    // A browser drops tabs and line ends inside a scheme.
+    pattern(
+        "xss.script-url-split",
+        0.94,
+        r#"(?:^|[\s'"=(<>,;:`])(?:j\s*a\s*v\s*a\s*|v\s*b\s*)s\s*c\s*r\s*i\s*p\s*t\s*:[^;]*?[(=`\[]"#,
+    )
+    .on(Views::DEEP.and(Views::HTML))
+    .at(Parts::INPUT)
+    .needs(b":", b"\t\n\r"),
     pattern(
         "xss.data-url",
         0.93,
-        r#"(?:^|[\s'"=(,;])data:[\w/+.-]*(?:html|xml|javascript|svg)[^,]{0,60},\s*(?:.{0,20}<\s*[a-z/!]|[a-z0-9+/=]{12}|alert)"#,
+        r#"(?:^|[\s'"=(,;])data:[\w/+.-]*(?:html|xml|javascript|svg)[^,]*,\s*(?:.{0,20}<\s*[a-z/!]|[a-z0-9+/=]{12}|alert)"#,
     )
     .on(Views::DEEP.and(Views::HTML))
     .at(Parts::INPUT)
@@ -72,7 +81,7 @@ pub(super) const RULES: &[Rule] = &[
     pattern(
         "xss.active-tag",
         0.86,
-        r#"<(?:iframe|frame|embed|object|applet|isindex|portal|fencedframe)\b[^>]*?[\s/'"](?:src|srcdoc|data|code|codebase|action|type|href|sandbox)\s*=|<(?:meta\b[^>]{0,200}?(?:http-equiv|charset)\s*=|base\b[^>]{0,100}?href\s*=|link\b[^>]{0,200}?(?:rel|href)\s*=|form\b[^>]{0,200}?(?:action|id)\s*=|svg\s*/?\s*(?:>|on)|math\b[^>]{0,200}?href|(?:button|input)\b[^>]{0,200}?formaction\s*=|animate\b[^>]{0,200}?(?:values|to|from)\s*=|set\b[^>]{0,100}?attributename|\?xml-stylesheet|\?import\b|xml\b[^>]{0,100}?(?:src|id)|bgsound\b|layer\b|ilayer\b|!entity|!element|!doctype|!\[cdata\[|!--\[if|x:script|template\b|noscript\b|listing\b|xmp\b|plaintext\b|isindex\b|marquee\b|dialog\b|details\b|keygen\b|foreignobject\b|vmlframe|(?:\w+:)?xss\b)"#,
+        r#"<(?:iframe|frame|embed|object|applet|isindex|portal|fencedframe)\b[^>]*?[\s/'"](?:src|srcdoc|data|code|codebase|action|type|href|sandbox)\s*=|<(?:meta\b[^>]*?(?:http-equiv|charset)\s*=|base\b[^>]*?href\s*=|link\b[^>]*?(?:rel|href)\s*=|form\b[^>]*?(?:action|id)\s*=|svg\s*/?\s*(?:>|on)|math\b[^>]*?href|(?:button|input)\b[^>]*?formaction\s*=|animate\b[^>]*?(?:values|to|from)\s*=|set\b[^>]*?attributename|\?xml-stylesheet|\?import\b|xml\b[^>]*?(?:src|id)|bgsound\b|layer\b|ilayer\b|!entity|!element|!doctype|!\[cdata\[|!--\[if|x:script|template\b|noscript\b|listing\b|xmp\b|plaintext\b|isindex\b|marquee\b|dialog\b|details\b|keygen\b|foreignobject\b|vmlframe|(?:\w+:)?xss\b)"#,
     )
     .at(Parts::PARAMS)
     .needs(b"<", b"eEaAlLtT"),
@@ -87,19 +96,19 @@ pub(super) const RULES: &[Rule] = &[
     pattern(
         "xss.template",
         0.86,
-        r#"\{\{.{0,200}(?:constructor|__proto__|\$eval|\$on\b|toString\(|__class__|\bself\.|\bconfig\b|request\.|\d\s*[*+]\s*['"]?\d).{0,400}\}\}|\{\{\s*\[?\s*\]?\.|\$\{\s*(?:alert|confirm|prompt|eval)\b|\{\{\s*\d{1,12}\s*[*+-]\s*'?\d{1,12}'?\s*\}\}"#,
+        r#"\{\{[^{}]*?(?:constructor|__proto__|\$eval|\$on\b|toString\(|__class__|\bself\.|\bconfig\b|request\.|\d\s*[*+]\s*['"]?\d)[^{}]*\}\}|\{\{\s*\[?\s*\]?\.|\$\{\s*(?:alert|confirm|prompt|eval)\b|\{\{\s*\d{1,12}\s*[*+-]\s*'?\d{1,12}'?\s*\}\}"#,
     )
     .at(Parts::INPUT)
     .needs(b"{", b"}"),
     pattern(
         "xss.stealing-shape",
         0.83,
-        r#"<\s*(?:img|image|video|audio|source|input|body|table|td|div|a|br|link|bgsound|xml|html|svg|details|select|textarea|button)\b[^>]{0,200}?\b(?:src|background|href|dynsrc|lowsrc|xlink:href|action|poster)[\s\x00]*=[\s\x00"'`]*(?:javascript|vbscript|livescript|mocha|data:text|&#|x\s+on|jav)"#,
+        r#"<\s*(?:img|image|video|audio|source|input|body|table|td|div|a|br|link|bgsound|xml|html|svg|details|select|textarea|button)\b[^>]*?\b(?:src|background|href|dynsrc|lowsrc|xlink:href|action|poster)[\s\x00]*=[\s\x00"'`]*(?:javascript|vbscript|livescript|mocha|data:text|&#|x\s+on|jav)"#,
     )
     .on(Views::DEEP.and(Views::HTML))
     .at(Parts::INPUT)
     .needs(b"<", b"="),
-    pattern("xss.seven-bit", 0.86, r"\+adw-.{0,80}\+ad4-|\+adw-\s*script")
+    pattern("xss.seven-bit", 0.86, r"\+adw-.*?\+ad4-|\+adw-\s*script")
         .at(Parts::PARAMS)
         .words(&["+adw-"]),
     pattern("xss.style-tag", 0.55, r"<style[\s/>]").at(Parts::PARAMS).words(&["<style"]),

@@ -2,19 +2,19 @@
 
 use prometheus::IntCounterVec;
 use prometheus::Opts;
-use prometheus::core::{Collector, Desc};
+use prometheus::core::{Collector as _, Desc};
 use prometheus::proto::MetricFamily;
 
-use crate::store::Counters;
+use super::Counters;
 
 /// Reads the writer's counters at each scrape.
-pub struct StoreCollector {
+pub struct Collector {
     counters: Counters,
     opts: Opts,
     descriptions: Vec<Desc>,
 }
 
-impl StoreCollector {
+impl Collector {
     /// A collector over `counters`.
     pub fn new(counters: Counters) -> Result<Self, prometheus::Error> {
         let opts = Opts::new(
@@ -28,7 +28,7 @@ impl StoreCollector {
     }
 }
 
-impl Collector for StoreCollector {
+impl prometheus::core::Collector for Collector {
     fn desc(&self) -> Vec<&Desc> {
         self.descriptions.iter().collect()
     }

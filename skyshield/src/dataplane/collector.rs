@@ -2,15 +2,15 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use prometheus::core::{Collector, Desc};
+use prometheus::core::{Collector as _, Desc};
 use prometheus::proto::MetricFamily;
 use prometheus::{IntCounterVec, IntGauge, Opts};
 use skyshield_common::Verdict;
 
-use crate::dataplane::Reader;
+use super::enforcer::Reader;
 
 /// Reads the kernel's counters at each scrape; what cannot be read is left out and flagged.
-pub struct KernelCollector {
+pub struct Collector {
     reader: Mutex<Box<dyn Reader>>,
     packets: Opts,
     bytes: Opts,
@@ -21,7 +21,7 @@ pub struct KernelCollector {
 
 const LABELS: [&str; 2] = ["verdict", "reason"];
 
-impl KernelCollector {
+impl Collector {
     /// A collector over `reader`, of what happens on `interface`.
     pub fn new(reader: Box<dyn Reader>, interface: &str) -> Result<Self, prometheus::Error> {
         let on_interface = |opts: Opts| opts.const_label("interface", interface);
@@ -61,7 +61,7 @@ impl KernelCollector {
     }
 }
 
-impl Collector for KernelCollector {
+impl prometheus::core::Collector for Collector {
     fn desc(&self) -> Vec<&Desc> {
         self.descriptions.iter().collect()
     }

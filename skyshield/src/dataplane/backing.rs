@@ -1,0 +1,99 @@
+//! What lies under a [`Table`](super::table::Table): maps that put, cut and list, and no more.
+
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+use skyshield_common::{Ban, PrefixBan, Settings as Wire, maps};
+
+use super::clock;
+use super::config::Config;
+use super::enforcer::{Counters, Entry, EventTotals, Reader};
+use super::error::Error;
+use crate::engine::decision::{DecisionId, Origin};
+use crate::engine::source::Source;
+
+/// The maps themselves: the kernel's, or a model.
+pub trait Maps: Send {
+    fn now_ns(&self) -> u64;
+    fn ban(&self, address: IpAddr) -> Result<Option<Ban>, Error>;
+    fn put_ban(&mut self, address: IpAddr, ban: Ban) -> Result<(), Error>;
+    fn cut_ban(&mut self, address: IpAddr) -> Result<(), Error>;
+    fn put_prefix(&mut self, prefix: IpNet, ban: PrefixBan) -> Result<(), Error>;
+    fn cut_prefix(&mut self, prefix: IpNet) -> Result<(), Error>;
+    fn put_allowed(&mut self, prefix: IpNet) -> Result<(), Error>;
+    fn cut_allowed(&mut self, prefix: IpNet) -> Result<(), Error>;
+    fn put_settings(&mut self, settings: Wire) -> Result<(), Error>;
+    fn bans(&self) -> Result<Vec<(Source, Ban)>, Error>;
+    fn prefixes(&self) -> Result<Vec<(IpNet, PrefixBan)>, Error>;
+    fn allowed(&self) -> Result<Vec<IpNet>, Error>;
+    fn counters(&self) -> Result<Counters, Error>;
+    fn event_counters(&self) -> Result<EventTotals, Error>;
+    fn reader(&self) -> Result<Box<dyn Reader>, Error>;
+}
+
+/// How much of each kind fits, per address family.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Capacity {
+    pub(super) bans: u32,
+    pub(super) prefixes: u32,
+    pub(super) allowed: u32,
+}
+
+/// One kind of entry of one family.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Kind {
+    Ban,
+    Prefix,
+    Allowed,
+}
+
+impl Capacity {
+    pub(super) fn of(config: &Config) -> Self {
+        Self { bans: config.max_bans, prefixes: config.max_prefixes, allowed: config.max_allowed }
+    }
+
+    pub(super) const fn of_kind(self, kind: Kind) -> u32 {
+        match kind {
+            Kind::Ban => self.bans,
+            Kind::Prefix => self.prefixes,
+            Kind::Allowed => self.allowed,
+        }
+    }
+}
+
+impl Kind {
+    /// The kind that a ban of `source` is of.
+    pub(super) fn of(source: Source) -> Self {
+        if source.is_host() { Self::Ban } else { Self::Prefix }
+    }
+
+    /// The map of this kind and family.
+    pub(super) const fn map(self, v6: bool) -> &'static str {
+        match (self, v6) {
+            (Self::Ban, false) => maps::BANS_V4,
+            (Self::Ban, true) => maps::BANS_V6,
+            (Self::Prefix, false) => maps::PREFIXES_V4,
+            (Self::Prefix, true) => maps::PREFIXES_V6,
+            (Self::Allowed, false) => maps::ALLOWED_V4,
+            (Self::Allowed, true) => maps::ALLOWED_V6,
+        }
+    }
+}
+
+/// All bans in force, of addresses and of prefixes.
+pub(super) fn entries<M: Maps>(maps: &M) -> Result<Vec<(Source, Entry)>, Error> {
+    let mut all = maps.bans()?;
+    all.extend(maps.prefixes()?.into_iter().map(|(prefix, entry)| (Source::prefix(prefix), entry.own)));
+    let now_ns = maps.now_ns();
+    Ok(all.into_iter().filter_map(|(source, ban)| Some((source, entry_of(ban, now_ns)?))).collect())
+}
+
+/// A ban in force as an entry. An origin of no known code is read as the highest: what is not
+/// understood is not to be overridden by a detector.
+pub(super) fn entry_of(ban: Ban, now_ns: u64) -> Option<Entry> {
+    ban.holds(now_ns).then(|| Entry {
+        decision: DecisionId(ban.decision),
+        origin: Origin::from_code(ban.origin).unwrap_or(Origin::Operator),
+        ttl: clock::ttl(now_ns, ban.expires_at_ns),
+    })
+}

@@ -1,0 +1,96 @@
+//! Answers of our own, after which a connection ends so that nothing of it lingers.
+
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+use super::{Connection, Next};
+use crate::clock;
+use crate::gateway::guard::Cause;
+use crate::gateway::respond::{Audience, Page, mint};
+use crate::gateway::upstream::Failure;
+use crate::gateway::write::write_all;
+use crate::verdict::{Refusal, RefusalReason};
+
+/// How long a refused client may take to receive why.
+const GOODBYE: Duration = Duration::from_secs(1);
+/// How long the kernel goes on sending to who does not answer any more.
+const GIVEN_UP: Duration = Duration::from_secs(3);
+/// Bytes of a refused request that are still read: closing on unread bytes would take back the answer.
+const GOODBYE_BYTES: usize = 256 * 1024;
+
+impl Connection<'_> {
+    pub(super) async fn refuse(&mut self, mut refusal: Refusal) -> Next {
+        refusal.settled().await;
+        let metrics = &self.shared.metrics;
+        let detail = match refusal.reason {
+            RefusalReason::Risk => {
+                metrics.refused_risk.inc();
+                "it looks like an attack"
+            }
+            RefusalReason::Banned(_) => {
+                metrics.refused_banned.inc();
+                "its sender is banned"
+            }
+        };
+        let risk = self.shared.risk_to_client.then(|| refusal.score.value());
+        self.answer(Page { status: 403, id: refusal.incident, detail, risk }, false).await
+    }
+
+    pub(super) async fn turn_away(&mut self, cause: Cause) -> Next {
+        self.shared.metrics.invalid(cause);
+        let id = mint();
+        tracing::debug!(incident = %id, peer = %self.peer, cause = cause.name(), "a request was turned away");
+        let detail = cause.to_string();
+        self.answer(Page { status: cause.status(), id, detail: &detail, risk: None }, false).await
+    }
+
+    pub(super) async fn upstream_failed(&mut self, failure: Failure) -> Next {
+        self.shared.metrics.upstream_failed(failure);
+        let id = mint();
+        tracing::warn!(incident = %id, kind = failure.name(), "no answer from the upstream");
+        let detail = failure.to_string();
+        self.answer(Page { status: failure.status(), id, detail: &detail, risk: None }, false).await
+    }
+
+    async fn answer(&mut self, page: Page<'_>, keep_alive: bool) -> Next {
+        let head = &self.head;
+        let audience =
+            Audience { json: head.prefers_json, bodiless: head.bodiless, keep_alive, minor: head.minor };
+        self.reply.clear();
+        page.write(audience, &mut self.reply);
+        self.shared.metrics.took(page.status, clock::now().saturating_duration_since(self.read_at));
+        self.shared.metrics.bytes_out.inc_by(self.reply.len() as u64);
+        // By the time a refusal is on its way the kernel may drop all that comes from this client, its
+        // acknowledgements too.
+        self.give_up_soon();
+        let stall = self.shared.limits.write_stall().min(GIVEN_UP);
+        let pieces: [&[u8]; 3] = [&self.reply, b"", b""];
+        match write_all(&mut self.stream, pieces, &mut self.deadline, stall).await {
+            Ok(()) => Next::Goodbye,
+            Err(_) => Next::Close,
+        }
+    }
+
+    /// Has the kernel give up on unacknowledged bytes soon, instead of sending them again for minutes.
+    fn give_up_soon(&self) {
+        // Where it is refused, the kernel's own, longer time holds.
+        let _longer = socket2::SockRef::from(&self.stream).set_tcp_user_timeout(Some(GIVEN_UP));
+    }
+
+    /// Ends the sending side and waits a little for the client to have read it.
+    pub(super) async fn say_goodbye(&mut self) {
+        if self.stream.shutdown().await.is_err() {
+            return;
+        }
+        let until = clock::now() + GOODBYE;
+        let mut scratch = [0; 1024];
+        let mut left = GOODBYE_BYTES;
+        while left > 0 {
+            match self.deadline.within(until, self.stream.read(&mut scratch)).await {
+                Some(Ok(count @ 1..)) => left = left.saturating_sub(count),
+                Some(Ok(0) | Err(_)) | None => return,
+            }
+        }
+    }
+}

@@ -1,0 +1,11 @@
+//! The gateway over real sockets on 127.0.0.1, between raw clients and upstreams that misbehave on
+//! purpose. Needs nothing but a loopback interface.
+
+mod gateway {
+    mod bench;
+    mod clients;
+    mod limits;
+    mod refusals;
+    mod streaming;
+    mod upstreams;
+}

@@ -1,0 +1,122 @@
+//! What happens at the limits: a full ring, full maps; and what events tell below them.
+
+use std::net::Ipv4Addr;
+use std::time::Duration;
+
+use anyhow::{Context as _, ensure};
+use skyshield::dataplane::{Config, Enforcer as _, Error, Memory};
+use skyshield_common::{Reason, Verdict};
+use tests::packet;
+
+use crate::bench::{Bench, Counted, entry, source};
+use crate::reference::ip;
+use crate::table::address;
+
+pub(crate) fn full_ring() -> anyhow::Result<()> {
+    const DROPS: u32 = 60_000;
+    let bench = Bench::quiet()?;
+    let config = Config { events_per_ms: 1_000_000, ..bench.config() };
+    bench.with_kernel(&config, |kernel| {
+        kernel.enforcer.install(source("203.0.113.7")?, entry(1, None))?;
+        let before = Counted::now(kernel)?;
+        let frame = packet::udp(address("203.0.113.7"));
+        ensure!(kernel.attachment.judge_often(&frame, DROPS)? == Verdict::Drop);
+        let dropped =
+            Counted::now(kernel)?.packets(Reason::BannedExact) - before.packets(Reason::BannedExact);
+        let events = kernel.enforcer.event_counters()?;
+        ensure!(dropped == u64::from(DROPS));
+        ensure!(events.lost > 0, "the ring did not fill: {events:?}");
+        ensure!(events.sent + events.lost + events.skipped == dropped, "{events:?} for {dropped} drops");
+        let mut read = 0;
+        loop {
+            match kernel.events.poll().len() {
+                0 => break,
+                some => read += some as u64,
+            }
+        }
+        ensure!(read == events.sent, "{read} read of {events:?}");
+        Ok(())
+    })
+}
+
+pub(crate) fn full_maps() -> anyhow::Result<()> {
+    let bench = Bench::quiet()?;
+    let config = Config { max_bans: 8, max_prefixes: 4, max_allowed: 2, ..bench.config() };
+    bench.with_kernel(&config, |kernel| {
+        for low in 0..8 {
+            kernel.enforcer.install(source(&format!("203.0.113.{low}"))?, entry(1, None))?;
+        }
+        for low in 0..4 {
+            kernel.enforcer.install(source(&format!("10.{low}.0.0/16"))?, entry(2, None))?;
+        }
+        let full = kernel.enforcer.install(source("203.0.113.8")?, entry(3, None));
+        ensure!(matches!(full, Err(Error::Full { capacity: 8, .. })), "{full:?}");
+        let full = kernel.enforcer.install(source("10.4.0.0/16")?, entry(3, None));
+        ensure!(matches!(full, Err(Error::Full { capacity: 4, .. })), "{full:?}");
+        // What is there may still be changed.
+        kernel.enforcer.install(source("203.0.113.7")?, entry(4, None))?;
+        kernel.enforcer.install(source("10.3.0.0/16")?, entry(4, None))?;
+        ensure!(kernel.enforcer.entries()?.len() == 12);
+        // A whole new allow list fits beside the old one for the moment of the change.
+        kernel.enforcer.set_allowed(&[source("192.0.2.1")?, source("192.0.2.2")?])?;
+        kernel.enforcer.set_allowed(&[source("192.0.2.3")?, source("192.0.2.4")?])?;
+
+        // The model has the same semantics.
+        let mut memory = Memory::new(&config);
+        for (source, entry) in kernel.enforcer.entries()? {
+            memory.install(source, entry)?;
+        }
+        let mut kept = kernel.enforcer.entries()?;
+        kept.sort_by_key(|(source, _)| *source);
+        let mut modelled = memory.entries()?;
+        modelled.sort_by_key(|(source, _)| *source);
+        ensure!(kept == modelled && kernel.enforcer.fill()[..4] == memory.fill()[..4]);
+        Ok(())
+    })
+}
+
+/// A flood of sources that nobody can tell from real ones: the rates forget, the bans do not.
+pub(crate) fn spoofed() -> anyhow::Result<()> {
+    const SOURCES: u32 = 100_000;
+    const BANS: u32 = 1_000;
+    let bench = Bench::quiet()?;
+    let config = Config { rate_packets_per_sec: 100, rate_burst: 10, ..bench.config() };
+    bench.with_kernel(&config, |kernel| {
+        let banned = |low| Ipv4Addr::from_bits(0xcb00_0000 | low);
+        for low in 0..BANS {
+            kernel.enforcer.install(source(&banned(low).to_string())?, entry(1, None))?;
+        }
+        let before = Counted::now(kernel)?;
+        for low in 0..SOURCES {
+            kernel.attachment.judge(&packet::udp(Ipv4Addr::from_bits(0x0a00_0000 | low).into()))?;
+        }
+        let counted = Counted::now(kernel)?.since(&before);
+        let honest = [Reason::Passed, Reason::RateUntracked].map(|reason| counted.get(&reason));
+        let passed: u64 = honest.iter().flatten().map(|(packets, _)| packets).sum();
+        ensure!(passed == u64::from(SOURCES), "first packets are no flood of any one source: {counted:?}");
+        ensure!(kernel.enforcer.entries()?.len() == BANS as usize, "the flood made or took bans");
+        for low in 0..BANS {
+            let verdict = kernel.attachment.judge(&packet::udp(banned(low).into()))?;
+            ensure!(verdict == Verdict::Drop, "{} got away", banned(low));
+        }
+        Ok(())
+    })
+}
+
+pub(crate) fn events() -> anyhow::Result<()> {
+    let bench = Bench::quiet()?;
+    bench.with_kernel(&bench.config(), |kernel| {
+        kernel.enforcer.install(source("2001:db8::7")?, entry(77, None))?;
+        let frame = packet::syn(address("2001:db8::7"));
+        kernel.attachment.judge(&frame)?;
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let told = runtime
+            .block_on(async { tokio::time::timeout(Duration::from_secs(2), kernel.events.next()).await })??;
+        let event = told.first().context("no event")?;
+        ensure!(event.decision == 77 && event.reason == Reason::BannedExact.index(), "{event:?}");
+        ensure!(event.address().map(|address| ip(&address)) == Some(address("2001:db8::7")));
+        ensure!((event.source_port, event.destination_port, event.protocol) == (12345, 443, packet::TCP));
+        ensure!(event.length as usize == frame.len() && event.at_ns > 0);
+        Ok(())
+    })
+}

@@ -1,0 +1,37 @@
+//! The whole road, with the real daemon in namespaces: from an attack over HTTP to a dropped packet.
+
+use std::process::ExitCode;
+
+use libtest_mimic::Arguments;
+use tests::requirement::{Requirement, trial};
+
+#[path = "road/attack.rs"]
+mod attack;
+#[path = "road/bad_start.rs"]
+mod bad_start;
+#[path = "road/kill.rs"]
+mod kill;
+#[path = "road/operator.rs"]
+mod operator;
+
+type Test = fn() -> anyhow::Result<()>;
+
+fn main() -> ExitCode {
+    let mut arguments = Arguments::from_args();
+    // Each has a machine of three hosts to itself, and two cores to share.
+    arguments.test_threads = Some(1);
+    let missing = Requirement::Kernel.missing();
+    let tests: [(&str, Test); 9] = [
+        ("an_attack_over_http_ends_as_a_dropped_packet", attack::ends_as_a_dropped_packet),
+        ("every_attack_is_refused_and_every_honest_request_answered", attack::all_of_both),
+        ("a_ban_known_by_a_proxys_word_leaves_the_proxy_alone", attack::by_a_trusted_proxy),
+        ("fifty_kills_in_mid_attack_let_no_banned_packet_through", kill::fifty_times),
+        ("an_operator_bans_looks_and_lifts", operator::bans_looks_and_lifts),
+        ("status_and_detach_work_with_the_daemon_dead", operator::with_the_daemon_dead),
+        ("nobody_locks_himself_out", operator::nobody_locks_himself_out),
+        ("a_start_that_fails_says_why_and_attaches_nothing", bad_start::attaches_nothing),
+        ("another_owner_of_the_interface_is_named_and_left_alone", bad_start::another_owner),
+    ];
+    let trials = tests.into_iter().map(|(name, test)| trial(name, missing.clone(), test)).collect();
+    libtest_mimic::run(&arguments, trials).exit_code()
+}
