@@ -3,7 +3,6 @@
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard};
-use std::time::Duration;
 
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
@@ -193,7 +192,7 @@ impl Daemon {
     }
 
     async fn in_force(&self) -> Vec<Decision> {
-        self.control.decisions(None, None, 100).await.unwrap()
+        self.control.decisions(Wanted { after: None, source: None, limit: 100 }).await.unwrap()
     }
 
     /// Stops in order, and waits for the disk.
