@@ -4,13 +4,13 @@ use std::time::Instant;
 
 use axum::Json;
 use axum::extract::rejection::{JsonRejection, QueryRejection};
-use axum::extract::{Extension, Path, Query, State};
+use axum::extract::{Extension, Query, State};
 use axum::http::StatusCode;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
 use super::auth::Operator;
-use super::problem::Problem;
+use super::problem::{Name, Problem};
 use super::time::{Ttl, far, rfc3339, ttl};
 use crate::clock;
 use crate::control::{Control, Target, Wanted};
@@ -92,7 +92,7 @@ pub(super) async fn list(
 
 pub(super) async fn show(
     State(control): State<Control>,
-    Path(id): Path<String>,
+    Name(id): Name,
 ) -> Result<Json<DecisionBody>, Problem> {
     let wanted = decision_id(&id)?;
     let after = wanted.0.checked_sub(1).map(DecisionId);
@@ -156,7 +156,7 @@ pub(super) async fn ban(
 pub(super) async fn lift(
     State(control): State<Control>,
     Extension(operator): Extension<Operator>,
-    Path(id): Path<String>,
+    Name(id): Name,
 ) -> Result<Json<DecisionBody>, Problem> {
     lift_target(&control, &operator, Target::Decision(decision_id(&id)?)).await
 }

@@ -7,7 +7,7 @@ use axum::body::Body;
 use axum::http::{Method, Request, StatusCode, header};
 use http_body_util::BodyExt as _;
 use serde_json::{Value, json};
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, DropGuard};
 use tower::ServiceExt as _;
 
 use super::{Api, Facts, metrics_router, router};
@@ -23,42 +23,41 @@ struct TestApp {
     metrics: Router,
     token: String,
     _dir: tempfile::TempDir,
-    _stop: tokio_util::sync::DropGuard,
+    _stop: DropGuard,
+}
+
+/// The API's parts over a real store and the model of the kernel; gone with the guards.
+pub(super) fn parts() -> (Api, tempfile::TempDir, DropGuard) {
+    let dir = tempfile::tempdir().unwrap();
+    let opened = store::open(&store::Config { dir: dir.path().join("state"), ..Default::default() }).unwrap();
+    let registry = ::prometheus::Registry::new();
+    let parts = Parts {
+        enforcer: Box::new(Memory::new(&dataplane::Config::default())),
+        store: opened.store.clone(),
+        reader: opened.reader.clone(),
+        view: Arc::default(),
+        never_ban: NeverBan::new([("198.51.100.0/24".parse().unwrap(), Protection::AllowList)]),
+        risk: risk::Config::default(),
+        capacity: 1000,
+        missed_after: None,
+    };
+    let metrics = control::Metrics::new(&registry).unwrap();
+    let (task, control, _) = Task::new(parts, metrics).unwrap();
+    let stop = CancellationToken::new();
+    tokio::spawn(task.run(stop.clone()));
+    let facts = Facts { interface: None, xdp_mode: "off", started_at: clock::now() };
+    let api = Api { control, store: opened.store, reader: opened.reader, registry, facts: facts.into() };
+    (api, dir, stop.drop_guard())
 }
 
 impl TestApp {
     async fn new() -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        let opened =
-            store::open(&store::Config { dir: dir.path().join("state"), ..Default::default() }).unwrap();
-        let registry = ::prometheus::Registry::new();
-        let parts = Parts {
-            enforcer: Box::new(Memory::new(&dataplane::Config::default())),
-            store: opened.store.clone(),
-            reader: opened.reader.clone(),
-            view: Arc::default(),
-            never_ban: NeverBan::new([("198.51.100.0/24".parse().unwrap(), Protection::AllowList)]),
-            risk: risk::Config::default(),
-            capacity: 1000,
-            missed_after: None,
-        };
-        let metrics = control::Metrics::new(&registry).unwrap();
-        let (task, control, _) = Task::new(parts, metrics).unwrap();
-        let stop = CancellationToken::new();
-        tokio::spawn(task.run(stop.clone()));
-        let facts = Facts { interface: None, xdp_mode: "off", started_at: clock::now() };
-        let api = Api {
-            control,
-            store: opened.store,
-            reader: opened.reader,
-            registry: registry.clone(),
-            facts: facts.into(),
-        };
+        let (api, dir, stop) = parts();
+        let metrics = metrics_router(api.registry.clone());
         let by_root = router(api.clone()).layer(axum::Extension(super::Operator { name: "root".to_owned() }));
         let made = answer(&by_root, post("/api/v1/tokens", &json!({ "name": "tests" }))).await;
         let token = made.body["token"].as_str().unwrap().to_owned();
-        let metrics = metrics_router(registry);
-        Self { router: router(api), metrics, token, _dir: dir, _stop: stop.drop_guard() }
+        Self { router: router(api), metrics, token, _dir: dir, _stop: stop }
     }
 
     /// The answer to `request` by the operator that holds the token.
@@ -272,6 +271,8 @@ async fn bad_input_is_told_and_changes_nothing() {
         ("/api/v1/decisions?source=nobody", "neither an address"),
         ("/api/v1/decisions?sauce=1", "unknown field `sauce`"),
         ("/api/v1/incidents?limit=-1", "limit"),
+        ("/api/v1/decisions/%ff", "UTF-8"),
+        ("/api/v1/incidents/%ff", "UTF-8"),
     ] {
         app.get(path).await.is_problem(400, told);
     }
