@@ -68,7 +68,50 @@ impl Default for Config {
     }
 }
 
+/// Entries of one map at the most: at some 90 bytes each, more than any host sets aside for it.
+const MAX_ENTRIES: u32 = 1 << 24;
+/// Packets at the most; a network card's wire carries fewer in a second.
+const MAX_PACKETS: u64 = 1_000_000_000;
+/// The daemon says once a second that it lives; a shorter silence is none.
+const SILENCE_SECS: std::ops::RangeInclusive<u64> = 3..=86_400;
+/// The kernel's `IFNAMSIZ`, less the end mark.
+const MAX_NAME: usize = 15;
+
 impl Config {
+    /// What is wrong with this section, if anything: the key and how to mend it.
+    pub fn problem(&self) -> Option<(&'static str, String)> {
+        if let Some(name) = &self.interface
+            && (name.is_empty() || name.len() > MAX_NAME || name.contains(['/', ' ', '\0']))
+        {
+            let what = format!("`{}` is no interface's name", name.escape_debug());
+            return Some(("dataplane.interface", what));
+        }
+        let sizes = [
+            ("dataplane.max_bans", self.max_bans),
+            ("dataplane.max_prefixes", self.max_prefixes),
+            ("dataplane.max_allowed", self.max_allowed),
+            ("dataplane.max_sources", self.max_sources),
+        ];
+        if let Some((key, size)) = sizes.into_iter().find(|(_, size)| !(1..=MAX_ENTRIES).contains(size)) {
+            return Some((key, format!("{size} is not between 1 and {MAX_ENTRIES}")));
+        }
+        if self.rate_packets_per_sec > MAX_PACKETS {
+            let what = format!("{} is not between 0 (no limit) and {MAX_PACKETS}", self.rate_packets_per_sec);
+            return Some(("dataplane.rate_packets_per_sec", what));
+        }
+        if self.rate_packets_per_sec > 0 && !(1..=MAX_PACKETS).contains(&self.rate_burst) {
+            let what =
+                format!("{} is not between 1 (0 would drop every packet) and {MAX_PACKETS}", self.rate_burst);
+            return Some(("dataplane.rate_burst", what));
+        }
+        if !SILENCE_SECS.contains(&self.silent_after_secs) {
+            let (least, most) = (SILENCE_SECS.start(), SILENCE_SECS.end());
+            let what = format!("{} is not between {least} and {most} seconds", self.silent_after_secs);
+            return Some(("dataplane.silent_after_secs", what));
+        }
+        None
+    }
+
     /// The part of the configuration that may change while the program runs.
     pub fn settings(&self) -> Settings {
         Settings {
