@@ -51,7 +51,7 @@ struct Dataplane {
 pub async fn run(config: Config, kernel_side: KernelSide) -> anyhow::Result<()> {
     // The gateway's drain takes the longest.
     let mut lifecycle = Lifecycle::new(Duration::from_secs(config.gateway.limits.drain_secs) + SETTLE)?;
-    let gateway = Gateway::bind(&config.gateway).context("the gateway cannot listen")?;
+    let gateway = Gateway::bind(&config.gateway).context("gateway.listen")?;
     let listeners = Listeners::bind(&config.api).await?;
     let opened = store::open(&config.store).context("the store cannot be opened")?;
     if let Some(aside) = &opened.quarantined {
@@ -103,6 +103,15 @@ pub async fn run(config: Config, kernel_side: KernelSide) -> anyhow::Result<()> 
     };
     // The control task outlives the doors: what they reported last is still carried out.
     let controlling = tokio::spawn(task.run(finish.clone()));
+    {
+        let (stop, control) = (stop.clone(), control.clone());
+        lifecycle.spawn("control", async move {
+            tokio::select! {
+                () = stop.cancelled() => Ok(()),
+                () = control.ended() => anyhow::bail!("nothing is decided any more"),
+            }
+        });
+    }
     {
         let stop = stop.clone();
         lifecycle.spawn("gateway", async move { Ok(gateway.serve(judge, gateway_metrics, stop).await?) });

@@ -12,6 +12,9 @@ use crate::config::{Config, DEFAULT_PATH};
 use crate::dataplane::{Attached, Remains};
 
 pub(super) fn failure(failure: &Failure, as_json: bool) {
+    if matches!(failure, Failure::ToldUnreachable) {
+        return;
+    }
     if as_json {
         println!("{}", json!({ "error": failure.to_string() }));
     } else {
@@ -126,7 +129,11 @@ pub(super) fn token_revoked(answer: &Value, as_json: bool) {
 }
 
 pub(super) fn checked(config: &Config, path: Option<&Path>, as_json: bool) {
-    let place = path.map_or_else(|| DEFAULT_PATH.to_owned(), |path| path.display().to_string());
+    let default = Path::new(DEFAULT_PATH);
+    let place = match path.or_else(|| default.exists().then_some(default)) {
+        Some(path) => path.display().to_string(),
+        None => format!("no configuration in {DEFAULT_PATH}, so the defaults"),
+    };
     let effective = serde_json::to_value(config).unwrap_or_default();
     said(&json!({ "file": place, "effective": effective }), as_json, || {
         let shown = toml::to_string(config).unwrap_or_default();
@@ -143,9 +150,10 @@ pub(super) fn detached(detached: &[Attached], as_json: bool) {
 }
 
 /// What the daemon says of itself, and what the kernel holds of it.
-pub(super) fn status(health: Option<&Value>, remains: Option<&Remains>, as_json: bool) {
+pub(super) fn status(health: &Result<Value, Failure>, remains: Option<&Remains>, as_json: bool) {
     let body = json!({
-        "daemon": health,
+        "daemon": health.as_ref().ok(),
+        "error": health.as_ref().err().map(ToString::to_string),
         "kernel": remains.map(|remains| json!({
             "attached": remains.attached.iter().map(|attached| json!({
                 "interface": attached.interface,
@@ -169,8 +177,11 @@ pub(super) fn status(health: Option<&Value>, remains: Option<&Remains>, as_json:
     });
 }
 
-fn daemon_line(health: Option<&Value>) -> String {
-    let Some(health) = health else { return "daemon    does not answer".to_owned() };
+fn daemon_line(health: &Result<Value, Failure>) -> String {
+    let health = match health {
+        Ok(health) => health,
+        Err(failure) => return format!("daemon    {failure}"),
+    };
     format!(
         "daemon    {}, version {}, up {}, {} of {} decisions in force, drift {}",
         text(&health["status"]),

@@ -585,3 +585,13 @@ async fn the_reconciler_does_not_run_ahead_of_the_disk() {
     assert_eq!(host.kernel.ban_of("203.0.113.8"), Some(1));
     disk.execute_batch("ROLLBACK").unwrap();
 }
+
+#[tokio::test]
+async fn a_control_task_that_dies_is_noticed() {
+    let host = Host::new();
+    let daemon = host.start();
+    let at_once = Duration::from_millis(50);
+    assert!(tokio::time::timeout(at_once, daemon.control.ended()).await.is_err(), "it lives");
+    daemon.running.abort();
+    tokio::time::timeout(secs(5), daemon.control.ended()).await.unwrap();
+}

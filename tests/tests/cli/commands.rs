@@ -124,9 +124,20 @@ fn what_is_refused_says_why_with_its_exit_code() {
     assert_eq!(dead.status.code(), Some(3), "{}", said(&dead));
     assert!(said(&dead).contains("does not answer"), "{}", said(&dead));
 
+    let dead = bench.skyshield(&["status", "--json"]).unwrap();
+    assert_eq!(dead.status.code(), Some(3), "{}", said(&dead));
+    let told: serde_json::Value = serde_json::from_slice(&dead.stdout).expect("one JSON object, and no more");
+    assert!(
+        told["daemon"].is_null() && told["error"].as_str().unwrap().contains("does not answer"),
+        "{told}"
+    );
+    let dead = bench.skyshield(&["status"]).unwrap();
+    assert_eq!((dead.status.code(), said(&dead).matches("does not answer").count()), (Some(3), 1));
+
     let daemon = bench.start().unwrap();
     for (words, code, why) in [
-        (&["ban", "127.0.0.1"][..], 1, "loopback"),
+        (&["decisions", "--limit", "0"][..], 2, "limit"),
+        (&["ban", "127.0.0.1"], 1, "loopback"),
         (&["ban", "0.0.0.0/0"], 1, "force"),
         (&["ban", "203.0.113.7", "--ttl", "soon"], 1, "no duration"),
         (&["ban", "203.0.113.7", "--reason", "a\u{7}b"], 1, "control character"),

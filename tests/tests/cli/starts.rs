@@ -9,7 +9,7 @@ use crate::bench::{Bench, said};
 fn a_place_that_is_taken_is_named() {
     let bench = Bench::new().unwrap();
     for (address, told) in [
-        (bench.gateway, "the gateway cannot listen"),
+        (bench.gateway, "gateway.listen: the gateway cannot listen on"),
         (bench.api, "api.listen"),
         (bench.metrics, "api.metrics_listen"),
     ] {
@@ -19,7 +19,7 @@ fn a_place_that_is_taken_is_named() {
         for part in [told, &address.to_string(), "in use"] {
             assert!(said(&output).contains(part), "{}\nand not: {part}", said(&output));
         }
-        assert!(!bench.state().exists(), "something was begun");
+        assert!(!bench.state().exists() && !bench.socket().exists(), "something was begun");
     }
     fs::write(bench.socket(), "not a socket").unwrap();
     let output = bench.failed_start().unwrap();
@@ -37,7 +37,18 @@ fn two_daemons_do_not_share_a_store() {
     let output = second.failed_start().unwrap();
     assert_eq!(output.status.code(), Some(1));
     assert!(said(&output).contains("another skyshield holds this store"), "{}", said(&output));
+    assert!(!second.socket().exists(), "its socket was left behind");
+
+    let config =
+        config.replace(&second.socket().display().to_string(), &first.socket().display().to_string());
+    fs::write(second.config(), config).unwrap();
+    let output = second.failed_start().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(said(&output).contains("another skyshield answers there"), "{}", said(&output));
+    assert!(!second.state().exists(), "something was begun");
+    first.answer(&["status"]).unwrap();
     daemon.stop().unwrap();
+    assert!(!first.socket().exists(), "a stopped daemon leaves no socket that nobody answers");
 }
 
 #[test]
