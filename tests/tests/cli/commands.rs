@@ -1,6 +1,7 @@
 //! The commands against a living daemon.
 
 use std::net::{IpAddr, Ipv4Addr};
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use tests::http::{ask, field, get};
@@ -31,6 +32,8 @@ fn an_attack_is_refused_and_its_incident_tells_the_evidence() {
     assert_eq!(incident["door"], "gateway");
     assert!(incident["score"].as_f64().unwrap() > 0.8);
     assert!(incident["findings"][0]["rule"].as_str().unwrap().starts_with("sqli."));
+    let told = said(&bench.skyshield(&["incidents", id]).unwrap());
+    assert!(told.contains("in query `id` with confidence"), "{told}");
     let listed = bench.answer(&["incidents"]).unwrap();
     assert_eq!(listed["items"].as_array().unwrap().len(), 1);
     // Loopback is never banned, whatever it sends.
@@ -156,4 +159,15 @@ fn what_is_refused_says_why_with_its_exit_code() {
     }
     assert_eq!(bench.answer(&["decisions"]).unwrap()["items"].as_array().unwrap().len(), 0);
     daemon.stop().unwrap();
+}
+
+#[test]
+fn who_reads_only_the_beginning_is_no_failure() {
+    let bench = Bench::new().unwrap();
+    let mut command = Command::new(tests::daemon::program().unwrap());
+    command.arg("--config").arg(bench.config()).arg("check").stderr(Stdio::piped());
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let output = command.stdout(writer).output().unwrap();
+    assert!(output.status.success() && output.stderr.is_empty(), "{}", said(&output));
 }
