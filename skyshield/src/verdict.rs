@@ -97,8 +97,10 @@ impl Judge {
     /// Whether the whole of what `address` sends is refused at `now`, before a body is read.
     pub fn ban_of(&self, address: IpAddr, now: Instant) -> Option<Refusal> {
         let ban = self.view.ban_of(address, now)?;
-        let (score, reason) = (Score::new(1.0), RefusalReason::Banned(ban));
-        Some(Refusal { incident: mint(), score, reason, settled: Settled::default() })
+        let (score, reason) = (Score::new(1.0), RefusalReason::Banned(ban.id));
+        // Whoever asks about a ban is told of what led to it, where something did.
+        let incident = ban.incident.unwrap_or_else(mint);
+        Some(Refusal { incident, score, reason, settled: Settled::default() })
     }
 
     /// The verdict on `request` by `client`, all of whose bytes had arrived at `complete_at`.

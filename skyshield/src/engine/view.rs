@@ -9,6 +9,7 @@ use arc_swap::ArcSwap;
 use ipnet::IpNet;
 
 use super::decision::{Decision, DecisionId};
+use super::incident::IncidentId;
 use super::never_ban::NeverBan;
 use super::source::Source;
 use super::standing::Standing;
@@ -23,6 +24,8 @@ pub struct InForce {
     pub id: DecisionId,
     /// When it ends; `None` is until lifted.
     pub until: Option<Instant>,
+    /// The incident that gave rise to it.
+    pub incident: Option<IncidentId>,
 }
 
 impl InForce {
@@ -43,10 +46,10 @@ pub struct View {
 
 impl View {
     /// The ban that `address` is under at `now`, if any; never one that the never-ban set forbids.
-    pub fn ban_of(&self, address: IpAddr, now: Instant) -> Option<DecisionId> {
+    pub fn ban_of(&self, address: IpAddr, now: Instant) -> Option<InForce> {
         let exact = self.hosts.pin().get(&address).copied().filter(|ban| ban.holds(now));
         let ban = exact.or_else(|| self.prefix_ban_of(address, now))?;
-        self.never_ban.load().protects(address).is_none().then_some(ban.id)
+        self.never_ban.load().protects(address).is_none().then_some(ban)
     }
 
     fn prefix_ban_of(&self, address: IpAddr, now: Instant) -> Option<InForce> {
@@ -64,7 +67,7 @@ impl View {
 
     /// Publishes a decision that came into force.
     pub(crate) fn install(&self, decision: &Decision) {
-        let ban = InForce { id: decision.id, until: decision.until };
+        let ban = InForce { id: decision.id, until: decision.until, incident: decision.incident };
         if decision.source.is_host() {
             self.hosts.pin().insert(decision.source.address(), ban);
         } else {
