@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use ipnet::IpNet;
-use skyshield_common::{Ban, PrefixBan, Settings as Wire, maps};
+use skyshield_common::{Ban, PrefixBan, Rate, RateKey, Settings as Wire, maps};
 
 use super::clock;
 use super::config::Config;
@@ -28,6 +28,10 @@ pub trait Maps: Send {
     fn allowed(&self) -> Result<Vec<IpNet>, Error>;
     fn counters(&self) -> Result<Counters, Error>;
     fn event_counters(&self) -> Result<EventTotals, Error>;
+    /// Sets the program's clock right, if it has gone wrong.
+    fn keep_time(&mut self) -> Result<(), Error>;
+    /// Makes the rate of `key` one of its own, or the common one again.
+    fn put_shape(&mut self, key: RateKey, rate: Option<Rate>) -> Result<(), Error>;
     fn reader(&self) -> Result<Box<dyn Reader>, Error>;
 }
 

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use ipnet::IpNet;
-use skyshield_common::{Ban, Counter, PrefixBan, Reason, Settings as Wire};
+use skyshield_common::{Ban, Counter, PrefixBan, Rate, RateKey, Reason, Settings as Wire};
 
 use super::backing::{self, Capacity, Maps};
 use super::clock;
@@ -62,6 +62,7 @@ struct State {
     bans: BTreeMap<IpAddr, Ban>,
     prefixes: BTreeMap<IpNet, PrefixBan>,
     allowed: BTreeSet<IpNet>,
+    shapes: BTreeMap<[u8; 16], Rate>,
 }
 
 impl Model {
@@ -134,6 +135,19 @@ impl Maps for Model {
 
     fn event_counters(&self) -> Result<EventTotals, Error> {
         Ok(EventTotals::default())
+    }
+
+    fn keep_time(&mut self) -> Result<(), Error> {
+        Ok(())
+    }
+
+    fn put_shape(&mut self, key: RateKey, rate: Option<Rate>) -> Result<(), Error> {
+        let mut state = self.state();
+        match rate {
+            Some(rate) => state.shapes.insert(key.0, rate),
+            None => state.shapes.remove(&key.0),
+        };
+        Ok(())
     }
 
     fn reader(&self) -> Result<Box<dyn Reader>, Error> {
