@@ -32,7 +32,7 @@ mod table;
 pub use attachment::{Attached, Attachment, Change};
 pub use collector::Collector;
 pub use config::{Config, Mode, OnSilence};
-pub use enforcer::{Counters, Enforcer, Entry, EventTotals, Fill, Reader, Settings, Shape};
+pub use enforcer::{Counters, Enforcer, Entry, EventTotals, Fill, Reader, Replaced, Settings, Shape};
 pub use error::{Error, OpenError};
 pub use events::Events;
 pub use interface::XdpMode;

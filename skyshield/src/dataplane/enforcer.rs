@@ -1,6 +1,6 @@
 //! What a data plane does for the rest of the daemon, be it the kernel or a model of it.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use skyshield_common::{Counter, Reason};
@@ -85,6 +85,15 @@ pub struct Shape {
     pub burst: u64,
 }
 
+/// What the replacement of the list came to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Replaced {
+    /// Addresses that were not on the list before.
+    pub added: u32,
+    /// Addresses that are not on it any more.
+    pub removed: u32,
+}
+
 /// Enforces bans. Owned by one task; each call is a few system calls and never waits.
 pub trait Enforcer: Send {
     /// Bans `source` from the next packet on, in place of any earlier ban of the same source.
@@ -102,6 +111,11 @@ pub trait Enforcer: Send {
     /// Gives `source` (with its /64, if it is IPv6) a rate of its own, or the common one again with
     /// `None`. Kept by the kernel until the daemon starts again.
     fn shape(&mut self, source: IpAddr, shape: Option<Shape>) -> Result<(), Error>;
+
+    /// Makes `addresses` the list of those that are dropped beside the bans, until it is replaced;
+    /// it outlives the daemon. What is on both the old and the new one is dropped throughout: only
+    /// the difference is written. A ban of the same address is its own affair.
+    fn replace_list(&mut self, addresses: &[Ipv4Addr]) -> Result<Replaced, Error>;
 
     /// Frees the room of up to `limit` bans that have ended by themselves; how many it freed. The
     /// kernel has long stopped enforcing them. Also sets the kernel's clock right: to be called about

@@ -84,10 +84,25 @@ impl Hosts {
         Some((Place::Stash, Hold::from_bits(u32::try_from(bits).unwrap_or_default())))
     }
 
+    /// Puts an address on the list or takes it off; whether that changed anything.
+    pub(super) fn list(&mut self, address: u32, listed: bool) -> Result<bool, Error> {
+        let found = self.find(address);
+        let before = found.as_ref().map_or(Hold::NONE, |(_, hold)| *hold);
+        if before.is_listed() == listed {
+            return Ok(false);
+        }
+        self.put_at(found, address, before.listed(listed)).map(|()| true)
+    }
+
     /// Says `hold` of an address from now on.
     pub(super) fn put(&mut self, address: u32, hold: Hold) -> Result<(), Error> {
+        let found = self.find(address);
+        self.put_at(found, address, hold)
+    }
+
+    fn put_at(&mut self, found: Option<(Place, Hold)>, address: u32, hold: Hold) -> Result<(), Error> {
         let key = Ipv4Addr::from_bits(address).octets();
-        match self.find(address) {
+        match found {
             Some((Place::Slot(at), _)) => {
                 self.buckets.store(at, if hold == Hold::NONE { 0 } else { host::slot(address, hold) });
             }

@@ -15,7 +15,7 @@ use skyshield_common::{
 
 use super::backing::{self, Maps};
 use super::clock;
-use super::enforcer::{Counters, Entry, EventTotals, Reader};
+use super::enforcer::{Counters, Entry, EventTotals, Reader, Replaced};
 use super::error::Error;
 use super::family::{Family, Names, Value, failed, open};
 use super::hosts::{Hosts, Near};
@@ -41,6 +41,8 @@ pub(super) struct KernelMaps {
     /// What was said last.
     said: Wire,
     anchor: Option<ProgramFd>,
+    /// Addresses on the list.
+    listed: u32,
     /// Bits of `near` that may be set for nothing.
     stale: u32,
 }
@@ -60,6 +62,7 @@ impl KernelMaps {
             own: Wire::default(),
             said: Wire::default(),
             anchor: None,
+            listed: 0,
             stale: 0,
             dir: dir.to_owned(),
         })
@@ -83,6 +86,7 @@ impl KernelMaps {
         }
         let records = self.v4.bans()?;
         let mut stray: std::collections::HashMap<u32, Hold> = self.hosts.all()?.into_iter().collect();
+        self.listed = counted(stray.values().filter(|hold| hold.is_listed()).count());
         for (source, ban) in records {
             let IpAddr::V4(address) = source.address() else { continue };
             let hold = stray.remove(&address.to_bits()).unwrap_or_default();
@@ -299,9 +303,59 @@ impl Maps for KernelMaps {
         }))
     }
 
+    fn put_list(&mut self, addresses: &[u32]) -> Result<Replaced, Error> {
+        let mut before = Vec::new();
+        if self.listed != 0 {
+            let all = self.hosts.all()?;
+            before.extend(all.into_iter().filter(|(_, hold)| hold.is_listed()).map(|(address, _)| address));
+            before.sort_unstable();
+        }
+        let (gone, new) = (missing_from(&before, addresses), missing_from(addresses, &before));
+        // What is on both lists is not touched. The old make room first: of the table the
+        // list may fill three quarters.
+        for &address in &gone {
+            self.hosts.list(address, false)?;
+        }
+        for (at, &address) in new.iter().enumerate() {
+            if let Err(error) = self.hosts.list(address, true) {
+                for &address in &new[..at] {
+                    self.hosts.list(address, false)?;
+                }
+                for &address in &gone {
+                    self.hosts.list(address, true)?;
+                }
+                return Err(error);
+            }
+            self.near.add_host_v4(address);
+        }
+        self.stale = self.stale.saturating_add(counted(gone.len()));
+        self.listed = counted(addresses.len());
+        self.say()?;
+        Ok(Replaced { added: counted(new.len()), removed: counted(gone.len()) })
+    }
+
+    fn listed(&self) -> u32 {
+        self.listed
+    }
+
     fn reader(&self) -> Result<Box<dyn Reader>, Error> {
         Ok(Box::new(Self::open(&self.dir)?))
     }
+}
+
+/// What of `these`, ascending, is not in `those`, ascending.
+fn missing_from(these: &[u32], those: &[u32]) -> Vec<u32> {
+    let mut rest = those.iter().copied().peekable();
+    let is_missing = |address: &u32| {
+        while rest.next_if(|other| other < address).is_some() {}
+        rest.peek() != Some(address)
+    };
+    these.iter().copied().filter(is_missing).collect()
+}
+
+/// A number of addresses, of which there are 2^32.
+fn counted(count: usize) -> u32 {
+    u32::try_from(count).unwrap_or(u32::MAX)
 }
 
 impl Reader for KernelMaps {

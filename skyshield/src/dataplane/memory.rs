@@ -11,7 +11,7 @@ use skyshield_common::{Ban, Counter, PrefixBan, Rate, RateKey, Reason, Settings 
 use super::backing::{self, Capacity, Maps};
 use super::clock;
 use super::config::Config;
-use super::enforcer::{Counters, Entry, EventTotals, Reader};
+use super::enforcer::{Counters, Entry, EventTotals, Reader, Replaced};
 use super::error::Error;
 use super::table::Table;
 use crate::engine::source::Source;
@@ -63,6 +63,7 @@ struct State {
     prefixes: BTreeMap<IpNet, PrefixBan>,
     allowed: BTreeSet<IpNet>,
     shapes: BTreeMap<[u8; 16], Rate>,
+    listed: BTreeSet<u32>,
 }
 
 impl Model {
@@ -148,6 +149,20 @@ impl Maps for Model {
             None => state.shapes.remove(&key.0),
         };
         Ok(())
+    }
+
+    fn put_list(&mut self, addresses: &[u32]) -> Result<Replaced, Error> {
+        let list: BTreeSet<u32> = addresses.iter().copied().collect();
+        let mut state = self.state();
+        let added = list.difference(&state.listed).count();
+        let removed = state.listed.difference(&list).count();
+        state.listed = list;
+        let counted = |count| u32::try_from(count).unwrap_or(u32::MAX);
+        Ok(Replaced { added: counted(added), removed: counted(removed) })
+    }
+
+    fn listed(&self) -> u32 {
+        u32::try_from(self.state().listed.len()).unwrap_or(u32::MAX)
     }
 
     fn reader(&self) -> Result<Box<dyn Reader>, Error> {

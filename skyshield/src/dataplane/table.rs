@@ -1,7 +1,7 @@
 //! The bans with all their bookkeeping, over maps that only put and cut.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use ipnet::IpNet;
@@ -9,7 +9,7 @@ use skyshield_common::{Address, Ban, PrefixBan, Rate, Settings as Wire, UNTIL_LI
 
 use super::backing::{self, Capacity, Kind, Maps};
 use super::clock;
-use super::enforcer::{Counters, Enforcer, Entry, EventTotals, Fill, Reader, Settings, Shape};
+use super::enforcer::{Counters, Enforcer, Entry, EventTotals, Fill, Reader, Replaced, Settings, Shape};
 use super::error::Error;
 use super::prefixes::Prefixes;
 use crate::engine::source::Source;
@@ -197,6 +197,16 @@ impl<M: Maps> Enforcer for Table<M> {
         Ok(())
     }
 
+    fn replace_list(&mut self, addresses: &[Ipv4Addr]) -> Result<Replaced, Error> {
+        let mut sorted: Vec<u32> = addresses.iter().map(|address| address.to_bits()).collect();
+        sorted.sort_unstable();
+        sorted.dedup();
+        if sorted.len() > self.capacity.listed as usize {
+            return Err(Error::Full { map: names::HOSTS_V4, capacity: self.capacity.listed });
+        }
+        self.maps.put_list(&sorted)
+    }
+
     fn sweep(&mut self, limit: usize) -> Result<usize, Error> {
         self.maps.keep_time()?;
         let now_ns = self.maps.now_ns();
@@ -257,6 +267,8 @@ impl<M: Maps> Enforcer for Table<M> {
                 fills.push(Fill { map: kind.map(v6), entries, capacity: self.capacity.of_kind(kind) });
             }
         }
+        let (entries, capacity) = (self.maps.listed(), self.capacity.listed);
+        fills.push(Fill { map: names::HOSTS_V4, entries, capacity });
         fills
     }
 
