@@ -34,7 +34,28 @@ impl Address {
     }
 }
 
-/// The key of a rate cell: an IPv4 address, mapped, or an IPv6 /64.
+impl Address {
+    /// The source, in 64 bits, that its rates are kept for.
+    #[inline]
+    pub const fn rate_source(self) -> u64 {
+        match self {
+            // No IPv6 host has such a network.
+            Self::V4(address) => 0xffff << 32 | u32::from_be_bytes(address) as u64,
+            Self::V6(address) => (u128::from_be_bytes(address) >> 64) as u64,
+        }
+    }
+
+    /// The network around the source, in 64 bits: its /24 or /48.
+    #[inline]
+    pub const fn rate_network(self) -> u64 {
+        match self {
+            Self::V4(_) => self.rate_source() >> 8,
+            Self::V6(_) => self.rate_source() >> 16,
+        }
+    }
+}
+
+/// The key of a shape: an IPv4 address, mapped, or an IPv6 /64.
 #[repr(transparent)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct RateKey(pub [u8; 16]);

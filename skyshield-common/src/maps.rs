@@ -9,7 +9,17 @@ pub const PROGRAM: &str = "skyshield";
 
 /// [`Settings`](crate::Settings) in slot 0.
 pub const SETTINGS: &str = "SETTINGS";
-/// [`Ban`](crate::Ban) by IPv4 address.
+/// The program that sets the clock, run by the daemon.
+pub const ANCHOR_PROGRAM: &str = "anchor";
+/// [`host::Bucket`](crate::host::Bucket)s of banned and listed IPv4 addresses.
+pub const HOSTS_V4: &str = "HOSTS_V4";
+/// [`host::Hold`](crate::host::Hold) by IPv4 address, of those that fit into no bucket.
+pub const STASH_V4: &str = "STASH_V4";
+/// Where IPv4 bans are [`near`](crate::near): words of two bits for each /24.
+pub const NEAR_V4: &str = "NEAR_V4";
+/// Where IPv6 bans are [`near`](crate::near): words of a filter.
+pub const NEAR_V6: &str = "NEAR_V6";
+/// [`Ban`](crate::Ban) by IPv4 address: the record behind a slot of [`HOSTS_V4`].
 pub const BANS_V4: &str = "BANS_V4";
 /// [`Ban`](crate::Ban) by IPv6 address.
 pub const BANS_V6: &str = "BANS_V6";
@@ -21,7 +31,9 @@ pub const PREFIXES_V6: &str = "PREFIXES_V6";
 pub const ALLOWED_V4: &str = "ALLOWED_V4";
 /// Allowed IPv6 prefixes; the value says nothing.
 pub const ALLOWED_V6: &str = "ALLOWED_V6";
-/// Theoretical arrival times by [`RateKey`](crate::RateKey).
+/// [`Rate`](crate::Rate) by [`RateKey`](crate::RateKey), of sources that have one of their own.
+pub const SHAPES: &str = "SHAPES";
+/// [`rate::Bucket`](crate::rate::Bucket)s of sources' arrival times.
 pub const RATES: &str = "RATES";
 /// [`Counter`](crate::Counter) per CPU by [`Reason`](crate::Reason).
 pub const STATS: &str = "STATS";
@@ -31,14 +43,19 @@ pub const EVENTS: &str = "EVENTS";
 pub const EVENT_STATS: &str = "EVENT_STATS";
 
 /// Every map of the object, and no other.
-pub const ALL: [&str; 11] = [
+pub const ALL: [&str; 16] = [
     SETTINGS,
+    HOSTS_V4,
+    STASH_V4,
+    NEAR_V4,
+    NEAR_V6,
     BANS_V4,
     BANS_V6,
     PREFIXES_V4,
     PREFIXES_V6,
     ALLOWED_V4,
     ALLOWED_V6,
+    SHAPES,
     RATES,
     STATS,
     EVENTS,

@@ -1,6 +1,6 @@
 //! What may be copied to and from a kernel map as bytes.
 
-use crate::{Ban, Counter, Event, EventCounter, PrefixBan, Settings};
+use crate::{Ban, Counter, Event, EventCounter, PrefixBan, Rate, Settings};
 
 /// A type whose every bit pattern is a value and which has no padding.
 ///
@@ -26,5 +26,6 @@ plain! {
     Counter => 16,
     EventCounter => 40,
     Event => 64,
-    Settings => 48,
+    Settings => 192,
+    Rate => 16,
 }

@@ -4,29 +4,13 @@
 //! kept exactly to its rate. A packet is admitted as long as that time is no further ahead than the
 //! burst allows. One 64-bit number means one compare-and-swap, hence exact under any number of CPUs.
 
-/// The time between two packets of a source that keeps exactly to `packets_per_sec`, in ns.
-/// 0 (no limit) for 0.
-pub const fn interval_ns(packets_per_sec: u64) -> u64 {
-    match NS_PER_SEC.checked_div(packets_per_sec) {
-        None => 0,
-        // Above 10^9 packets a second the clock no longer tells two packets apart.
-        Some(0) => 1,
-        Some(interval) => interval,
-    }
-}
-
-/// How far ahead of the clock a source may run that has `burst` packets to spend at once, in ns.
-pub const fn tolerance_ns(interval_ns: u64, burst: u64) -> u64 {
-    // Bounded, so that no sum with a clock reading wraps.
-    let tolerance = interval_ns.saturating_mul(burst);
-    if tolerance > MAX_TOLERANCE_NS { MAX_TOLERANCE_NS } else { tolerance }
-}
-
 /// The longest run ahead: a day.
 pub const MAX_TOLERANCE_NS: u64 = 86_400 * NS_PER_SEC;
 const NS_PER_SEC: u64 = 1_000_000_000;
+/// Units of the cells' clock in a second.
+pub const UNITS_PER_SEC: u64 = NS_PER_SEC >> UNIT_SHIFT;
 
-/// Admits or refuses one packet at `now`, in ns: the cell's new value, or `None` if it is over.
+/// Admits or refuses one packet at `now`: the cell's new time, or `None` if it is over.
 ///
 /// `tat` further ahead than `tolerance + interval` cannot come from these parameters (the limit was
 /// changed, or the cell is another clock's) and counts as a fresh cell: it would lock its source out
@@ -40,11 +24,64 @@ pub const fn admit(tat: u64, now: u64, interval: u64, tolerance: u64) -> Option<
     if due > tolerance { None } else { Some(now.saturating_add(due)) }
 }
 
+/// Cells of a bucket.
+pub const CELLS: usize = 8;
+
+/// The cells that a source may have, one line of the processor's cache.
+#[repr(C, align(64))]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bucket(pub [u64; CELLS]);
+
+/// Cells count in units of 2^4 ns: 48 bits of them wrap after 52 days, at which a source once gets
+/// a burst it has not earned.
+pub const UNIT_SHIFT: u32 = 4;
+const TAG_SHIFT: u32 = 48;
+const TIME_MASK: u64 = (1 << TAG_SHIFT) - 1;
+
+/// A time in a cell's units.
+#[inline]
+pub const fn units(ns: u64) -> u64 {
+    ns >> UNIT_SHIFT & TIME_MASK
+}
+
+/// Whose a cell is, in short, and when its next packet is due.
+#[inline]
+pub const fn cell(tag: u64, tat: u64) -> u64 {
+    tag << TAG_SHIFT | tat & TIME_MASK
+}
+
+/// The tag of a cell.
+#[inline]
+pub const fn tag(cell: u64) -> u64 {
+    cell >> TAG_SHIFT
+}
+
+/// When the next packet of a cell's source is due.
+#[inline]
+pub const fn tat(cell: u64) -> u64 {
+    cell & TIME_MASK
+}
+
+/// Whether a cell may be taken from its source: it has its whole burst to spend, so nothing is lost
+/// by forgetting it. A time far ahead is from before the units wrapped.
+#[inline]
+pub const fn is_idle(cell: u64, now: u64) -> bool {
+    let tat = tat(cell);
+    tat <= now || tat - now > MAX_TOLERANCE_NS >> (UNIT_SHIFT - 1)
+}
+
+/// The hash of a source for one of its rates: the bucket is in its lower bits, the tag in its upper.
+#[inline]
+pub const fn hash(source: u64, rate: u64, seed: u64) -> u64 {
+    crate::host::mix(source ^ seed ^ rate << 56)
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::Rate;
 
     /// How many of `arrivals` (times in ns, ascending) pass.
     fn admitted(arrivals: impl Iterator<Item = u64>, interval: u64, tolerance: u64) -> u64 {
@@ -61,18 +98,25 @@ mod tests {
 
     #[test]
     fn a_flood_gets_its_burst_and_then_its_rate() {
-        let interval = interval_ns(1_000);
-        let tolerance = tolerance_ns(interval, 50);
+        let Rate { interval, tolerance } = Rate::per_sec(1_000, 50, 0);
         // Ten seconds at a hundred times the rate.
-        let flood = (0..1_000_000_u64).map(|n| 5_000_000_000 + n * 10_000);
+        let flood = (0..1_000_000_u64).map(|n| units(5_000_000_000 + n * 10_000));
         assert!(admitted(flood, interval, tolerance).abs_diff(50 + 10_000) <= 1);
     }
 
     #[test]
     fn a_source_at_its_rate_loses_nothing() {
-        let interval = interval_ns(1_000);
+        let Rate { interval, tolerance } = Rate::per_sec(1_000, 1, 0);
         let polite = (0..10_000_u64).map(|n| n * interval);
-        assert_eq!(admitted(polite, interval, tolerance_ns(interval, 1)), 10_000);
+        assert_eq!(admitted(polite, interval, tolerance), 10_000);
+    }
+
+    #[test]
+    fn a_clock_of_jiffies_takes_nothing_from_a_source_at_its_rate() {
+        const JIFFY_NS: u64 = 4_000_000;
+        let Rate { interval, tolerance } = Rate::per_sec(1_000, 1, JIFFY_NS);
+        let polite = (0..10_000_u64).map(|n| units(n * 1_000_000 / JIFFY_NS * JIFFY_NS));
+        assert_eq!(admitted(polite, interval, tolerance), 10_000);
     }
 
     #[test]
@@ -85,9 +129,20 @@ mod tests {
 
     #[test]
     fn no_limit_has_no_interval() {
-        assert_eq!(interval_ns(0), 0);
-        assert_eq!(interval_ns(u64::MAX), 1);
-        assert_eq!(tolerance_ns(u64::MAX, u64::MAX), MAX_TOLERANCE_NS);
+        assert_eq!(Rate::per_sec(0, 7, 1 << 20), Rate::default());
+        assert_eq!(Rate::per_sec(u64::MAX, 1, 0), Rate { interval: 1, tolerance: 1 });
+        assert_eq!(Rate::per_sec(1, u64::MAX, 0).tolerance, units(MAX_TOLERANCE_NS));
+        // Ten million bytes a second: a thousand packets of ten thousand bytes.
+        assert_eq!((Rate::bytes_per_sec(10_000_000, 1 << 20, 0).interval * 10_000) >> 10, 62_500);
+    }
+
+    #[test]
+    fn a_cell_is_its_source_s_until_it_has_its_whole_burst_again() {
+        let own = cell(7, 5_000);
+        assert_eq!((tag(own), tat(own)), (7, 5_000));
+        assert!(!is_idle(own, 4_999) && is_idle(own, 5_000));
+        assert!(is_idle(cell(7, TIME_MASK), 3), "from before the units wrapped");
+        assert!(is_idle(0, 0));
     }
 
     proptest! {
@@ -102,7 +157,7 @@ mod tests {
                 Some(*now)
             }).collect();
             let span = arrivals[arrivals.len() - 1] - arrivals[0];
-            let passed = admitted(arrivals.iter().copied(), interval, tolerance_ns(interval, burst));
+            let passed = admitted(arrivals.iter().copied(), interval, interval * burst);
             prop_assert!(passed <= burst + span / interval + 1);
             prop_assert!(passed >= 1);
         }

@@ -152,6 +152,14 @@ reasons! {
         DryRunBannedPrefix = 49, "dry_run_banned_prefix", or BannedPrefix, "banned_prefix";
         /// Its source is over its packets per second, but for the dry run.
         DryRunRateExceeded = 50, "dry_run_rate_exceeded", or RateExceeded, "rate_exceeded";
+        /// Its source is over its TCP SYNs per second, but for the dry run.
+        DryRunSynRateExceeded = 51, "dry_run_syn_rate_exceeded", or SynRateExceeded, "syn_rate_exceeded";
+        /// Its source is over its UDP packets per second, but for the dry run.
+        DryRunUdpRateExceeded = 52, "dry_run_udp_rate_exceeded", or UdpRateExceeded, "udp_rate_exceeded";
+        /// Its source is over its bytes per second, but for the dry run.
+        DryRunByteRateExceeded = 53, "dry_run_byte_rate_exceeded", or ByteRateExceeded, "byte_rate_exceeded";
+        /// The network around its source is over its packets per second, but for the dry run.
+        DryRunNetworkRateExceeded = 54, "dry_run_network_rate_exceeded", or NetworkRateExceeded, "network_rate_exceeded";
     }
 }
 

@@ -1,6 +1,6 @@
 //! What the daemon tells the running program.
 
-use crate::Reason;
+use crate::{Reason, rate};
 
 /// Bits of [`Settings::flags`].
 pub mod flag {
@@ -16,6 +16,43 @@ pub mod flag {
     pub const DROP_BAD_FLAGS: u64 = 1 << 4;
 }
 
+/// A rate: what one unit costs, and how far a source may run ahead, in [`rate`](crate::rate)'s units.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Rate {
+    /// What a packet costs, or what 1,024 bytes cost; 0 is no limit.
+    pub interval: u64,
+    /// How far the source may run ahead of its limit.
+    pub tolerance: u64,
+}
+
+impl Rate {
+    /// So many a second and so many at once, on a clock that counts in `jiffy_ns`; 0 a second is no
+    /// limit. A source may run ahead by one more jiffy, which the clock does not see pass.
+    #[must_use]
+    pub const fn per_sec(count: u64, burst: u64, jiffy_ns: u64) -> Self {
+        Self::of(rate::UNITS_PER_SEC, count, burst, jiffy_ns)
+    }
+
+    /// The same of bytes, where [`Self::interval`] is of 1,024.
+    #[must_use]
+    pub const fn bytes_per_sec(count: u64, burst: u64, jiffy_ns: u64) -> Self {
+        Self::of(rate::UNITS_PER_SEC << 10, count, burst >> 10, jiffy_ns)
+    }
+
+    const fn of(units: u64, count: u64, burst: u64, jiffy_ns: u64) -> Self {
+        let Some(interval) = units.checked_div(count) else { return Self { interval: 0, tolerance: 0 } };
+        // Above what the clock's units tell apart.
+        let interval = if interval == 0 { 1 } else { interval };
+        // A burst of none would refuse every packet.
+        let tolerance = interval.saturating_mul(if burst == 0 { 1 } else { burst });
+        // Bounded, so that no sum with a clock reading wraps.
+        let most = rate::units(rate::MAX_TOLERANCE_NS);
+        let tolerance = if tolerance > most { most } else { tolerance };
+        Self { interval, tolerance: tolerance + rate::units(jiffy_ns) }
+    }
+}
+
 /// The program's parameters. All zero, as a new map is: bans hold, no rate, no events.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -24,14 +61,36 @@ pub struct Settings {
     pub flags: u64,
     /// When the program disarms itself unless the daemon moves this on; 0 is never.
     pub silent_after_ns: u64,
-    /// Time between two packets of a source at its limit; 0 is no limit.
-    pub rate_interval_ns: u64,
-    /// How far a source may run ahead of its limit.
-    pub rate_tolerance_ns: u64,
+    /// Nanoseconds of a jiffy, the clock's unit; 0 where nobody has said, and a slower clock is read.
+    pub jiffy_ns: u64,
+    /// What the jiffies are to be added to, wrapping, for `CLOCK_BOOTTIME`. The anchor program sets it.
+    pub clock_offset_ns: u64,
+    /// Packets of a source, by IPv4 address or IPv6 /64.
+    pub packets: Rate,
+    /// TCP SYNs of a source.
+    pub syns: Rate,
+    /// UDP packets of a source.
+    pub udp: Rate,
+    /// Bytes of a source.
+    pub bytes: Rate,
+    /// Packets of the network around a source, by IPv4 /24 or IPv6 /48.
+    pub network: Rate,
+    /// Sources with a rate of their own.
+    pub shaped: u64,
+    /// Makes the places of rates unforeseeable.
+    pub seed: u64,
+    /// The last bucket of the rates.
+    pub rates_mask: u64,
+    /// The last bucket of the IPv4 hosts.
+    pub hosts_mask: u64,
+    /// Entries of the stash.
+    pub stashed: u64,
+    /// The [`Depth`](crate::near::Depth)s at which IPv6 is banned.
+    pub depths: u64,
     /// Events that each CPU may send in one window of about a millisecond.
     pub events_per_window: u64,
     #[doc(hidden)]
-    pub reserved: u64,
+    pub reserved: [u64; 3],
 }
 
 impl Settings {

@@ -18,4 +18,4 @@ mod screen;
 
 pub use look::{Class, look};
 pub use parse::{Details, Frame, Packet, details, parse};
-pub use screen::{Admission, Outcome, Tables, screen};
+pub use screen::{Admission, Limit, Outcome, Tables, screen};

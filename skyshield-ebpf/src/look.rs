@@ -105,7 +105,10 @@ const fn is_martian_v4(source: u32) -> bool {
 const fn is_odd_fragment(offset: usize, more: bool, bytes: usize, whole: usize, protocol: u8) -> bool {
     const LARGEST: usize = 65_535;
     // At 8 it would write over the flags of a TCP header that was judged without them (RFC 1858).
-    bytes == 0 || (more && bytes % 8 != 0) || offset + whole > LARGEST || (offset == 8 && protocol == TCP)
+    bytes == 0
+        || (more && !bytes.is_multiple_of(8))
+        || offset + whole > LARGEST
+        || (offset == 8 && protocol == TCP)
 }
 
 #[inline(always)]

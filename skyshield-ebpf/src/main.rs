@@ -33,7 +33,7 @@ mod program {
     use skyshield_ebpf::{parse, screen};
 
     use crate::frame::XdpFrame;
-    use crate::maps::KernelMaps;
+    use crate::maps::{self, KernelMaps};
     use crate::report;
 
     #[xdp(frags)]
@@ -47,6 +47,12 @@ mod program {
             Verdict::Pass => xdp_action::XDP_PASS,
             Verdict::Drop => xdp_action::XDP_DROP,
         }
+    }
+
+    /// Run by the daemon, attached nowhere.
+    #[xdp(frags)]
+    fn anchor(_ctx: XdpContext) -> u32 {
+        maps::anchor().map_or(xdp_action::XDP_ABORTED, |()| xdp_action::XDP_PASS)
     }
 
     #[panic_handler]

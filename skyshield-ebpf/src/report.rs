@@ -4,7 +4,7 @@ use skyshield_common::{Address, Event, FAMILY_V4, FAMILY_V6, Reason};
 use skyshield_ebpf::{Details, Frame as _, Outcome, Packet, Tables as _, details};
 
 use crate::frame::XdpFrame;
-use crate::maps::{EVENT_STATS, EVENTS, KernelMaps, STATS};
+use crate::maps::{EVENT_STATS, EVENTS, KernelMaps, STATS, decision_of};
 
 /// Counts the packet under its reason, and sends an event if it was dropped or would have been.
 #[inline(always)]
@@ -39,13 +39,15 @@ fn tell(frame: &XdpFrame<'_>, packet: &Packet, outcome: &Outcome) {
         return;
     };
     let Details { protocol, ports: (source_port, destination_port) } = details(frame, packet);
+    let is_exact = outcome.reason.in_dry_run() == Reason::DryRunBannedExact;
+    let decision = if is_exact { decision_of(&packet.source) } else { outcome.decision };
     let (family, source) = match packet.source {
         Address::V4([a, b, c, d]) => (FAMILY_V4, [a, b, c, d, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]),
         Address::V6(address) => (FAMILY_V6, address),
     };
     record.write(Event {
         at_ns: outcome.now_ns,
-        decision: outcome.decision,
+        decision,
         source,
         reason: outcome.reason.index(),
         length: frame.length() as u32,

@@ -1,8 +1,8 @@
 //! The one order in which a packet is judged.
 
-use skyshield_common::{Address, Ban, PrefixBan, RateKey, Reason, Settings, Verdict, flag};
+use skyshield_common::{Address, PrefixBan, Rate, Reason, Settings, Verdict, flag, near, rate};
 
-use crate::look::look;
+use crate::look::{Class, look};
 use crate::parse::{Frame, Packet};
 
 /// What a rate cell says to one more packet.
@@ -16,21 +16,52 @@ pub enum Admission {
     Untracked,
 }
 
+/// The rates a packet may be counted under.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Limit {
+    /// Packets of the source.
+    Packets = 0,
+    /// TCP SYNs of the source.
+    Syns = 1,
+    /// UDP packets of the source.
+    Udp = 2,
+    /// Bytes of the source.
+    Bytes = 3,
+    /// Packets of the network around it.
+    Network = 4,
+}
+
+impl Limit {
+    /// The reason of a packet that is over it.
+    const fn exceeded(self) -> Reason {
+        match self {
+            Self::Packets => Reason::RateExceeded,
+            Self::Syns => Reason::SynRateExceeded,
+            Self::Udp => Reason::UdpRateExceeded,
+            Self::Bytes => Reason::ByteRateExceeded,
+            Self::Network => Reason::NetworkRateExceeded,
+        }
+    }
+}
+
 /// What the screen asks of the kernel's maps, or of a model of them.
 pub trait Tables {
     /// The parameters in force; `None` cannot happen.
-    fn settings(&self) -> Option<Settings>;
-    /// The time. Reading it costs more than all else on an honest packet's way: it is asked for
-    /// only where a deadline or a rate stands to be compared with it.
-    fn now_ns(&self) -> u64;
-    /// The ban of exactly this address, ended or not.
-    fn ban(&self, source: &Address) -> Option<Ban>;
+    fn settings(&self) -> Option<&Settings>;
+    /// The time, to the jiffy.
+    fn now_ns(&self, settings: &Settings) -> u64;
+    /// Which of [`near`]'s hints the address has; none is a promise that no ban has it.
+    fn near(&self, source: &Address, settings: &Settings) -> u32;
+    /// Whether exactly this address is banned or listed.
+    fn bans(&self, source: &Address, settings: &Settings, now_ns: u64) -> bool;
     /// The ban of the longest banned prefix around this address, ended or not.
     fn prefix_ban(&self, source: &Address) -> Option<PrefixBan>;
     /// Whether the address is on the allow list.
     fn allowed(&self, source: &Address) -> bool;
-    /// Takes one packet out of the source's bucket.
-    fn admit(&self, key: &RateKey, now_ns: u64, interval_ns: u64, tolerance_ns: u64) -> Admission;
+    /// The rate that a source has of its own.
+    fn shape(&self, source: &Address) -> Option<Rate>;
+    /// Takes `cost` out of the bucket of `hash`.
+    fn admit(&self, hash: u64, now: u64, cost: u64, tolerance: u64, settings: &Settings) -> Admission;
 }
 
 /// What became of a packet, and by which decision (0 if by none).
@@ -64,7 +95,7 @@ pub fn screen<F: Frame + ?Sized, T: Tables>(
     if settings.has(flag::BYPASS) {
         return Outcome::of(Reason::Bypassed);
     }
-    if settings.silent_after_ns != 0 && tables.now_ns() > settings.silent_after_ns {
+    if settings.silent_after_ns != 0 && tables.now_ns(settings) > settings.silent_after_ns {
         return Outcome::of(Reason::DaemonSilent);
     }
     let packet = match parsed {
@@ -75,7 +106,7 @@ pub fn screen<F: Frame + ?Sized, T: Tables>(
             return Outcome::of(if drops { reason.dropped() } else { *reason });
         }
     };
-    let mut outcome = judge(frame, packet, &settings, tables);
+    let mut outcome = judge(frame, packet, settings, tables);
     outcome.reason = frame.one_of_many(outcome.reason);
     if outcome.reason.verdict() == Verdict::Pass {
         return outcome;
@@ -107,46 +138,80 @@ fn judge<F: Frame + ?Sized, T: Tables>(
     settings: &Settings,
     tables: &T,
 ) -> Outcome {
-    let mut now_ns = 0;
-    if let Some(ban) = tables.ban(&packet.source) {
-        now_ns = tables.now_ns();
-        if ban.holds(now_ns) {
-            return Outcome { reason: Reason::BannedExact, decision: ban.decision, now_ns };
+    let now_ns = tables.now_ns(settings);
+    let hints = tables.near(&packet.source, settings);
+    if hints & near::HOSTS != 0 && tables.bans(&packet.source, settings, now_ns) {
+        // Which decision it was is asked for only where it is told of.
+        return Outcome { reason: Reason::BannedExact, decision: 0, now_ns };
+    }
+    if hints & near::PREFIXES != 0
+        && let Some(entry) = tables.prefix_ban(&packet.source)
+        && let Some(ban) = entry.in_force(now_ns)
+    {
+        return Outcome { reason: Reason::BannedPrefix, decision: ban.decision, now_ns };
+    }
+    let (class, reason) = match look(frame, packet) {
+        Ok(class) => (class, Reason::Passed),
+        Err(oddity) => {
+            let oddity = frame.one_of_many(oddity);
+            if settings.drops(oddity) {
+                return Outcome { reason: oddity.dropped(), decision: 0, now_ns };
+            }
+            (Class::Other, oddity)
         }
-    }
-    if let Some(entry) = tables.prefix_ban(&packet.source) {
-        if now_ns == 0 {
-            now_ns = tables.now_ns();
+    };
+    let over = limit(&packet.source, class, frame.length() as u64, now_ns, settings, tables);
+    Outcome { reason: over.unwrap_or(reason), decision: 0, now_ns }
+}
+
+/// Counts a packet under every rate there is; the first that it is over. What it has spent under the
+/// others is spent.
+#[inline(always)]
+fn limit<T: Tables>(
+    source: &Address,
+    class: Class,
+    length: u64,
+    now_ns: u64,
+    settings: &Settings,
+    tables: &T,
+) -> Option<Reason> {
+    let shape = if settings.shaped == 0 { None } else { tables.shape(source) };
+    let packets = shape.unwrap_or(settings.packets);
+    let key = source.rate_source();
+    let now = rate::units(now_ns);
+    let mut reason = None;
+    let mut count = |limit: Limit, key: u64, cost: u64, tolerance: u64| {
+        let hash = rate::hash(key, limit as u64, settings.seed);
+        match tables.admit(hash, now, cost, tolerance, settings) {
+            Admission::Within => {}
+            Admission::Over => reason = Some(limit.exceeded()),
+            Admission::Untracked => reason = Some(Reason::RateUntracked),
         }
-        if let Some(ban) = entry.in_force(now_ns) {
-            return Outcome { reason: Reason::BannedPrefix, decision: ban.decision, now_ns };
-        }
+    };
+    if packets.interval != 0 {
+        count(Limit::Packets, key, packets.interval, packets.tolerance);
     }
-    let mut reason = Reason::Passed;
-    if let Err(oddity) = look(frame, packet) {
-        let oddity = frame.one_of_many(oddity);
-        if settings.drops(oddity) {
-            return Outcome { reason: oddity.dropped(), decision: 0, now_ns };
-        }
-        reason = oddity;
+    if class == Class::Syn && settings.syns.interval != 0 {
+        count(Limit::Syns, key, settings.syns.interval, settings.syns.tolerance);
     }
-    if settings.rate_interval_ns == 0 {
-        return Outcome { reason, decision: 0, now_ns };
+    if class == Class::Udp && settings.udp.interval != 0 {
+        count(Limit::Udp, key, settings.udp.interval, settings.udp.tolerance);
     }
-    if now_ns == 0 {
-        now_ns = tables.now_ns();
+    if settings.bytes.interval != 0 {
+        let cost = (settings.bytes.interval * length) >> 10;
+        count(Limit::Bytes, key, cost, settings.bytes.tolerance);
     }
-    let key = packet.source.rate_key();
-    match tables.admit(&key, now_ns, settings.rate_interval_ns, settings.rate_tolerance_ns) {
-        Admission::Within => {}
-        Admission::Over => reason = Reason::RateExceeded,
-        Admission::Untracked => reason = Reason::RateUntracked,
+    if settings.network.interval != 0 {
+        let key = source.rate_network();
+        count(Limit::Network, key, settings.network.interval, settings.network.tolerance);
     }
-    Outcome { reason, decision: 0, now_ns }
+    reason
 }
 
 #[cfg(test)]
 mod tests {
+    use skyshield_common::Ban;
+
     use super::*;
 
     /// Tables with one answer each.
@@ -162,7 +227,7 @@ mod tests {
     impl Default for Model {
         fn default() -> Self {
             Self {
-                settings: Some(Settings { rate_interval_ns: 1, ..Settings::default() }),
+                settings: Some(with(0)),
                 now_ns: 1_000,
                 ban: None,
                 prefix: None,
@@ -173,14 +238,17 @@ mod tests {
     }
 
     impl Tables for Model {
-        fn settings(&self) -> Option<Settings> {
-            self.settings
+        fn settings(&self) -> Option<&Settings> {
+            self.settings.as_ref()
         }
-        fn now_ns(&self) -> u64 {
+        fn now_ns(&self, _: &Settings) -> u64 {
             self.now_ns
         }
-        fn ban(&self, _: &Address) -> Option<Ban> {
-            self.ban
+        fn near(&self, _: &Address, _: &Settings) -> u32 {
+            near::HOSTS | near::PREFIXES
+        }
+        fn bans(&self, _: &Address, _: &Settings, now_ns: u64) -> bool {
+            self.ban.is_some_and(|ban| ban.holds(now_ns))
         }
         fn prefix_ban(&self, _: &Address) -> Option<PrefixBan> {
             self.prefix
@@ -188,7 +256,10 @@ mod tests {
         fn allowed(&self, _: &Address) -> bool {
             self.allowed
         }
-        fn admit(&self, _: &RateKey, _: u64, _: u64, _: u64) -> Admission {
+        fn shape(&self, _: &Address) -> Option<Rate> {
+            None
+        }
+        fn admit(&self, _: u64, _: u64, _: u64, _: u64, _: &Settings) -> Admission {
             self.admission
         }
     }
@@ -205,7 +276,7 @@ mod tests {
     };
 
     fn with(flags: u64) -> Settings {
-        Settings { flags, rate_interval_ns: 1, ..Settings::default() }
+        Settings { flags, packets: Rate { interval: 1, tolerance: 1 }, ..Settings::default() }
     }
 
     fn expect(model: &Model, reason: Reason, decision: u64) {
@@ -219,7 +290,7 @@ mod tests {
         expect(
             &Model { ban: Some(Ban::new(2_000, 7, 1)), prefix, ..Model::default() },
             Reason::BannedExact,
-            7,
+            0,
         );
         expect(
             &Model { ban: Some(Ban::new(1_000, 7, 1)), prefix, ..Model::default() },
@@ -232,7 +303,7 @@ mod tests {
     #[test]
     fn the_allow_list_beats_a_ban_and_a_rate() {
         let ban = Some(Ban::new(2_000, 7, 1));
-        expect(&Model { ban, allowed: true, ..Model::default() }, Reason::AllowedBan, 7);
+        expect(&Model { ban, allowed: true, ..Model::default() }, Reason::AllowedBan, 0);
         expect(
             &Model { admission: Admission::Over, allowed: true, ..Model::default() },
             Reason::AllowedRate,
@@ -245,8 +316,8 @@ mod tests {
     fn a_dry_run_names_what_it_would_have_dropped() {
         let settings = Some(with(flag::DRY_RUN));
         let ban = Some(Ban::new(2_000, 7, 1));
-        expect(&Model { settings, ban, ..Model::default() }, Reason::DryRunBannedExact, 7);
-        expect(&Model { settings, ban, allowed: true, ..Model::default() }, Reason::AllowedBan, 7);
+        expect(&Model { settings, ban, ..Model::default() }, Reason::DryRunBannedExact, 0);
+        expect(&Model { settings, ban, allowed: true, ..Model::default() }, Reason::AllowedBan, 0);
         expect(
             &Model { settings, admission: Admission::Over, ..Model::default() },
             Reason::DryRunRateExceeded,
@@ -260,8 +331,8 @@ mod tests {
         expect(&Model { settings: Some(with(flag::BYPASS)), ban, ..Model::default() }, Reason::Bypassed, 0);
         let silent = |silent_after_ns| Some(Settings { silent_after_ns, ..Settings::default() });
         expect(&Model { settings: silent(999), ban, ..Model::default() }, Reason::DaemonSilent, 0);
-        expect(&Model { settings: silent(1_000), ban, ..Model::default() }, Reason::BannedExact, 7);
-        expect(&Model { settings: silent(0), ban, ..Model::default() }, Reason::BannedExact, 7);
+        expect(&Model { settings: silent(1_000), ban, ..Model::default() }, Reason::BannedExact, 0);
+        expect(&Model { settings: silent(0), ban, ..Model::default() }, Reason::BannedExact, 0);
         expect(&Model { settings: None, ban, ..Model::default() }, Reason::Unexpected, 0);
     }
 

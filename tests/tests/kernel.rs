@@ -11,6 +11,8 @@ mod bench;
 mod lifecycle;
 #[path = "kernel/limits.rs"]
 mod limits;
+#[path = "kernel/lists.rs"]
+mod lists;
 #[path = "kernel/loader.rs"]
 mod loader;
 #[path = "kernel/object.rs"]
@@ -45,7 +47,7 @@ fn main() -> ExitCode {
         ("object_carries_exactly_the_maps_that_common_names", object::maps),
         ("object_is_licensed_and_takes_frames_in_several_buffers", object::sections),
     ];
-    let kernel: [(&str, Test); 27] = [
+    let kernel: [(&str, Test); 30] = [
         ("rows_have_their_verdict_and_their_reason", rows::verdicts),
         ("rows_cut_short_at_every_length_are_counted_once", reference::truncated),
         ("rows_of_random_packets_agree_with_the_reference", reference::random),
@@ -54,6 +56,9 @@ fn main() -> ExitCode {
         ("ring_buffer_full_harms_nothing", limits::full_ring),
         ("full_map_is_an_error_and_evicts_nothing", limits::full_maps),
         ("spoofed_sources_leave_every_ban_in_force", limits::spoofed),
+        ("list_replaced_under_a_flood_leaks_nothing", lists::replaced),
+        ("list_beyond_its_buckets_is_in_the_stash_or_refused", lists::stashed),
+        ("rate_of_one_source_is_its_own", lists::shaped),
         ("events_tell_of_drops", limits::events),
         ("wire_ban_drops_and_counts_exactly", wire::ban),
         ("wire_allow_list_beats_a_ban", wire::allow),

@@ -3,11 +3,11 @@
 use std::net::IpAddr;
 
 use ipnet::IpNet;
-use skyshield_common::{Ban, PrefixBan, Settings as Wire, maps};
+use skyshield_common::{Ban, PrefixBan, Rate, RateKey, Settings as Wire, maps};
 
 use super::clock;
 use super::config::Config;
-use super::enforcer::{Counters, Entry, EventTotals, Reader};
+use super::enforcer::{Counters, Entry, EventTotals, Reader, Replaced};
 use super::error::Error;
 use crate::engine::decision::{DecisionId, Origin};
 use crate::engine::source::Source;
@@ -28,6 +28,14 @@ pub trait Maps: Send {
     fn allowed(&self) -> Result<Vec<IpNet>, Error>;
     fn counters(&self) -> Result<Counters, Error>;
     fn event_counters(&self) -> Result<EventTotals, Error>;
+    /// Sets the program's clock right, if it has gone wrong.
+    fn keep_time(&mut self) -> Result<(), Error>;
+    /// Makes the rate of `key` one of its own, or the common one again.
+    fn put_shape(&mut self, key: RateKey, rate: Option<Rate>) -> Result<(), Error>;
+    /// Makes these addresses, ascending, the list.
+    fn put_list(&mut self, addresses: &[u32]) -> Result<Replaced, Error>;
+    /// How many addresses the list has.
+    fn listed(&self) -> u32;
     fn reader(&self) -> Result<Box<dyn Reader>, Error>;
 }
 
@@ -37,6 +45,7 @@ pub(super) struct Capacity {
     pub(super) bans: u32,
     pub(super) prefixes: u32,
     pub(super) allowed: u32,
+    pub(super) listed: u32,
 }
 
 /// One kind of entry of one family.
@@ -49,7 +58,12 @@ pub(super) enum Kind {
 
 impl Capacity {
     pub(super) fn of(config: &Config) -> Self {
-        Self { bans: config.max_bans, prefixes: config.max_prefixes, allowed: config.max_allowed }
+        Self {
+            bans: config.max_bans,
+            prefixes: config.max_prefixes,
+            allowed: config.max_allowed,
+            listed: config.max_listed,
+        }
     }
 
     pub(super) const fn of_kind(self, kind: Kind) -> u32 {

@@ -18,8 +18,25 @@ pub(super) fn now_ns() -> u64 {
     seconds * 1_000_000_000 + u64::try_from(now.tv_nsec).unwrap_or_default()
 }
 
+/// How long a jiffy is: the step of the coarse clocks.
+pub(super) fn jiffy_ns() -> u64 {
+    const USUAL_NS: u64 = 4_000_000;
+    let mut step = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: the pointer is to a timespec of ours.
+    #[expect(unsafe_code, reason = "no safe binding is among our dependencies")]
+    unsafe {
+        libc::clock_getres(libc::CLOCK_MONOTONIC_COARSE, &raw mut step)
+    };
+    u64::try_from(step.tv_nsec).ok().filter(|ns| *ns > 0).unwrap_or(USUAL_NS)
+}
+
 /// The deadline `ttl` from `now_ns`; none is until lifted.
 pub(super) fn deadline(now_ns: u64, ttl: Option<Duration>) -> u64 {
+    /// Over for whatever clock: the program's lags by a jiffy or two.
+    const LONG_AGO_NS: u64 = 1;
+    if ttl == Some(Duration::ZERO) {
+        return LONG_AGO_NS;
+    }
     ttl.and_then(|ttl| u64::try_from(ttl.as_nanos()).ok())
         .and_then(|ttl| now_ns.checked_add(ttl))
         .unwrap_or(UNTIL_LIFTED)

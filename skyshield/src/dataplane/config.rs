@@ -10,6 +10,7 @@ use super::enforcer::Settings;
 /// starts: 80 to 90 bytes for a ban, about 140 for a prefix in use, 100 for a source's rate.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
+#[expect(clippy::struct_excessive_bools, reason = "switches, each of which stands for itself")]
 pub struct Config {
     /// The interface to guard. Without one there is no kernel side.
     pub interface: Option<String>,
@@ -23,12 +24,24 @@ pub struct Config {
     pub max_prefixes: u32,
     /// Allowed addresses and prefixes at most, of IPv4 and of IPv6 each.
     pub max_allowed: u32,
-    /// Sources whose rate is remembered; beyond it the least recently seen are forgotten.
+    /// IPv4 addresses on lists at most, beside those that are banned.
+    pub max_listed: u32,
+    /// Sources that may be over their rate at once, in round figures; beyond it new ones go unlimited,
+    /// and are counted. Eight bytes each.
     pub max_sources: u32,
     /// Packets a second that one source (an IPv4 address, an IPv6 /64) may send; 0 is no limit.
     pub rate_packets_per_sec: u64,
     /// Packets that a source may send at once after a pause.
     pub rate_burst: u64,
+    /// TCP SYNs a second that one source may send, and twice as many at once; 0 is no limit.
+    pub syns_per_sec: u64,
+    /// UDP packets a second that one source may send, and twice as many at once; 0 is no limit.
+    pub udp_packets_per_sec: u64,
+    /// Bytes a second that one source may send, and twice as many at once; 0 is no limit.
+    pub bytes_per_sec: u64,
+    /// Packets a second that one network (an IPv4 /24, an IPv6 /48) may send, and twice as many at
+    /// once; 0 is no limit.
+    pub network_packets_per_sec: u64,
     /// Drop packets that are cut short or contradict themselves; else they are only counted.
     pub drop_malformed: bool,
     /// Drop packets whose source nobody can have, or is their destination; else they are only counted.
@@ -54,9 +67,14 @@ impl Default for Config {
             max_bans: 262_144,
             max_prefixes: 65_536,
             max_allowed: 4_096,
-            max_sources: 262_144,
+            max_listed: 0,
+            max_sources: 1 << 20,
             rate_packets_per_sec: 10_000,
             rate_burst: 20_000,
+            syns_per_sec: 0,
+            udp_packets_per_sec: 0,
+            bytes_per_sec: 0,
+            network_packets_per_sec: 0,
             drop_malformed: false,
             drop_martians: false,
             drop_bad_flags: false,
@@ -122,6 +140,10 @@ impl Config {
             dry_run: self.dry_run,
             rate_packets_per_sec: self.rate_packets_per_sec,
             rate_burst: self.rate_burst,
+            syns_per_sec: self.syns_per_sec,
+            udp_packets_per_sec: self.udp_packets_per_sec,
+            bytes_per_sec: self.bytes_per_sec,
+            network_packets_per_sec: self.network_packets_per_sec,
             events_per_ms: self.events_per_ms,
         }
     }

@@ -1,5 +1,6 @@
 //! What a data plane does for the rest of the daemon, be it the kernel or a model of it.
 
+use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use skyshield_common::{Counter, Reason};
@@ -62,8 +63,35 @@ pub struct Settings {
     pub rate_packets_per_sec: u64,
     /// Packets that a source may send at once after a pause.
     pub rate_burst: u64,
+    /// TCP SYNs a second that one source may send, and twice as many at once; 0 is no limit.
+    pub syns_per_sec: u64,
+    /// UDP packets a second that one source may send, and twice as many at once; 0 is no limit.
+    pub udp_packets_per_sec: u64,
+    /// Bytes a second that one source may send, and twice as many at once; 0 is no limit.
+    pub bytes_per_sec: u64,
+    /// Packets a second that one network (an IPv4 /24, an IPv6 /48) may send, and twice as many at
+    /// once; 0 is no limit.
+    pub network_packets_per_sec: u64,
     /// Events of drops that each CPU may send in a millisecond.
     pub events_per_ms: u32,
+}
+
+/// The rate of one source, in place of the common one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shape {
+    /// Packets a second; 0 is read as 1.
+    pub packets_per_sec: u64,
+    /// Packets at once after a pause.
+    pub burst: u64,
+}
+
+/// What the replacement of the list came to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Replaced {
+    /// Addresses that were not on the list before.
+    pub added: u32,
+    /// Addresses that are not on it any more.
+    pub removed: u32,
 }
 
 /// Enforces bans. Owned by one task; each call is a few system calls and never waits.
@@ -80,8 +108,18 @@ pub trait Enforcer: Send {
     /// All bans in force. Walks the whole map: use [`Self::reader`] off the control task.
     fn entries(&self) -> Result<Vec<(Source, Entry)>, Error>;
 
+    /// Gives `source` (with its /64, if it is IPv6) a rate of its own, or the common one again with
+    /// `None`. Kept by the kernel until the daemon starts again.
+    fn shape(&mut self, source: IpAddr, shape: Option<Shape>) -> Result<(), Error>;
+
+    /// Makes `addresses` the list of those that are dropped beside the bans, until it is replaced;
+    /// it outlives the daemon. What is on both the old and the new one is dropped throughout: only
+    /// the difference is written. A ban of the same address is its own affair.
+    fn replace_list(&mut self, addresses: &[Ipv4Addr]) -> Result<Replaced, Error>;
+
     /// Frees the room of up to `limit` bans that have ended by themselves; how many it freed. The
-    /// kernel has long stopped enforcing them.
+    /// kernel has long stopped enforcing them. Also sets the kernel's clock right: to be called about
+    /// once a second.
     fn sweep(&mut self, limit: usize) -> Result<usize, Error>;
 
     /// Makes `sources` the allow list. What stays is never absent in between.

@@ -8,7 +8,7 @@ use aya::maps::{MapInfo, MapType};
 use aya::programs::{ProgramError, ProgramFd, Xdp};
 use aya::{Ebpf, EbpfLoader};
 use skyshield_common::maps as names;
-use skyshield_common::{Ban, Counter, EventCounter, PrefixBan, Settings as Wire};
+use skyshield_common::{Ban, Counter, EventCounter, PrefixBan, Rate, Settings as Wire, host, near, rate};
 use tracing::warn;
 
 use super::attachment::{self, Attachment};
@@ -19,6 +19,7 @@ use super::config::{Config, OnSilence};
 use super::enforcer::Enforcer;
 use super::error::OpenError;
 use super::events::Events;
+use super::hosts::stash_capacity;
 use super::interface::{self, Interface};
 use super::link::Link;
 use super::maps::KernelMaps;
@@ -81,8 +82,10 @@ fn bring_up(config: &Config, pin_dir: &PinDir, interface: &Interface) -> Result<
     for shape in &shapes {
         shape.verify(&dir)?;
     }
-    let (object, program) = load(&dir, &shapes)?;
-    let maps = KernelMaps::open(&dir)?;
+    let (mut object, program) = load(&dir, &shapes)?;
+    let anchor = load_program(&mut object, names::ANCHOR_PROGRAM)?;
+    let mut maps = KernelMaps::open(&dir)?;
+    maps.take_charge(anchor, rate_buckets(config) - 1)?;
     let mut enforcer = Table::adopt(maps, Capacity::of(config), config.settings())?;
     if config.on_silence == OnSilence::Disarm {
         enforcer.heartbeat(Duration::from_secs(config.silent_after_secs))?;
@@ -115,16 +118,21 @@ fn load(dir: &Path, shapes: &[Shape]) -> Result<(Ebpf, ProgramFd), OpenError> {
     for shape in shapes {
         loader.map_max_entries(shape.name, shape.entries).map_pin_path(shape.name, dir.join(shape.name));
     }
+    let mut object =
+        loader.load(OBJECT).map_err(|error| OpenError::Load { log: None, source: error.into() })?;
+    let program = load_program(&mut object, names::PROGRAM)?;
+    Ok((object, program))
+}
+
+fn load_program(object: &mut Ebpf, name: &str) -> Result<ProgramFd, OpenError> {
     let refused = |source| OpenError::Load { log: None, source };
-    let mut object = loader.load(OBJECT).map_err(|error| refused(error.into()))?;
     let program = object
-        .program_mut(names::PROGRAM)
+        .program_mut(name)
         .ok_or_else(|| refused("the object has no program of ours".into()))
         .and_then(|program| <&mut Xdp>::try_from(program).map_err(|error| refused(error.into())))?;
     program.load().map_err(load_error)?;
     let program = program.fd().map_err(|error| refused(error.into()))?;
-    let program = program.try_clone().map_err(|error| refused(error.into()))?;
-    Ok((object, program))
+    program.try_clone().map_err(|error| refused(error.into()))
 }
 
 /// A verifier's log runs to thousands of lines; what it stumbled over stands at the end.
@@ -154,6 +162,12 @@ struct Shape {
 /// full trie, and an allow list is added to before it is taken from.
 const TRIE_SLACK: u32 = 1;
 
+/// Buckets of the rates: a power of two, so that a hash is masked.
+fn rate_buckets(config: &Config) -> u32 {
+    const MOST: u32 = 1 << 24;
+    (config.max_sources / 8).clamp(1, MOST).next_power_of_two()
+}
+
 fn shapes(config: &Config) -> Vec<Shape> {
     let shape = |name, kind, key, value, entries, setting| Shape { name, kind, key, value, entries, setting };
     let bans = |name, key| {
@@ -170,6 +184,9 @@ fn shapes(config: &Config) -> Vec<Shape> {
         shape(name, MapType::LpmTrie, key, 8, entries, Some(("max_allowed", config.max_allowed)))
     };
     let sources = Some(("max_sources", config.max_sources));
+    let allowing = Some(("max_allowed", config.max_allowed));
+    let buckets = host::bucket_count(config.max_bans.saturating_add(config.max_listed));
+    let hosts = Some(("max_listed", config.max_listed));
     vec![
         shape(names::SETTINGS, MapType::Array, 4, size_of::<Wire>(), 1, None),
         bans(names::BANS_V4, 4),
@@ -178,7 +195,12 @@ fn shapes(config: &Config) -> Vec<Shape> {
         prefixes(names::PREFIXES_V6, 20),
         allowed(names::ALLOWED_V4, 8),
         allowed(names::ALLOWED_V6, 20),
-        shape(names::RATES, MapType::LruHash, 16, 8, config.max_sources.max(1), sources),
+        shape(names::RATES, MapType::Array, 4, size_of::<rate::Bucket>(), rate_buckets(config), sources),
+        shape(names::SHAPES, MapType::Hash, 16, size_of::<Rate>(), config.max_allowed.max(1), allowing),
+        shape(names::HOSTS_V4, MapType::Array, 4, size_of::<host::Bucket>(), buckets, hosts),
+        shape(names::STASH_V4, MapType::Hash, 4, 8, stash_capacity(buckets as usize), hosts),
+        shape(names::NEAR_V4, MapType::Array, 4, 8, near::V4_WORDS, None),
+        shape(names::NEAR_V6, MapType::Array, 4, 8, near::V6_WORDS, None),
         shape(names::STATS, MapType::PerCpuArray, 4, size_of::<Counter>(), names::STATS_SLOTS, None),
         shape(names::EVENTS, MapType::RingBuf, 0, 0, names::EVENTS_BYTES, None),
         shape(names::EVENT_STATS, MapType::PerCpuArray, 4, size_of::<EventCounter>(), 1, None),
@@ -215,6 +237,9 @@ impl Shape {
                 let pinned = match self.name {
                     names::ALLOWED_V4 | names::ALLOWED_V6 => (info.max_entries() - TRIE_SLACK) / 2,
                     names::PREFIXES_V4 | names::PREFIXES_V6 => info.max_entries() - TRIE_SLACK,
+                    // The most that gives as many buckets, in slots that are three quarters full.
+                    names::HOSTS_V4 => info.max_entries().saturating_mul(6),
+                    names::STASH_V4 => info.max_entries().saturating_mul(96),
                     _ => info.max_entries(),
                 };
                 Err(OpenError::Capacity { map: self.name, setting, pinned, wanted })

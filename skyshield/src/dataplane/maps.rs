@@ -1,17 +1,25 @@
 //! The kernel's maps, opened by their pins.
 
+use std::hash::{BuildHasher as _, RandomState};
 use std::net::IpAddr;
+use std::os::fd::AsFd as _;
 use std::path::{Path, PathBuf};
 
-use aya::maps::{Array, MapData, PerCpuArray};
+use aya::maps::{Array, HashMap, MapData, MapError, PerCpuArray};
+use aya::programs::ProgramFd;
 use ipnet::IpNet;
-use skyshield_common::{Ban, Counter, EventCounter, PrefixBan, Reason, Settings as Wire, maps as names};
+use skyshield_common::host::Hold;
+use skyshield_common::{
+    Ban, Counter, EventCounter, PrefixBan, Rate, RateKey, Reason, Settings as Wire, maps as names,
+};
 
 use super::backing::{self, Maps};
 use super::clock;
-use super::enforcer::{Counters, Entry, EventTotals, Reader};
+use super::enforcer::{Counters, Entry, EventTotals, Reader, Replaced};
 use super::error::Error;
 use super::family::{Family, Names, Value, failed, open};
+use super::hosts::{Hosts, Near};
+use super::sys;
 use crate::engine::source::Source;
 
 const V4: Names = Names { bans: names::BANS_V4, prefixes: names::PREFIXES_V4, allowed: names::ALLOWED_V4 };
@@ -25,6 +33,18 @@ pub(super) struct KernelMaps {
     v6: Family<[u8; 16]>,
     stats: PerCpuArray<MapData, Value<Counter>>,
     event_stats: PerCpuArray<MapData, Value<EventCounter>>,
+    shapes: HashMap<MapData, [u8; 16], Value<Rate>>,
+    hosts: Hosts,
+    near: Near,
+    /// What this room alone says to the program; the rest comes by [`Maps::put_settings`].
+    own: Wire,
+    /// What was said last.
+    said: Wire,
+    anchor: Option<ProgramFd>,
+    /// Addresses on the list.
+    listed: u32,
+    /// Bits of `near` that may be set for nothing.
+    stale: u32,
 }
 
 impl KernelMaps {
@@ -36,8 +56,108 @@ impl KernelMaps {
             v6: Family::open(dir, V6)?,
             stats: open(dir, names::STATS)?,
             event_stats: open(dir, names::EVENT_STATS)?,
+            shapes: open(dir, names::SHAPES)?,
+            hosts: Hosts::open(dir)?,
+            near: Near::open(dir)?,
+            own: Wire::default(),
+            said: Wire::default(),
+            anchor: None,
+            listed: 0,
+            stale: 0,
             dir: dir.to_owned(),
         })
+    }
+
+    /// Takes charge: of a clock that runs, and of tables that say what the records say, whatever an
+    /// earlier daemon was doing when it died.
+    pub(super) fn take_charge(&mut self, anchor: ProgramFd, rates_mask: u32) -> Result<(), Error> {
+        let Value(before) = self.settings.get(&0, 0).map_err(failed("read", names::SETTINGS))?;
+        self.said = before;
+        self.own = Wire {
+            jiffy_ns: clock::jiffy_ns(),
+            seed: if before.seed == 0 { RandomState::new().hash_one(()) } else { before.seed },
+            rates_mask: rates_mask.into(),
+            hosts_mask: self.hosts.mask().into(),
+            ..Wire::default()
+        };
+        self.anchor = Some(anchor);
+        for key in self.shapes.keys().collect::<Result<Vec<_>, _>>().map_err(failed("walk", names::SHAPES))? {
+            self.shapes.remove(&key).map_err(failed("delete from", names::SHAPES))?;
+        }
+        let records = self.v4.bans()?;
+        let mut stray: std::collections::HashMap<u32, Hold> = self.hosts.all()?.into_iter().collect();
+        self.listed = counted(stray.values().filter(|hold| hold.is_listed()).count());
+        for (source, ban) in records {
+            let IpAddr::V4(address) = source.address() else { continue };
+            let hold = stray.remove(&address.to_bits()).unwrap_or_default();
+            if hold != hold.until(ban.expires_at_ns) || !hold.is_banned() {
+                self.hosts.put(address.to_bits(), hold.until(ban.expires_at_ns))?;
+            }
+        }
+        // Banned, by a daemon that died before it had the record out of the way, or in it.
+        for (address, hold) in stray.into_iter().filter(|(_, hold)| hold.is_banned()) {
+            self.hosts.put(address, hold.until(0))?;
+        }
+        self.rebuild_near()?;
+        self.say()?;
+        self.keep_time()
+    }
+
+    fn rebuild_near(&mut self) -> Result<(), Error> {
+        let hosts_v4 = self.hosts.all()?.into_iter().map(|(address, _)| address);
+        let hosts_v6: Vec<_> = self.v6.bans()?;
+        let hosts_v6 = hosts_v6.iter().filter_map(|(source, _)| match source.address() {
+            IpAddr::V6(address) => Some(address.octets()),
+            IpAddr::V4(_) => None,
+        });
+        let mut prefixes = self.v4.prefixes()?;
+        prefixes.extend(self.v6.prefixes()?);
+        self.near.rebuild(hosts_v4, hosts_v6, prefixes.into_iter().map(|(prefix, _)| prefix));
+        self.stale = 0;
+        Ok(())
+    }
+
+    /// Writes the settings, if they have changed, around what the anchor program has written.
+    fn say(&mut self) -> Result<(), Error> {
+        let Value(there) = self.settings.get(&0, 0).map_err(failed("read", names::SETTINGS))?;
+        let wanted = Wire {
+            jiffy_ns: self.own.jiffy_ns,
+            clock_offset_ns: there.clock_offset_ns,
+            seed: self.own.seed,
+            rates_mask: self.own.rates_mask,
+            hosts_mask: self.own.hosts_mask,
+            stashed: self.hosts.stashed().into(),
+            depths: self.near.depths(),
+            shaped: self.own.shaped,
+            ..self.said
+        };
+        if wanted == there {
+            return Ok(());
+        }
+        self.settings.set(0, Value(wanted), 0).map_err(failed("write", names::SETTINGS))
+    }
+
+    fn put_host(&mut self, address: u32, hold: Hold) -> Result<(), Error> {
+        self.hosts.put(address, hold)?;
+        if hold == Hold::NONE {
+            self.stale += 1;
+        } else {
+            self.near.add_host_v4(address);
+        }
+        if u64::from(self.hosts.stashed()) != self.own.stashed {
+            self.own.stashed = self.hosts.stashed().into();
+            self.say()?;
+        }
+        Ok(())
+    }
+
+    /// Says it where something of IPv6 came in at a depth that was empty.
+    fn say_depths(&mut self) -> Result<(), Error> {
+        if self.near.depths() == self.own.depths {
+            return Ok(());
+        }
+        self.own.depths = self.near.depths();
+        self.say()
     }
 }
 
@@ -55,15 +175,30 @@ impl Maps for KernelMaps {
 
     fn put_ban(&mut self, address: IpAddr, ban: Ban) -> Result<(), Error> {
         match address {
-            IpAddr::V4(address) => self.v4.put_ban(address.octets(), ban),
-            IpAddr::V6(address) => self.v6.put_ban(address.octets(), ban),
+            IpAddr::V4(address) => {
+                let hold = self.hosts.hold(address.to_bits()).until(ban.expires_at_ns);
+                self.v4.put_ban(address.octets(), ban)?;
+                self.put_host(address.to_bits(), hold)
+            }
+            IpAddr::V6(address) => {
+                self.v6.put_ban(address.octets(), ban)?;
+                self.near.add_host_v6(address.octets());
+                self.say_depths()
+            }
         }
     }
 
     fn cut_ban(&mut self, address: IpAddr) -> Result<(), Error> {
         match address {
-            IpAddr::V4(address) => self.v4.cut_ban(address.octets()),
-            IpAddr::V6(address) => self.v6.cut_ban(address.octets()),
+            IpAddr::V4(address) => {
+                let hold = self.hosts.hold(address.to_bits()).until(0);
+                self.put_host(address.to_bits(), hold)?;
+                self.v4.cut_ban(address.octets())
+            }
+            IpAddr::V6(address) => {
+                self.stale += 1;
+                self.v6.cut_ban(address.octets())
+            }
         }
     }
 
@@ -71,10 +206,13 @@ impl Maps for KernelMaps {
         match prefix {
             IpNet::V4(net) => self.v4.put_prefix(net.prefix_len(), net.network().octets(), ban),
             IpNet::V6(net) => self.v6.put_prefix(net.prefix_len(), net.network().octets(), ban),
-        }
+        }?;
+        self.near.add_prefix(prefix);
+        self.say_depths()
     }
 
     fn cut_prefix(&mut self, prefix: IpNet) -> Result<(), Error> {
+        self.stale += 1;
         match prefix {
             IpNet::V4(net) => self.v4.cut_prefix(net.prefix_len(), net.network().octets()),
             IpNet::V6(net) => self.v6.cut_prefix(net.prefix_len(), net.network().octets()),
@@ -96,7 +234,32 @@ impl Maps for KernelMaps {
     }
 
     fn put_settings(&mut self, settings: Wire) -> Result<(), Error> {
-        self.settings.set(0, Value(settings), 0).map_err(failed("write", names::SETTINGS))
+        self.said = settings;
+        self.say()
+    }
+
+    fn keep_time(&mut self) -> Result<(), Error> {
+        // So many bits for nothing cost a few packets a look at a table; all of them anew, 10 ms.
+        const STALE: u32 = 16_384;
+        if self.stale > STALE {
+            self.rebuild_near()?;
+            self.say()?;
+        }
+        let Some(anchor) = &self.anchor else { return Ok(()) };
+        sys::run_once(anchor.as_fd())
+            .map_err(|error| failed("set the clock in", names::SETTINGS)(MapError::IoError(error)))
+    }
+
+    fn put_shape(&mut self, key: RateKey, rate: Option<Rate>) -> Result<(), Error> {
+        let known = self.shapes.get(&key.0, 0).is_ok();
+        if let Some(rate) = rate {
+            self.shapes.insert(key.0, Value(rate), 0).map_err(failed("write", names::SHAPES))?;
+            self.own.shaped += u64::from(!known);
+        } else if known {
+            self.shapes.remove(&key.0).map_err(failed("delete from", names::SHAPES))?;
+            self.own.shaped -= 1;
+        }
+        self.say()
     }
 
     fn bans(&self) -> Result<Vec<(Source, Ban)>, Error> {
@@ -140,9 +303,59 @@ impl Maps for KernelMaps {
         }))
     }
 
+    fn put_list(&mut self, addresses: &[u32]) -> Result<Replaced, Error> {
+        let mut before = Vec::new();
+        if self.listed != 0 {
+            let all = self.hosts.all()?;
+            before.extend(all.into_iter().filter(|(_, hold)| hold.is_listed()).map(|(address, _)| address));
+            before.sort_unstable();
+        }
+        let (gone, new) = (missing_from(&before, addresses), missing_from(addresses, &before));
+        // What is on both lists is not touched. The old make room first: of the table the
+        // list may fill three quarters.
+        for &address in &gone {
+            self.hosts.list(address, false)?;
+        }
+        for (at, &address) in new.iter().enumerate() {
+            if let Err(error) = self.hosts.list(address, true) {
+                for &address in &new[..at] {
+                    self.hosts.list(address, false)?;
+                }
+                for &address in &gone {
+                    self.hosts.list(address, true)?;
+                }
+                return Err(error);
+            }
+            self.near.add_host_v4(address);
+        }
+        self.stale = self.stale.saturating_add(counted(gone.len()));
+        self.listed = counted(addresses.len());
+        self.say()?;
+        Ok(Replaced { added: counted(new.len()), removed: counted(gone.len()) })
+    }
+
+    fn listed(&self) -> u32 {
+        self.listed
+    }
+
     fn reader(&self) -> Result<Box<dyn Reader>, Error> {
         Ok(Box::new(Self::open(&self.dir)?))
     }
+}
+
+/// What of `these`, ascending, is not in `those`, ascending.
+fn missing_from(these: &[u32], those: &[u32]) -> Vec<u32> {
+    let mut rest = those.iter().copied().peekable();
+    let is_missing = |address: &u32| {
+        while rest.next_if(|other| other < address).is_some() {}
+        rest.peek() != Some(address)
+    };
+    these.iter().copied().filter(is_missing).collect()
+}
+
+/// A number of addresses, of which there are 2^32.
+fn counted(count: usize) -> u32 {
+    u32::try_from(count).unwrap_or(u32::MAX)
 }
 
 impl Reader for KernelMaps {

@@ -6,12 +6,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use ipnet::IpNet;
-use skyshield_common::{Ban, Counter, PrefixBan, Reason, Settings as Wire};
+use skyshield_common::{Ban, Counter, PrefixBan, Rate, RateKey, Reason, Settings as Wire};
 
 use super::backing::{self, Capacity, Maps};
 use super::clock;
 use super::config::Config;
-use super::enforcer::{Counters, Entry, EventTotals, Reader};
+use super::enforcer::{Counters, Entry, EventTotals, Reader, Replaced};
 use super::error::Error;
 use super::table::Table;
 use crate::engine::source::Source;
@@ -62,6 +62,8 @@ struct State {
     bans: BTreeMap<IpAddr, Ban>,
     prefixes: BTreeMap<IpNet, PrefixBan>,
     allowed: BTreeSet<IpNet>,
+    shapes: BTreeMap<[u8; 16], Rate>,
+    listed: BTreeSet<u32>,
 }
 
 impl Model {
@@ -134,6 +136,33 @@ impl Maps for Model {
 
     fn event_counters(&self) -> Result<EventTotals, Error> {
         Ok(EventTotals::default())
+    }
+
+    fn keep_time(&mut self) -> Result<(), Error> {
+        Ok(())
+    }
+
+    fn put_shape(&mut self, key: RateKey, rate: Option<Rate>) -> Result<(), Error> {
+        let mut state = self.state();
+        match rate {
+            Some(rate) => state.shapes.insert(key.0, rate),
+            None => state.shapes.remove(&key.0),
+        };
+        Ok(())
+    }
+
+    fn put_list(&mut self, addresses: &[u32]) -> Result<Replaced, Error> {
+        let list: BTreeSet<u32> = addresses.iter().copied().collect();
+        let mut state = self.state();
+        let added = list.difference(&state.listed).count();
+        let removed = state.listed.difference(&list).count();
+        state.listed = list;
+        let counted = |count| u32::try_from(count).unwrap_or(u32::MAX);
+        Ok(Replaced { added: counted(added), removed: counted(removed) })
+    }
+
+    fn listed(&self) -> u32 {
+        u32::try_from(self.state().listed.len()).unwrap_or(u32::MAX)
     }
 
     fn reader(&self) -> Result<Box<dyn Reader>, Error> {

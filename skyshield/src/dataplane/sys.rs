@@ -14,6 +14,7 @@ use nix::libc;
 
 const BPF_OBJ_PIN: libc::c_int = 6;
 const BPF_OBJ_GET: libc::c_int = 7;
+const BPF_PROG_TEST_RUN: libc::c_int = 10;
 const BPF_OBJ_GET_INFO_BY_FD: libc::c_int = 15;
 const BPF_LINK_CREATE: libc::c_int = 28;
 const BPF_LINK_UPDATE: libc::c_int = 29;
@@ -53,6 +54,19 @@ struct InfoAttr {
     bpf_fd: u32,
     info_len: u32,
     info: u64,
+}
+
+#[repr(C)]
+#[derive(Default)]
+struct TestRunAttr {
+    prog_fd: u32,
+    retval: u32,
+    data_size_in: u32,
+    data_size_out: u32,
+    data_in: u64,
+    data_out: u64,
+    repeat: u32,
+    duration: u32,
 }
 
 /// The kernel's `bpf_link_info`, of an XDP link.
@@ -130,6 +144,20 @@ pub(super) fn link_update(link: BorrowedFd<'_>, program: BorrowedFd<'_>) -> io::
     let mut attr =
         LinkUpdateAttr { link_fd: number(link), new_prog_fd: number(program), flags: 0, old_prog_fd: 0 };
     bpf(BPF_LINK_UPDATE, &mut attr).map(|_| ())
+}
+
+/// Runs a program once on a frame of nothing.
+pub(super) fn run_once(program: BorrowedFd<'_>) -> io::Result<()> {
+    const SHORTEST: usize = 64;
+    let frame = [0_u8; SHORTEST];
+    let mut attr = TestRunAttr {
+        prog_fd: number(program),
+        data_size_in: u32::try_from(frame.len()).unwrap_or_default(),
+        data_in: frame.as_ptr().addr() as u64,
+        repeat: 1,
+        ..TestRunAttr::default()
+    };
+    bpf(BPF_PROG_TEST_RUN, &mut attr).map(|_| ())
 }
 
 /// What a descriptor says of the XDP link it is; an error if it is none.

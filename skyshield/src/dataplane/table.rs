@@ -1,14 +1,15 @@
 //! The bans with all their bookkeeping, over maps that only put and cut.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use ipnet::IpNet;
-use skyshield_common::{Ban, PrefixBan, Settings as Wire, UNTIL_LIFTED, flag, rate};
+use skyshield_common::{Address, Ban, PrefixBan, Rate, Settings as Wire, UNTIL_LIFTED, flag, maps as names};
 
 use super::backing::{self, Capacity, Kind, Maps};
 use super::clock;
-use super::enforcer::{Counters, Enforcer, Entry, EventTotals, Fill, Reader, Settings};
+use super::enforcer::{Counters, Enforcer, Entry, EventTotals, Fill, Reader, Replaced, Settings, Shape};
 use super::error::Error;
 use super::prefixes::Prefixes;
 use crate::engine::source::Source;
@@ -25,6 +26,7 @@ pub struct Table<M> {
     /// Every ban that ends by itself, soonest first.
     deadlines: BTreeSet<(u64, Source)>,
     allowed: BTreeSet<Source>,
+    shapes: BTreeSet<[u8; 16]>,
     settings: Wire,
 }
 
@@ -46,6 +48,7 @@ impl<M: Maps> Table<M> {
             unwritten: BTreeMap::new(),
             deadlines: BTreeSet::new(),
             allowed: BTreeSet::new(),
+            shapes: BTreeSet::new(),
             settings: wire,
             maps,
         };
@@ -171,7 +174,41 @@ impl<M: Maps> Enforcer for Table<M> {
         backing::entries(&self.maps)
     }
 
+    fn shape(&mut self, source: IpAddr, shape: Option<Shape>) -> Result<(), Error> {
+        let key = match source.to_canonical() {
+            IpAddr::V4(address) => Address::V4(address.octets()),
+            IpAddr::V6(address) => Address::V6(address.octets()),
+        }
+        .rate_key();
+        let rate =
+            shape.map(|shape| Rate::per_sec(shape.packets_per_sec.max(1), shape.burst, clock::jiffy_ns()));
+        let known = self.shapes.contains(&key.0);
+        if rate.is_some() && !known && self.shapes.len() >= self.capacity.allowed as usize {
+            return Err(Error::Full { map: names::SHAPES, capacity: self.capacity.allowed });
+        }
+        if rate.is_some() || known {
+            self.maps.put_shape(key, rate)?;
+        }
+        if rate.is_some() {
+            self.shapes.insert(key.0)
+        } else {
+            self.shapes.remove(&key.0)
+        };
+        Ok(())
+    }
+
+    fn replace_list(&mut self, addresses: &[Ipv4Addr]) -> Result<Replaced, Error> {
+        let mut sorted: Vec<u32> = addresses.iter().map(|address| address.to_bits()).collect();
+        sorted.sort_unstable();
+        sorted.dedup();
+        if sorted.len() > self.capacity.listed as usize {
+            return Err(Error::Full { map: names::HOSTS_V4, capacity: self.capacity.listed });
+        }
+        self.maps.put_list(&sorted)
+    }
+
     fn sweep(&mut self, limit: usize) -> Result<usize, Error> {
+        self.maps.keep_time()?;
         let now_ns = self.maps.now_ns();
         let ended: Vec<Source> = self
             .deadlines
@@ -230,6 +267,8 @@ impl<M: Maps> Enforcer for Table<M> {
                 fills.push(Fill { map: kind.map(v6), entries, capacity: self.capacity.of_kind(kind) });
             }
         }
+        let (entries, capacity) = (self.maps.listed(), self.capacity.listed);
+        fills.push(Fill { map: names::HOSTS_V4, entries, capacity });
         fills
     }
 
@@ -254,7 +293,8 @@ impl<M: Maps> Enforcer for Table<M> {
 }
 
 fn wire(settings: Settings, silent_after_ns: u64) -> Wire {
-    let rate_interval_ns = rate::interval_ns(settings.rate_packets_per_sec);
+    let jiffy_ns = clock::jiffy_ns();
+    let twice = |per_sec: u64| Rate::per_sec(per_sec, per_sec.saturating_mul(2), jiffy_ns);
     let flags = [
         (settings.bypass, flag::BYPASS),
         (settings.dry_run, flag::DRY_RUN),
@@ -265,10 +305,16 @@ fn wire(settings: Settings, silent_after_ns: u64) -> Wire {
     Wire {
         flags: flags.iter().filter(|(set, _)| *set).map(|(_, bit)| bit).sum(),
         silent_after_ns,
-        rate_interval_ns,
-        // A burst of none would refuse every packet.
-        rate_tolerance_ns: rate::tolerance_ns(rate_interval_ns, settings.rate_burst.max(1)),
+        packets: Rate::per_sec(settings.rate_packets_per_sec, settings.rate_burst, jiffy_ns),
+        syns: twice(settings.syns_per_sec),
+        udp: twice(settings.udp_packets_per_sec),
+        bytes: Rate::bytes_per_sec(
+            settings.bytes_per_sec,
+            settings.bytes_per_sec.saturating_mul(2),
+            jiffy_ns,
+        ),
+        network: twice(settings.network_packets_per_sec),
         events_per_window: u64::from(settings.events_per_ms),
-        reserved: 0,
+        ..Wire::default()
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::ensure;
 use skyshield::dataplane::{Enforcer as _, Memory};
-use skyshield_common::{Address, Ban, PrefixBan, RateKey, Reason, Settings as Wire, Verdict};
+use skyshield_common::{Address, Ban, PrefixBan, Rate, Reason, Settings as Wire, Verdict, near};
 use skyshield_ebpf::{Admission, Tables, parse, screen};
 use tests::packet;
 
@@ -16,6 +16,7 @@ use crate::table::address;
 /// The reference's tables: what the maps hold, looked up without a kernel.
 #[derive(Default)]
 struct Model {
+    settings: Wire,
     bans: BTreeMap<IpAddr, Ban>,
     prefixes: Vec<(ipnet::IpNet, PrefixBan)>,
     allowed: Vec<ipnet::IpNet>,
@@ -29,14 +30,17 @@ pub(crate) fn ip(address: &Address) -> IpAddr {
 }
 
 impl Tables for Model {
-    fn settings(&self) -> Option<Wire> {
-        Some(Wire::default())
+    fn settings(&self) -> Option<&Wire> {
+        Some(&self.settings)
     }
-    fn now_ns(&self) -> u64 {
+    fn now_ns(&self, _: &Wire) -> u64 {
         1_000
     }
-    fn ban(&self, source: &Address) -> Option<Ban> {
-        self.bans.get(&ip(source)).copied()
+    fn near(&self, _: &Address, _: &Wire) -> u32 {
+        near::HOSTS | near::PREFIXES
+    }
+    fn bans(&self, source: &Address, _: &Wire, now_ns: u64) -> bool {
+        self.bans.get(&ip(source)).is_some_and(|ban| ban.holds(now_ns))
     }
     fn prefix_ban(&self, source: &Address) -> Option<PrefixBan> {
         let around = self.prefixes.iter().filter(|(prefix, _)| prefix.contains(&ip(source)));
@@ -45,7 +49,10 @@ impl Tables for Model {
     fn allowed(&self, source: &Address) -> bool {
         self.allowed.iter().any(|prefix| prefix.contains(&ip(source)))
     }
-    fn admit(&self, _: &RateKey, _: u64, _: u64, _: u64) -> Admission {
+    fn shape(&self, _: &Address) -> Option<Rate> {
+        None
+    }
+    fn admit(&self, _: u64, _: u64, _: u64, _: u64, _: &Wire) -> Admission {
         Admission::Within
     }
 }

@@ -48,7 +48,18 @@ type NamedRow = (&'static str, Vec<u8>, Reason);
 /// The rows with what is in force while they run.
 pub(crate) fn all() -> Vec<(Setting, Vec<Row>)> {
     let odd = [odd::counted(), odd::dropped(), odd::spared(), odd::allowed()];
-    let policy = [unbanned(), banned(), ended(), allowed(), limited(), dry_run(), bypassed(), silent()];
+    let policy = [
+        unbanned(),
+        banned(),
+        ended(),
+        allowed(),
+        limited(),
+        limited_by_class(),
+        limited_in_dry_run(),
+        dry_run(),
+        bypassed(),
+        silent(),
+    ];
     policy
         .map(|(setting, rows)| {
             let named = rows.into_iter().map(|(name, frame, reason)| (name.to_owned(), frame, reason));
@@ -56,6 +67,7 @@ pub(crate) fn all() -> Vec<(Setting, Vec<Row>)> {
         })
         .into_iter()
         .chain(odd)
+        .chain(odd::networks())
         .collect()
 }
 
@@ -162,6 +174,44 @@ fn limited() -> (Setting, Vec<NamedRow>) {
         ("IPv6, another network", udp("2001:db8:2::1"), Reason::Passed),
     ];
     (Setting { description: "a rate", allowed: &["203.0.113.9"], change: one_packet, ..PLAIN }, rows)
+}
+
+/// A burst of two each, and no second packet while a row lasts.
+fn by_class(settings: &mut Settings) {
+    settings.syns_per_sec = 1;
+    settings.udp_packets_per_sec = 1;
+}
+
+fn limited_by_class() -> (Setting, Vec<NamedRow>) {
+    let rows = vec![
+        ("SYN, first", syn("203.0.113.7"), Reason::Passed),
+        ("SYN, second", syn("203.0.113.7"), Reason::Passed),
+        ("SYN, third", syn("203.0.113.7"), Reason::SynRateExceeded),
+        ("UDP of the same, first", udp("203.0.113.7"), Reason::Passed),
+        ("UDP of the same, second", udp("203.0.113.7"), Reason::Passed),
+        ("UDP of the same, third", udp("203.0.113.7"), Reason::UdpRateExceeded),
+        ("GRE of the same", packet::ip(address("203.0.113.7"), 47, &[]), Reason::Passed),
+        ("IPv6 SYN, first", syn("2001:db8:1::1"), Reason::Passed),
+        ("IPv6 SYN, second of the network", syn("2001:db8:1::2"), Reason::Passed),
+        ("IPv6 SYN, third of the network", syn("2001:db8:1::3"), Reason::SynRateExceeded),
+    ];
+    (Setting { description: "rates by class", change: by_class, ..PLAIN }, rows)
+}
+
+fn limited_in_dry_run() -> (Setting, Vec<NamedRow>) {
+    let change = |settings: &mut Settings| {
+        by_class(settings);
+        settings.dry_run = true;
+    };
+    let rows = vec![
+        ("SYN, first", syn("203.0.113.7"), Reason::Passed),
+        ("SYN, second", syn("203.0.113.7"), Reason::Passed),
+        ("SYN, third", syn("203.0.113.7"), Reason::DryRunSynRateExceeded),
+        ("UDP, first", udp("203.0.113.7"), Reason::Passed),
+        ("UDP, second", udp("203.0.113.7"), Reason::Passed),
+        ("UDP, third", udp("203.0.113.7"), Reason::DryRunUdpRateExceeded),
+    ];
+    (Setting { description: "rates by class in a dry run", change, ..PLAIN }, rows)
 }
 
 fn dry_run() -> (Setting, Vec<NamedRow>) {

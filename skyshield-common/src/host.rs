@@ -1,0 +1,162 @@
+//! Banned IPv4 addresses as they lie in [`HOSTS_V4`](crate::maps::HOSTS_V4): a flat table of buckets,
+//! each one line of the processor's cache.
+//!
+//! A slot is one 64-bit word, address and deadline together: it is read in one piece, whatever is
+//! being written. An address has two buckets to be in; one that fits into neither is in
+//! [`STASH_V4`](crate::maps::STASH_V4).
+
+/// Slots of a bucket.
+pub const SLOTS: usize = 8;
+
+/// A bucket as it lies in the map.
+#[repr(C, align(64))]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bucket(pub [u64; SLOTS]);
+
+/// What a slot says of its address: whether a list has it, and until when a ban of its own holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Hold(u32);
+
+const LISTED: u32 = 1 << 31;
+const FOREVER: u32 = LISTED - 1;
+/// A tick is 2^26 ns, 67 ms; 31 bits of them are four and a half years.
+const TICK_SHIFT: u32 = 26;
+
+impl Hold {
+    /// Neither listed nor banned: an empty slot.
+    pub const NONE: Self = Self(0);
+
+    /// The hold with these bits.
+    #[inline]
+    pub const fn from_bits(bits: u32) -> Self {
+        Self(bits)
+    }
+
+    /// Its bits.
+    #[inline]
+    pub const fn bits(self) -> u32 {
+        self.0
+    }
+
+    /// The same with a ban until `expires_at_ns`, at the next tick; 0 is no ban. What lies beyond the
+    /// ticks holds until the daemon lifts it.
+    #[must_use]
+    pub const fn until(self, expires_at_ns: u64) -> Self {
+        let ticks = expires_at_ns.div_ceil(1 << TICK_SHIFT);
+        #[expect(clippy::cast_possible_truncation, reason = "compared first")]
+        let ticks = if ticks >= FOREVER as u64 { FOREVER } else { ticks as u32 };
+        Self(self.0 & LISTED | ticks)
+    }
+
+    /// The same, on a list or on none.
+    #[must_use]
+    pub const fn listed(self, listed: bool) -> Self {
+        Self(if listed { self.0 | LISTED } else { self.0 & !LISTED })
+    }
+
+    /// Whether a list has it.
+    pub const fn is_listed(self) -> bool {
+        self.0 & LISTED != 0
+    }
+
+    /// Whether it has a ban of its own, ended or not.
+    pub const fn is_banned(self) -> bool {
+        self.0 & FOREVER != 0
+    }
+
+    /// Whether its address is to be dropped at `now_ns`.
+    #[inline]
+    pub const fn holds(self, now_ns: u64) -> bool {
+        let ticks = self.0 & FOREVER;
+        self.0 & LISTED != 0 || ticks == FOREVER || now_ns >> TICK_SHIFT < ticks as u64
+    }
+}
+
+/// The slot of an address and its hold.
+#[inline]
+pub const fn slot(address: u32, hold: Hold) -> u64 {
+    (address as u64) << 32 | hold.0 as u64
+}
+
+/// The address of a slot.
+#[inline]
+pub const fn address_of(slot: u64) -> u32 {
+    (slot >> 32) as u32
+}
+
+/// The hold in a slot.
+#[inline]
+#[expect(clippy::cast_possible_truncation, reason = "the halves of a word")]
+pub const fn hold_of(slot: u64) -> Hold {
+    Hold(slot as u32)
+}
+
+/// The two buckets an address may be in, of `mask` + 1.
+#[inline]
+#[expect(clippy::cast_possible_truncation, reason = "the mask is smaller")]
+pub const fn buckets(address: u32, mask: u32) -> (u32, u32) {
+    let hash = mix(address as u64);
+    (hash as u32 & mask, (hash >> 32) as u32 & mask)
+}
+
+/// Spreads a key over 64 bits.
+#[inline]
+pub const fn mix(key: u64) -> u64 {
+    let mut hash = key.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    hash ^= hash >> 32;
+    hash = hash.wrapping_mul(0xd6e8_feb8_6659_fd93);
+    hash ^ hash >> 32
+}
+
+/// How many buckets a table for so many addresses has: never more than three quarters full.
+pub const fn bucket_count(addresses: u32) -> u32 {
+    const LEAST: u32 = 64;
+    let slots = (addresses as u64 * 4).div_ceil(3);
+    let buckets = slots.div_ceil(SLOTS as u64).next_power_of_two();
+    #[expect(clippy::cast_possible_truncation, reason = "a sixth of 2^32 at most, rounded up")]
+    let buckets = buckets as u32;
+    if buckets < LEAST { LEAST } else { buckets }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn a_table_has_room_to_spare_and_is_not_wasteful() {
+        assert_eq!(bucket_count(0), 64);
+        assert_eq!(bucket_count(1_000_000), 1 << 18);
+        assert_eq!(bucket_count(1_262_144), 1 << 18);
+        assert_eq!(bucket_count(u32::MAX), 1 << 30);
+    }
+
+    proptest! {
+        #[test]
+        fn a_hold_ends_at_the_tick_after_its_deadline(deadline in 1_u64..1 << 56, before: u64, after: u64) {
+            let hold = Hold::NONE.until(deadline);
+            prop_assert!(hold.holds(before % deadline) && hold.is_banned() && !hold.is_listed());
+            prop_assert!(!hold.holds((deadline + (1 << TICK_SHIFT)).saturating_add(after)));
+            let listed = hold.listed(true);
+            prop_assert!(listed.holds(u64::MAX) && listed.is_listed());
+            prop_assert_eq!(listed.listed(false), hold);
+            prop_assert_eq!(listed.until(0).listed(false), Hold::NONE);
+        }
+
+        #[test]
+        fn a_slot_gives_back_what_was_put_in(address: u32, bits: u32, mask_bits in 0_u32..31) {
+            let slot = slot(address, Hold::from_bits(bits));
+            prop_assert_eq!((address_of(slot), hold_of(slot).bits()), (address, bits));
+            let (first, second) = buckets(address, (1 << mask_bits) - 1);
+            prop_assert!(first >> mask_bits == 0 && second >> mask_bits == 0);
+        }
+    }
+
+    #[test]
+    fn beyond_the_ticks_a_hold_is_forever() {
+        assert!(Hold::NONE.until(u64::MAX).holds(u64::MAX));
+        assert!(Hold::NONE.until(1 << 57).holds(u64::MAX));
+        assert!(!Hold::NONE.until(0).holds(0));
+    }
+}

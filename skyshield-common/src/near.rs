@@ -1,0 +1,129 @@
+//! What says of most addresses, at a glance, that no ban is anywhere near.
+//!
+//! For IPv4 two bits for each /24. For IPv6 a filter of 64-bit words: what was put in is always
+//! found, and of what was not a few in a thousand are. Both only ever send a packet to the tables
+//! that know; neither decides.
+
+use crate::host::mix;
+
+/// A banned or listed address is in the /24, or the address itself may be one.
+pub const HOSTS: u32 = 1;
+/// A banned prefix touches the /24, or may hold the address.
+pub const PREFIXES: u32 = 2;
+
+/// Words of the table for IPv4: 2 bits for each of 2^24 networks, 4 MiB.
+pub const V4_WORDS: u32 = 1 << 19;
+/// Words of the filter for IPv6: 2 MiB.
+pub const V6_WORDS: u32 = 1 << 18;
+
+/// The word of an address, and how far to shift it for its two bits.
+#[inline]
+pub const fn v4(address: u32) -> (u32, u32) {
+    let network = address >> 8;
+    (network >> 5, (network & 31) * 2)
+}
+
+/// Under which part of an address something was put into the filter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Depth {
+    /// All of it: an address.
+    Host,
+    /// The first 64 bits: prefixes of 64 and longer.
+    P64,
+    /// The first 48 bits: prefixes of 48 to 63.
+    P48,
+    /// The first 32 bits: prefixes of 32 to 47.
+    P32,
+    /// None of it: shorter prefixes, for which the table itself is asked each time.
+    Wide,
+}
+
+impl Depth {
+    /// Every depth that has entries of its own.
+    pub const FILTERED: [Self; 4] = [Self::Host, Self::P64, Self::P48, Self::P32];
+
+    /// The depth of a prefix of this length.
+    pub const fn of_prefix(len: u8) -> Self {
+        match len {
+            64.. => Self::P64,
+            48.. => Self::P48,
+            32.. => Self::P32,
+            _ => Self::Wide,
+        }
+    }
+
+    /// Its bit among those that are present.
+    #[inline]
+    pub const fn bit(self) -> u64 {
+        1 << self as u64
+    }
+
+    /// What a hit at this depth hints at.
+    #[inline]
+    pub const fn hint(self) -> u32 {
+        match self {
+            Self::Host => HOSTS,
+            Self::P64 | Self::P48 | Self::P32 | Self::Wide => PREFIXES,
+        }
+    }
+}
+
+/// The word of an address at a depth, and the bits that are all set in it if it was put in.
+#[inline]
+#[expect(clippy::cast_possible_truncation, reason = "halves of a word, and a mask")]
+pub const fn v6(address: [u8; 16], depth: Depth) -> (u32, u64) {
+    let whole = u128::from_be_bytes(address);
+    let (high, low) = ((whole >> 64) as u64, whole as u64);
+    let key = match depth {
+        Depth::Host => mix(low) ^ high.rotate_left(1),
+        Depth::P64 => high,
+        Depth::P48 => high >> 16 | 1 << 62,
+        Depth::P32 => high >> 32 | 1 << 63,
+        Depth::Wide => 0,
+    };
+    let hash = mix(key);
+    let bits = 1 << (hash >> 58) | 1 << (hash >> 52 & 63) | 1 << (hash >> 46 & 63) | 1 << (hash >> 40 & 63);
+    (hash as u32 & (V6_WORDS - 1), bits)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn an_address_is_found_under_every_prefix_of_it(bits: u128, len in 32_u8..128, other: u128) {
+            let keep = u128::MAX << (128 - u32::from(len));
+            let inside = bits & keep | other & !keep;
+            let depth = Depth::of_prefix(len);
+            prop_assert_eq!(v6((bits & keep).to_be_bytes(), depth), v6(inside.to_be_bytes(), depth));
+        }
+
+        #[test]
+        fn a_network_has_bits_of_its_own(address: u32) {
+            let (word, shift) = v4(address);
+            prop_assert!(word < V4_WORDS && shift < 63 && shift % 2 == 0);
+            prop_assert_eq!(v4(address), v4(address & !0xff));
+            prop_assert_ne!(v4(address), v4(address ^ 0x100));
+        }
+    }
+
+    #[test]
+    fn few_are_found_that_were_not_put_in() {
+        let mut words = std::vec![0_u64; V6_WORDS as usize];
+        let put = |n: u64| (u128::from(mix(n)) << 64 | u128::from(mix(!n))).to_be_bytes();
+        for n in 0..1_000_000 {
+            let (word, bits) = v6(put(n), Depth::Host);
+            words[word as usize] |= bits;
+        }
+        let found = |n| {
+            let (word, bits) = v6(put(n), Depth::Host);
+            words[word as usize] & bits == bits
+        };
+        assert!((0..1_000).all(&found));
+        let wrong = (2_000_000..2_100_000).filter(|n| found(*n)).count();
+        assert!(wrong < 1_500, "{wrong} of 100000");
+    }
+}
