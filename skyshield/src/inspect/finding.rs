@@ -2,6 +2,8 @@
 
 use serde::Serialize;
 
+use super::limits;
+
 /// The kind of attack a finding claims.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -77,4 +79,11 @@ pub struct Inspection {
     pub findings: Vec<Finding>,
     /// The names of the limits that were reached: what lay beyond them was not read.
     pub limits_reached: Vec<&'static str>,
+}
+
+impl Inspection {
+    /// The first of the limits reached beyond which values were not read, if any was.
+    pub fn left_unread(&self) -> Option<&'static str> {
+        self.limits_reached.iter().copied().find(|name| limits::leaves_unread(name))
+    }
 }

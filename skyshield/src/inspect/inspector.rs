@@ -2,7 +2,7 @@
 
 use super::decode::{self, Text};
 use super::finding::{Confidence, Finding, Inspection, Place};
-use super::limits::{Budget, Limits};
+use super::limits::{Budget, Limits, OverLimit};
 use super::matcher::{Hit, Matcher};
 use super::values::{self, Parts, Value};
 use super::{Request, json};
@@ -19,6 +19,11 @@ impl Inspector {
     /// An inspector with all built-in rules, which reads as far as `limits` let it.
     pub fn new(limits: Limits) -> Self {
         Self { limits, matcher: Matcher::new() }
+    }
+
+    /// What happens to a request that outgrew a limit.
+    pub fn over_limit(&self) -> OverLimit {
+        self.limits.over_limit
     }
 
     /// What the rules say of `request`. Never fails: what cannot be parsed is read as text.
@@ -122,7 +127,7 @@ impl Inspector {
             Parts::PATH => Place::Path,
             Parts::QUERY => Place::Query(name()),
             Parts::COOKIE => Place::Header(format!("cookie.{}", name())),
-            Parts::FIELD | Parts::TEXT => Place::Body(name()),
+            Parts::FIELD | Parts::TEXT | Parts::FILE | Parts::FILENAME => Place::Body(name()),
             _ => Place::Header(name().to_ascii_lowercase()),
         }
     }

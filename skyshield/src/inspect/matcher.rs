@@ -100,6 +100,9 @@ impl Matcher {
         while left != 0 {
             let compiled = &self.rules[left.trailing_zeros() as usize];
             left &= left - 1;
+            if !budget.take_check(text.bytes.len()) {
+                return;
+            }
             let claim = compiled.check(text, base, is_json, limits, budget);
             if let Some((confidence, matched)) = claim {
                 let confidence = talked_down(compiled.rule, confidence, &text.bytes);

@@ -6,7 +6,7 @@ use super::{Header, Request, form, json, multipart};
 
 /// A set of parts of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Parts(u8);
+pub(super) struct Parts(u16);
 
 impl Parts {
     pub(super) const PATH: Self = Self(1);
@@ -22,9 +22,18 @@ impl Parts {
     /// All other headers.
     pub(super) const HEADER: Self = Self(64);
 
+    /// An uploaded file, or a body of a binary type: what it holds is seldom acted on.
+    pub(super) const FILE: Self = Self(128);
+    /// The name a client gives an uploaded file.
+    pub(super) const FILENAME: Self = Self(256);
+
     pub(super) const PARAMS: Self = Self(2 | 4);
-    pub(super) const INPUT: Self = Self(1 | 2 | 4 | 8);
-    pub(super) const ALL: Self = Self(127);
+    pub(super) const INPUT: Self = Self(1 | 2 | 4 | 8 | 256);
+    pub(super) const ALL: Self = Self(127 | 256);
+
+    pub(super) const fn and(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
 
     pub(super) const fn meets(self, other: Self) -> bool {
         self.0 & other.0 != 0
@@ -76,9 +85,13 @@ impl Walker<'_> {
         if !self.budget.take_value() {
             return false;
         }
-        let text = match text.get(..self.limits.value_bytes) {
+        let (limit, most) = match part {
+            Parts::FILE => ("file_bytes", self.limits.file_bytes),
+            _ => ("value_bytes", self.limits.value_bytes),
+        };
+        let text = match text.get(..most) {
             Some(head) if head.len() < text.len() => {
-                self.budget.reach("value_bytes");
+                self.budget.reach(limit);
                 head
             }
             _ => text,
@@ -125,6 +138,9 @@ impl Walker<'_> {
             BodyKind::Text => {
                 self.value(Parts::TEXT, b"", request.body, Encoding::Plain);
             }
+            BodyKind::Binary => {
+                self.value(Parts::FILE, b"", request.body, Encoding::Plain);
+            }
         }
     }
 }
@@ -135,9 +151,14 @@ impl Walker<'_> {
         let mut has_parts = false;
         for part in multipart::parts(body) {
             has_parts = true;
-            let content = if part.filename.is_some() { Parts::TEXT } else { Parts::FIELD };
+            let content = if part.filename.is_some() { Parts::FILE } else { Parts::FIELD };
             let more = self.value(Parts::FIELD, part.name, part.name, Encoding::Plain)
-                && self.value(Parts::FIELD, part.name, part.filename.unwrap_or_default(), Encoding::Percent)
+                && self.value(
+                    Parts::FILENAME,
+                    part.name,
+                    part.filename.unwrap_or_default(),
+                    Encoding::Percent,
+                )
                 && self.value(content, part.name, part.content, Encoding::Plain);
             if !more {
                 return;
@@ -156,6 +177,7 @@ enum BodyKind {
     Json,
     Multipart,
     Text,
+    Binary,
 }
 
 impl BodyKind {
@@ -174,9 +196,28 @@ impl BodyKind {
         if kind.starts_with(b"multipart/") {
             return Self::Multipart;
         }
+        if is_binary(&kind) {
+            return Self::Binary;
+        }
         let is_vague = kind.is_empty() || kind == b"text/plain" || kind == b"*/*";
         if is_vague && form::looks_like_form(request.body) { Self::Form } else { Self::Text }
     }
+}
+
+/// Whether bodies of this type are no text to whoever reads them. SVG is: it is XML.
+fn is_binary(kind: &[u8]) -> bool {
+    const STARTS: [&[u8]; 9] = [
+        b"image/",
+        b"video/",
+        b"audio/",
+        b"font/",
+        b"application/octet-stream",
+        b"application/zip",
+        b"application/gzip",
+        b"application/pdf",
+        b"application/x-protobuf",
+    ];
+    !kind.ends_with(b"xml") && STARTS.iter().any(|start| kind.starts_with(start))
 }
 
 fn is_browsers(name: &[u8]) -> bool {
@@ -201,7 +242,7 @@ fn is_browsers(name: &[u8]) -> bool {
 mod tests {
     use super::*;
 
-    fn read(target: &str, headers: &[(&str, &str)], body: &str) -> Vec<(u8, String, String)> {
+    fn read(target: &str, headers: &[(&str, &str)], body: &str) -> Vec<(u16, String, String)> {
         let headers: Vec<_> = headers
             .iter()
             .map(|(name, value)| Header { name: name.as_bytes(), value: value.as_bytes() })
@@ -217,7 +258,7 @@ mod tests {
         seen
     }
 
-    fn row(part: Parts, name: &str, text: &str) -> (u8, String, String) {
+    fn row(part: Parts, name: &str, text: &str) -> (u16, String, String) {
         (part.0, name.into(), text.into())
     }
 
