@@ -18,6 +18,36 @@ pub enum Class {
     CommandInjection,
     /// `${jndi:…}` and its disguises.
     LookupInjection,
+    /// Requests that the server is talked into making.
+    Ssrf,
+    /// Expressions for a template engine.
+    TemplateInjection,
+    /// XML that names what lies outside it.
+    Xxe,
+    /// Operators and scripts for a document store.
+    NosqlInjection,
+    /// Filters for a directory.
+    LdapInjection,
+    /// Header lines in a value.
+    ResponseSplitting,
+    /// Writing to what all objects of a script inherit from.
+    PrototypePollution,
+    /// A way to another site that looks like one within.
+    OpenRedirect,
+    /// Objects that act when they are read back.
+    Deserialization,
+    /// Code for the server's own language.
+    CodeInjection,
+    /// A script to include from elsewhere.
+    RemoteFile,
+    /// Commands and headers for a mail server.
+    MailInjection,
+    /// A program uploaded, or one asked for that was.
+    WebShell,
+    /// A tool that looks for holes.
+    Scanner,
+    /// A request that only serves a known hole.
+    Probe,
 }
 
 /// How sure a finding is: 0 is nothing, 1 is certain.

@@ -1,6 +1,6 @@
 //! Where the values of a request are: path, query, headers, cookies, body.
 
-use super::decode::Encoding;
+use super::decode::{self, Encoding};
 use super::limits::{Budget, Limits};
 use super::{Header, Request, form, json, multipart};
 
@@ -27,9 +27,12 @@ impl Parts {
     /// The name a client gives an uploaded file.
     pub(super) const FILENAME: Self = Self(256);
 
+    /// What the client calls itself.
+    pub(super) const AGENT: Self = Self(512);
+
     pub(super) const PARAMS: Self = Self(2 | 4);
     pub(super) const INPUT: Self = Self(1 | 2 | 4 | 8 | 256);
-    pub(super) const ALL: Self = Self(127 | 256);
+    pub(super) const ALL: Self = Self(127 | 256 | 512);
 
     pub(super) const fn and(self, other: Self) -> Self {
         Self(self.0 | other.0)
@@ -114,7 +117,11 @@ impl Walker<'_> {
             });
             return;
         }
-        let part = if is_browsers(header.name) { Parts::BROWSER } else { Parts::HEADER };
+        let part = match header.name {
+            name if name.eq_ignore_ascii_case(b"user-agent") => Parts::AGENT,
+            name if is_browsers(name) => Parts::BROWSER,
+            _ => Parts::HEADER,
+        };
         self.value(part, header.name, header.value, Encoding::Percent);
     }
 
@@ -137,6 +144,9 @@ impl Walker<'_> {
             BodyKind::Multipart => self.multipart(request.body),
             BodyKind::Text => {
                 self.value(Parts::TEXT, b"", request.body, Encoding::Plain);
+                if request.body.trim_ascii_start().first() == Some(&b'<') {
+                    self.document(request.body);
+                }
             }
             BodyKind::Binary => {
                 self.value(Parts::FILE, b"", request.body, Encoding::Plain);
@@ -146,6 +156,19 @@ impl Walker<'_> {
 }
 
 impl Walker<'_> {
+    /// What stands between the tags of a document, each as a field: an application reads it as one.
+    fn document(&mut self, body: &[u8]) {
+        for piece in body.split(|byte| *byte == b'<').skip(1) {
+            let Some(end) = memchr::memchr(b'>', piece) else { continue };
+            let (tag, text) = (&piece[..end], piece[end + 1..].trim_ascii());
+            let name = tag.split(u8::is_ascii_whitespace).next().unwrap_or_default();
+            let plain = decode::entities(text);
+            if !self.value(Parts::FIELD, name, plain.as_deref().unwrap_or(text), Encoding::Plain) {
+                return;
+            }
+        }
+    }
+
     /// Fields as parameters, files as text. A body that has no parts is read as text.
     fn multipart(&mut self, body: &[u8]) {
         let mut has_parts = false;
@@ -221,8 +244,7 @@ fn is_binary(kind: &[u8]) -> bool {
 }
 
 fn is_browsers(name: &[u8]) -> bool {
-    const NAMES: [&[u8]; 10] = [
-        b"user-agent",
+    const NAMES: [&[u8]; 9] = [
         b"referer",
         b"origin",
         b"host",
@@ -271,7 +293,7 @@ mod tests {
             row(Parts::QUERY, "b", "c"),
             row(Parts::COOKIE, "d", "d"),
             row(Parts::COOKIE, "d", "e"),
-            row(Parts::BROWSER, "User-Agent", "f"),
+            row(Parts::AGENT, "User-Agent", "f"),
             row(Parts::HEADER, "X-Own", "g"),
             row(Parts::FIELD, "h", "h"),
             row(Parts::FIELD, "h", "i"),
@@ -286,7 +308,7 @@ mod tests {
             ("JSON by its looks", "text/plain", "{\"a\":\"b\"}", Parts::FIELD, "b"),
             ("a typed form", "application/x-www-form-urlencoded; charset=utf-8", "a=b", Parts::FIELD, "b"),
             ("text", "text/plain", "Dear all", Parts::TEXT, "Dear all"),
-            ("a document", "text/xml", "<a>b</a>", Parts::TEXT, "<a>b</a>"),
+            ("a document, piece by piece", "text/xml", "<a>b</a>", Parts::FIELD, "b"),
         ];
         for (what, kind, body, part, text) in rows {
             let seen = read("/", &[("content-type", kind)], body);
