@@ -112,7 +112,7 @@ pub(super) const RULES: &[Rule] = &[
     pattern(
         "xss.style-break",
         0.83,
-        r#"<[\w:/?!]{1,20}\b[^>]{0,400}?\bstyle\s*=[^>]{0,400}?(?:\burl\s*\(|expression|behaviou?r\s*:|binding\s*:|font-family\s*:[^;>"]{0,60}[{}\[]|['"]\s*[\w-]{1,20}\[|&#x?[0-9a-f]|\\[0-9a-f]{2,6}|\[\w\])|['"][^<>]{0,20}\bstyle\s*=\s*['"]?[\w-]{1,20}\s*:\s*expression"#,
+        r#"<[\w:/?!]+[^>]*?\bstyle\s*=[^>]*?(?:\burl\s*\(|expression|behaviou?r\s*:|binding\s*:|font-family\s*:[^;>"]*?[{}\[]|['"]\s*[\w-]{1,20}\[|&#x?[0-9a-f]|\\[0-9a-f]{2,6}|\[\w\])|['"][^<>]{0,20}\bstyle\s*=\s*['"]?[\w-]{1,20}\s*:\s*expression"#,
     )
     .on(Views::BASE.and(Views::DEEP).and(Views::HTML))
     .at(Parts::PARAMS)
@@ -121,7 +121,7 @@ pub(super) const RULES: &[Rule] = &[
     pattern(
         "xss.bound-data",
         0.84,
-        r#"<[\w:]{1,20}\b[^>]{0,300}?(?:\bdata(?:src|fld|formatas)\s*=|\bev:(?:event|handler)\s*=|\bxlink:href\s*=\s*['"]?\s*(?://|data:|https?:))|<svg[\s/>:]|<import\b[^>]{0,200}implementation\s*=|<xsl:\w|<\?xml:namespace|<object\b[^>]{0,200}classid\s*=|<style[^>]{0,40}>[^<]{0,400}(?:url\s*\(|expression|@import|<!--|[\[{][^}]{0,60}\])|<a\b[^>]{0,100}href\s*=\s*['"]?\s*data:"#,
+        r#"<[\w:]+[^>]*?(?:\bdata(?:src|fld|formatas)\s*=|\bev:(?:event|handler)\s*=|\bxlink:href\s*=\s*['"]?\s*(?://|data:|https?:))|<svg[\s/>:]|<import\b[^>]*implementation\s*=|<xsl:\w|<\?xml:namespace|<object\b[^>]*classid\s*=|<style[^>]*>[^<]*?(?:url\s*\(|expression|@import|<!--|[\[{][^}]*?\])|<a\b[^>]*href\s*=\s*['"]?\s*data:"#,
     )
     .on(Views::DEEP.and(Views::HTML))
     .at(Parts::PARAMS)
