@@ -2,7 +2,7 @@
 
 /// The version of everything in this crate that lies in a pinned map. A change of a layout, of a
 /// meaning or of a [`Reason`](crate::Reason)'s number raises it, and the maps are pinned apart.
-pub const SCHEMA: u32 = 1;
+pub const SCHEMA: u32 = 2;
 
 /// The program's name, in the object and in the kernel.
 pub const PROGRAM: &str = "skyshield";
@@ -46,6 +46,6 @@ pub const ALL: [&str; 11] = [
 ];
 
 /// Slots of [`STATS`]: room for reasons to come, so that a new one does not change the map.
-pub const STATS_SLOTS: u32 = 64;
+pub const STATS_SLOTS: u32 = 128;
 /// Size of [`EVENTS`] in bytes: 14,000 records of 64 bytes and their headers.
 pub const EVENTS_BYTES: u32 = 1 << 20;

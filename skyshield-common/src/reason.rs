@@ -9,32 +9,66 @@ pub enum Verdict {
     Drop,
 }
 
+/// What a reason that drops has on top of the code of its other self, which passes.
+const DROPPED: u32 = 64;
+/// From this code on somebody is told: bans and rates that a dry run spared, and all that is dropped.
+const TOLD: u32 = 48;
+
 macro_rules! reasons {
-    ($($(#[$doc:meta])* $name:ident = $index:literal, $label:literal, $verdict:ident;)*) => {
+    (
+        always { $($(#[$doc:meta])* $name:ident = $index:literal, $label:literal;)* }
+        either { $($(#[$seen_doc:meta])*
+            $seen:ident = $seen_index:literal, $seen_label:literal, or $dropped:ident, $dropped_label:literal;)* }
+    ) => {
         /// Why a packet got its verdict. The discriminant indexes [`STATS`](crate::maps::STATS), and
         /// every packet is counted under exactly one.
+        ///
+        /// What may drop has two reasons, one for each verdict: so the verdict is always the
+        /// reason's, whatever is configured.
         #[repr(u32)]
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
         pub enum Reason {
             $($(#[$doc])* $name = $index,)*
+            $($(#[$seen_doc])* $seen = $seen_index,)*
+            $(
+                #[doc = concat!("[`Self::", stringify!($seen), "`], and dropped for it.")]
+                $dropped = $seen_index + DROPPED,
+            )*
         }
 
         impl Reason {
             /// Every reason, in the order of its discriminant.
-            pub const ALL: [Self; reasons!(@count $($name)*)] = [$(Self::$name),*];
+            pub const ALL: [Self; reasons!(@count $($name)* $($seen)* $($dropped)*)] =
+                [$(Self::$name,)* $(Self::$seen,)* $(Self::$dropped,)*];
 
             /// The reason's name in metrics, events and the API.
             pub const fn name(self) -> &'static str {
                 match self {
                     $(Self::$name => $label,)*
+                    $(Self::$seen => $seen_label,)*
+                    $(Self::$dropped => $dropped_label,)*
                 }
             }
 
-            /// What the reason does to its packet.
+            /// The reason in place of this one while nothing may be dropped.
             #[inline]
-            pub const fn verdict(self) -> Verdict {
+            #[must_use]
+            pub const fn in_dry_run(self) -> Self {
                 match self {
-                    $(Self::$name => Verdict::$verdict,)*
+                    $(Self::$dropped => Self::$seen,)*
+                    $(Self::$seen => Self::$seen,)*
+                    $(Self::$name => Self::$name,)*
+                }
+            }
+
+            /// The reason in place of this one where it is to drop; itself where it never does.
+            #[inline]
+            #[must_use]
+            pub const fn dropped(self) -> Self {
+                match self {
+                    $(Self::$seen => Self::$dropped,)*
+                    $(Self::$dropped => Self::$dropped,)*
+                    $(Self::$name => Self::$name,)*
                 }
             }
         }
@@ -44,46 +78,81 @@ macro_rules! reasons {
 }
 
 reasons! {
-    /// Nothing spoke against it.
-    Passed = 0, "passed", Pass;
-    /// Neither IPv4 nor IPv6: ARP and the like are none of a source's business.
-    NotIp = 1, "not_ip", Pass;
-    /// A VLAN tag, behind which nothing was read.
-    VlanTagged = 2, "vlan_tagged", Pass;
-    /// Too short for an Ethernet header.
-    TruncatedEthernet = 3, "truncated_ethernet", Pass;
-    /// Too short for its IPv4 header. The host's own stack refuses it, as all that is malformed.
-    TruncatedIpv4 = 4, "truncated_ipv4", Pass;
-    /// An IPv4 header that contradicts itself.
-    MalformedIpv4 = 5, "malformed_ipv4", Pass;
-    /// Too short for its IPv6 header.
-    TruncatedIpv6 = 6, "truncated_ipv6", Pass;
-    /// An IPv6 header of another version.
-    MalformedIpv6 = 7, "malformed_ipv6", Pass;
-    /// The operator has switched the data plane off.
-    Bypassed = 8, "bypassed", Pass;
-    /// The daemon has been silent for too long, and is configured to be missed.
-    DaemonSilent = 9, "daemon_silent", Pass;
-    /// A map was not there. It cannot happen; if it does, nobody is locked out.
-    Unexpected = 10, "unexpected", Pass;
-    /// The rate table took no entry for the source, which went unlimited.
-    RateUntracked = 11, "rate_untracked", Pass;
-    /// Banned, and saved by the allow list.
-    AllowedBan = 12, "allowed_ban", Pass;
-    /// Over its rate, and saved by the allow list.
-    AllowedRate = 13, "allowed_rate", Pass;
-    /// Its address is banned.
-    BannedExact = 14, "banned_exact", Drop;
-    /// A prefix that holds its address is banned.
-    BannedPrefix = 15, "banned_prefix", Drop;
-    /// Its source is over the rate.
-    RateExceeded = 16, "rate_exceeded", Drop;
-    /// [`Self::BannedExact`] but for the dry run.
-    DryRunBannedExact = 17, "dry_run_banned_exact", Pass;
-    /// [`Self::BannedPrefix`] but for the dry run.
-    DryRunBannedPrefix = 18, "dry_run_banned_prefix", Pass;
-    /// [`Self::RateExceeded`] but for the dry run.
-    DryRunRateExceeded = 19, "dry_run_rate_exceeded", Pass;
+    always {
+        /// Nothing spoke against it.
+        Passed = 0, "passed";
+        /// Neither IPv4 nor IPv6: ARP and the like are none of a source's business.
+        NotIp = 1, "not_ip";
+        /// The operator has switched the data plane off.
+        Bypassed = 2, "bypassed";
+        /// The daemon has been silent for too long, and is configured to be missed.
+        DaemonSilent = 3, "daemon_silent";
+        /// A map was not there. It cannot happen; if it does, nobody is locked out.
+        Unexpected = 4, "unexpected";
+        /// Every cell for the source's rate is another's, who is using it: it went unlimited.
+        RateUntracked = 5, "rate_untracked";
+        /// Banned, and saved by the allow list.
+        AllowedBan = 6, "allowed_ban";
+        /// Over its rate, and saved by the allow list.
+        AllowedRate = 7, "allowed_rate";
+        /// Malformed or impossible, and saved by the allow list.
+        AllowedOddity = 8, "allowed_oddity";
+    }
+    either {
+        /// Too short for an Ethernet header.
+        TruncatedEthernet = 16, "truncated_ethernet", or TruncatedEthernetDropped, "truncated_ethernet_dropped";
+        /// Cut short in a VLAN tag.
+        TruncatedVlan = 17, "truncated_vlan", or TruncatedVlanDropped, "truncated_vlan_dropped";
+        /// More than two VLAN tags, behind which nothing was read.
+        TooManyVlans = 18, "too_many_vlans", or TooManyVlansDropped, "too_many_vlans_dropped";
+        /// Too short for its IPv4 header, options included.
+        TruncatedIpv4 = 19, "truncated_ipv4", or TruncatedIpv4Dropped, "truncated_ipv4_dropped";
+        /// An IPv4 header of another version, or too small to be one.
+        MalformedIpv4 = 20, "malformed_ipv4", or MalformedIpv4Dropped, "malformed_ipv4_dropped";
+        /// An IPv4 packet shorter than its header or longer than its frame.
+        Ipv4Length = 21, "ipv4_length", or Ipv4LengthDropped, "ipv4_length_dropped";
+        /// A time to live, or a hop limit, of none: it should not have come this far.
+        TtlZero = 22, "ttl_zero", or TtlZeroDropped, "ttl_zero_dropped";
+        /// A fragment that no honest stack makes: empty, not of whole words, beyond the largest packet,
+        /// or so small that it hides the header it begins with.
+        MalformedFragment = 23, "malformed_fragment", or MalformedFragmentDropped, "malformed_fragment_dropped";
+        /// Too short for its IPv6 header.
+        TruncatedIpv6 = 24, "truncated_ipv6", or TruncatedIpv6Dropped, "truncated_ipv6_dropped";
+        /// An IPv6 header of another version.
+        MalformedIpv6 = 25, "malformed_ipv6", or MalformedIpv6Dropped, "malformed_ipv6_dropped";
+        /// An IPv6 packet longer than its frame.
+        Ipv6Length = 26, "ipv6_length", or Ipv6LengthDropped, "ipv6_length_dropped";
+        /// Cut short in an IPv6 extension header.
+        TruncatedExtension = 27, "truncated_extension", or TruncatedExtensionDropped, "truncated_extension_dropped";
+        /// More than six IPv6 extension headers, behind which nothing was read.
+        TooManyExtensions = 28, "too_many_extensions", or TooManyExtensionsDropped, "too_many_extensions_dropped";
+        /// A source that nobody can have: loopback, multicast, broadcast, reserved, or none.
+        MartianSource = 29, "martian_source", or MartianSourceDropped, "martian_source_dropped";
+        /// Its source is its destination.
+        Land = 30, "land", or LandDropped, "land_dropped";
+        /// Too short for its TCP header.
+        TruncatedTcp = 31, "truncated_tcp", or TruncatedTcpDropped, "truncated_tcp_dropped";
+        /// A TCP header smaller than one can be, or longer than its packet.
+        MalformedTcp = 32, "malformed_tcp", or MalformedTcpDropped, "malformed_tcp_dropped";
+        /// TCP without a single flag.
+        TcpNull = 33, "tcp_null", or TcpNullDropped, "tcp_null_dropped";
+        /// TCP with FIN, PSH and URG at once.
+        TcpXmas = 34, "tcp_xmas", or TcpXmasDropped, "tcp_xmas_dropped";
+        /// TCP with SYN, and FIN or RST beside it.
+        TcpSynFin = 35, "tcp_syn_fin", or TcpSynFinDropped, "tcp_syn_fin_dropped";
+        /// Too short for its UDP header.
+        TruncatedUdp = 36, "truncated_udp", or TruncatedUdpDropped, "truncated_udp_dropped";
+        /// A UDP datagram shorter than its header or longer than its packet.
+        MalformedUdp = 37, "malformed_udp", or MalformedUdpDropped, "malformed_udp_dropped";
+        /// Too short for its ICMP header.
+        TruncatedIcmp = 38, "truncated_icmp", or TruncatedIcmpDropped, "truncated_icmp_dropped";
+        /// Its address is banned, but for the dry run.
+        DryRunBannedExact = 48, "dry_run_banned_exact", or BannedExact, "banned_exact";
+        /// A prefix that holds its address is banned, but for the dry run.
+        DryRunBannedPrefix = 49, "dry_run_banned_prefix", or BannedPrefix, "banned_prefix";
+        /// Its source is over its packets per second, but for the dry run.
+        DryRunRateExceeded = 50, "dry_run_rate_exceeded", or RateExceeded, "rate_exceeded";
+    }
 }
 
 impl Reason {
@@ -105,32 +174,30 @@ impl Reason {
         self as u32
     }
 
-    /// The reason in place of this one while nothing may be dropped.
+    /// What the reason does to its packet.
     #[inline]
-    #[must_use]
-    pub const fn in_dry_run(self) -> Self {
-        match self {
-            Self::BannedExact => Self::DryRunBannedExact,
-            Self::BannedPrefix => Self::DryRunBannedPrefix,
-            Self::RateExceeded => Self::DryRunRateExceeded,
-            Self::Passed
-            | Self::NotIp
-            | Self::VlanTagged
-            | Self::TruncatedEthernet
-            | Self::TruncatedIpv4
-            | Self::MalformedIpv4
-            | Self::TruncatedIpv6
-            | Self::MalformedIpv6
-            | Self::Bypassed
-            | Self::DaemonSilent
-            | Self::Unexpected
-            | Self::RateUntracked
-            | Self::AllowedBan
-            | Self::AllowedRate
-            | Self::DryRunBannedExact
-            | Self::DryRunBannedPrefix
-            | Self::DryRunRateExceeded => self,
-        }
+    pub const fn verdict(self) -> Verdict {
+        if self as u32 >= DROPPED { Verdict::Drop } else { Verdict::Pass }
+    }
+
+    /// Whether events tell of it: it dropped, or is a ban or a rate that a dry run kept from dropping.
+    #[inline]
+    pub const fn is_told(self) -> bool {
+        self as u32 >= TOLD
+    }
+
+    /// Whether it is about a packet that is malformed or impossible.
+    #[inline]
+    pub const fn is_oddity(self) -> bool {
+        let code = self as u32 & (DROPPED - 1);
+        code >= Self::TruncatedEthernet as u32 && code < TOLD
+    }
+
+    /// Whether it is about a rate.
+    #[inline]
+    pub const fn is_rate(self) -> bool {
+        let code = self as u32 & (DROPPED - 1);
+        code >= Self::DryRunRateExceeded as u32
     }
 }
 
@@ -143,13 +210,15 @@ mod tests {
 
     #[test]
     fn every_reason_has_its_own_slot_and_name() {
-        for (slot, reason) in Reason::ALL.into_iter().enumerate() {
-            assert_eq!(reason.index() as usize, slot);
+        for pair in Reason::ALL.windows(2) {
+            assert!(pair[0].index() < pair[1].index(), "{pair:?}");
+        }
+        for reason in Reason::ALL {
             assert_eq!(Reason::from_code(reason.index()), Some(reason));
+            assert!(reason.index() < maps::STATS_SLOTS);
         }
         let names: BTreeSet<_> = Reason::ALL.iter().map(|reason| reason.name()).collect();
         assert_eq!(names.len(), Reason::ALL.len());
-        assert!(Reason::ALL.len() <= maps::STATS_SLOTS as usize);
         assert_eq!(Reason::from_code(u32::MAX), None);
     }
 
@@ -158,6 +227,18 @@ mod tests {
         for reason in Reason::ALL {
             assert_eq!(reason.in_dry_run().verdict(), Verdict::Pass);
             assert_eq!(reason.in_dry_run() == reason, reason.verdict() == Verdict::Pass);
+            if reason.verdict() == Verdict::Drop {
+                assert_eq!(reason.in_dry_run().dropped(), reason);
+                assert!(reason.is_told());
+            }
         }
+    }
+
+    #[test]
+    fn a_reason_is_of_one_kind() {
+        assert!(Reason::Land.is_oddity() && Reason::TruncatedIcmpDropped.is_oddity());
+        assert!(!Reason::BannedExact.is_oddity() && !Reason::BannedPrefix.is_rate());
+        assert!(Reason::RateExceeded.is_rate() && Reason::DryRunRateExceeded.is_rate());
+        assert!(!Reason::Passed.is_told() && !Reason::Land.is_told());
     }
 }

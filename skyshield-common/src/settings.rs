@@ -1,11 +1,19 @@
 //! What the daemon tells the running program.
 
+use crate::Reason;
+
 /// Bits of [`Settings::flags`].
 pub mod flag {
     /// Everything passes; packets are still counted.
     pub const BYPASS: u64 = 1;
     /// Count and sample what would be dropped, and pass it.
     pub const DRY_RUN: u64 = 1 << 1;
+    /// Drop what is cut short or contradicts itself.
+    pub const DROP_MALFORMED: u64 = 1 << 2;
+    /// Drop what comes from where nobody can be.
+    pub const DROP_MARTIANS: u64 = 1 << 3;
+    /// Drop TCP with flags that no stack sends.
+    pub const DROP_BAD_FLAGS: u64 = 1 << 4;
 }
 
 /// The program's parameters. All zero, as a new map is: bans hold, no rate, no events.
@@ -31,5 +39,20 @@ impl Settings {
     #[inline]
     pub const fn has(&self, wanted: u64) -> bool {
         self.flags & wanted != 0
+    }
+
+    /// Whether packets that are odd in this way are to be dropped.
+    #[inline]
+    pub const fn drops(&self, oddity: Reason) -> bool {
+        let flag = if matches!(oddity, Reason::MartianSource | Reason::Land) {
+            flag::DROP_MARTIANS
+        } else if matches!(oddity, Reason::TcpNull | Reason::TcpXmas | Reason::TcpSynFin) {
+            flag::DROP_BAD_FLAGS
+        } else if oddity.is_oddity() {
+            flag::DROP_MALFORMED
+        } else {
+            return false;
+        };
+        self.has(flag)
     }
 }

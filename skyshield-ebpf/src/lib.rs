@@ -12,8 +12,10 @@
 #[cfg(test)]
 extern crate std;
 
+mod look;
 mod parse;
 mod screen;
 
-pub use parse::{Frame, Packet, parse, ports};
+pub use look::{Class, look};
+pub use parse::{Details, Frame, Packet, details, parse};
 pub use screen::{Admission, Outcome, Tables, screen};

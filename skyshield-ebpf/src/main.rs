@@ -1,6 +1,6 @@
 //! SkyShield's XDP program: parse, screen, report, act.
 
-#![cfg_attr(target_arch = "bpf", no_std, no_main, feature(core_intrinsics))]
+#![cfg_attr(target_arch = "bpf", no_std, no_main, feature(asm_experimental_arch, core_intrinsics))]
 #![cfg_attr(
     target_arch = "bpf",
     expect(internal_features, reason = "the target has no other way to compare and swap")
@@ -41,7 +41,7 @@ mod program {
     fn skyshield(ctx: XdpContext) -> u32 {
         let frame = XdpFrame::of(&ctx);
         let parsed = parse(&frame);
-        let outcome = screen(&parsed, &KernelMaps);
+        let outcome = screen(&frame, &parsed, &KernelMaps);
         report::report(&frame, &parsed, &outcome);
         match outcome.reason.verdict() {
             Verdict::Pass => xdp_action::XDP_PASS,

@@ -1,102 +1,140 @@
-//! From a frame to the packet it carries, or the reason why there is none to look at.
+//! From a frame to the source of the packet it carries, or the reason why there is none to look at.
 //!
-//! Only what the screen needs is read: the source. Everything else waits until it is asked for.
+//! Only what a ban asks for is read here; [`look`](crate::look) reads the rest, of packets that no
+//! ban has ended.
 
 use skyshield_common::{Address, Reason};
 
-const ETHERNET_BYTES: usize = 14;
+use crate::look::{TCP, UDP};
+
 const ETHERTYPE_AT: usize = 12;
 const IPV4: u16 = 0x0800;
 const IPV6: u16 = 0x86dd;
 /// 802.1Q, 802.1ad and the old 802.1ad: a tag stands where the protocol was expected.
 const VLAN: [u16; 3] = [0x8100, 0x88a8, 0x9100];
+/// A customer's tag in a provider's.
+const MAX_TAGS: usize = 2;
 
-const IPV4_MIN_BYTES: usize = 20;
-const IPV6_BYTES: usize = 40;
-const TCP: u8 = 6;
-const UDP: u8 = 17;
+pub(crate) const IPV4_MIN_BYTES: usize = 20;
+pub(crate) const IPV6_BYTES: usize = 40;
 
 /// The bytes of a frame that the program may look at, from the Ethernet header on.
 pub trait Frame {
     /// The `N` bytes at `offset`, or `None` if the frame does not reach that far.
     fn read<const N: usize>(&self, offset: usize) -> Option<[u8; N]>;
+    /// The frame's whole length; more than can be read where it lies in several buffers.
+    fn length(&self) -> usize;
+    /// `reason`, as one of many: a verifier that follows each path on its own from where it has got
+    /// its reason walks all that is common to them once for each.
+    #[inline(always)]
+    fn one_of_many(&self, reason: Reason) -> Reason {
+        reason
+    }
 }
 
 impl Frame for [u8] {
     fn read<const N: usize>(&self, offset: usize) -> Option<[u8; N]> {
         self.get(offset..)?.first_chunk().copied()
     }
+
+    fn length(&self) -> usize {
+        self.len()
+    }
 }
 
-/// An IP packet, as far as it was read.
+/// An IP packet, as far as a ban asks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Packet {
     /// Where it says it comes from.
     pub source: Address,
-    /// The IP protocol, or the first next header of IPv6.
-    pub protocol: u8,
-    /// Where the payload begins; 0 in a fragment other than the first, which has no ports.
-    pub payload_at: usize,
+    /// Where its IP header begins.
+    pub header_at: usize,
+    /// Which header that is; the source may be IPv4 all the same, mapped.
+    pub is_v6: bool,
 }
 
 /// Reads a frame up to its source address.
 #[inline(always)]
 pub fn parse<F: Frame + ?Sized>(frame: &F) -> Result<Packet, Reason> {
-    let Some(ethertype) = frame.read(ETHERTYPE_AT) else { return Err(Reason::TruncatedEthernet) };
-    match u16::from_be_bytes(ethertype) {
-        IPV4 => parse_v4(frame),
-        IPV6 => parse_v6(frame),
-        tag if tag == VLAN[0] || tag == VLAN[1] || tag == VLAN[2] => Err(Reason::VlanTagged),
+    let mut at = ETHERTYPE_AT;
+    let Some(bytes) = frame.read(at) else { return Err(Reason::TruncatedEthernet) };
+    let mut ethertype = u16::from_be_bytes(bytes);
+    let mut tags = 0;
+    while is_tag(ethertype) {
+        if tags == MAX_TAGS {
+            return Err(Reason::TooManyVlans);
+        }
+        tags += 1;
+        at += 4;
+        let Some(bytes) = frame.read(at) else { return Err(Reason::TruncatedVlan) };
+        ethertype = u16::from_be_bytes(bytes);
+    }
+    match ethertype {
+        IPV4 => parse_v4(frame, at + 2),
+        IPV6 => parse_v6(frame, at + 2),
         _ => Err(Reason::NotIp),
     }
 }
 
 #[inline(always)]
-fn parse_v4<F: Frame + ?Sized>(frame: &F) -> Result<Packet, Reason> {
-    let Some(header) = frame.read::<IPV4_MIN_BYTES>(ETHERNET_BYTES) else {
-        return Err(Reason::TruncatedIpv4);
-    };
-    let header_bytes = usize::from(header[0] & 0x0f) * 4;
-    let total_bytes = usize::from(u16::from_be_bytes([header[2], header[3]]));
-    if header[0] >> 4 != 4 || header_bytes < IPV4_MIN_BYTES || total_bytes < header_bytes {
-        return Err(Reason::MalformedIpv4);
-    }
-    let fragment_offset = u16::from_be_bytes([header[6], header[7]]) & 0x1fff;
-    Ok(Packet {
-        source: Address::V4([header[12], header[13], header[14], header[15]]),
-        protocol: header[9],
-        payload_at: if fragment_offset == 0 { ETHERNET_BYTES + header_bytes } else { 0 },
-    })
+const fn is_tag(ethertype: u16) -> bool {
+    ethertype == VLAN[0] || ethertype == VLAN[1] || ethertype == VLAN[2]
 }
 
 #[inline(always)]
-fn parse_v6<F: Frame + ?Sized>(frame: &F) -> Result<Packet, Reason> {
-    const SOURCE_AT: usize = ETHERNET_BYTES + 8;
+fn parse_v4<F: Frame + ?Sized>(frame: &F, header_at: usize) -> Result<Packet, Reason> {
+    let Some(header) = frame.read::<IPV4_MIN_BYTES>(header_at) else {
+        return Err(Reason::TruncatedIpv4);
+    };
+    if header[0] >> 4 != 4 || header[0] & 0x0f < 5 {
+        return Err(Reason::MalformedIpv4);
+    }
+    let source = Address::V4([header[12], header[13], header[14], header[15]]);
+    Ok(Packet { source, header_at, is_v6: false })
+}
+
+#[inline(always)]
+fn parse_v6<F: Frame + ?Sized>(frame: &F, header_at: usize) -> Result<Packet, Reason> {
     // The header's last byte first: with it in reach, all of it is.
-    if frame.read::<1>(ETHERNET_BYTES + IPV6_BYTES - 1).is_none() {
+    if frame.read::<1>(header_at + IPV6_BYTES - 1).is_none() {
         return Err(Reason::TruncatedIpv6);
     }
-    let (Some([version]), Some([protocol]), Some(source)) =
-        (frame.read(ETHERNET_BYTES), frame.read(ETHERNET_BYTES + 6), frame.read(SOURCE_AT))
-    else {
+    let (Some([version]), Some(source)) = (frame.read(header_at), frame.read(header_at + 8)) else {
         return Err(Reason::TruncatedIpv6);
     };
     if version >> 4 != 6 {
         return Err(Reason::MalformedIpv6);
     }
-    Ok(Packet { source: Address::from_v6(source), protocol, payload_at: ETHERNET_BYTES + IPV6_BYTES })
+    Ok(Packet { source: Address::from_v6(source), header_at, is_v6: true })
 }
 
-/// The TCP or UDP ports (source, destination) of a packet, 0 where there are none to read.
+/// What an event tells of a packet beside its source.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Details {
+    /// The IP protocol, or the first next header of IPv6.
+    pub protocol: u8,
+    /// TCP or UDP ports (source, destination), 0 where there are none to read.
+    pub ports: (u16, u16),
+}
+
+/// Reads what an event tells.
 #[inline(always)]
-pub fn ports<F: Frame + ?Sized>(frame: &F, packet: &Packet) -> (u16, u16) {
-    if packet.payload_at == 0 || (packet.protocol != TCP && packet.protocol != UDP) {
-        return (0, 0);
-    }
-    match frame.read::<4>(packet.payload_at) {
-        Some([a, b, c, d]) => (u16::from_be_bytes([a, b]), u16::from_be_bytes([c, d])),
-        None => (0, 0),
-    }
+pub fn details<F: Frame + ?Sized>(frame: &F, packet: &Packet) -> Details {
+    let at = packet.header_at;
+    let (protocol, payload_at) = if packet.is_v6 {
+        let Some([protocol]) = frame.read(at + 6) else { return Details::default() };
+        (protocol, at + IPV6_BYTES)
+    } else {
+        let Some(header) = frame.read::<IPV4_MIN_BYTES>(at) else { return Details::default() };
+        if u16::from_be_bytes([header[6], header[7]]) & 0x1fff != 0 {
+            // A later fragment has no ports.
+            return Details { protocol: header[9], ports: (0, 0) };
+        }
+        (header[9], at + usize::from(header[0] & 0x0f) * 4)
+    };
+    let ports = if protocol == TCP || protocol == UDP { frame.read::<4>(payload_at) } else { None };
+    let ports = ports.map_or((0, 0), |[a, b, c, d]| (u16::from_be_bytes([a, b]), u16::from_be_bytes([c, d])));
+    Details { protocol, ports }
 }
 
 #[cfg(test)]
@@ -107,6 +145,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::look::look;
 
     fn ethernet(ethertype: u16, payload: &[u8]) -> Vec<u8> {
         let mut frame = vec![0_u8; ETHERTYPE_AT];
@@ -120,6 +159,7 @@ mod tests {
         payload[0] = first;
         payload[2..4].copy_from_slice(&60_u16.to_be_bytes());
         payload[6..8].copy_from_slice(&fragment.to_be_bytes());
+        payload[8] = 64;
         payload[9] = UDP;
         payload[12..16].copy_from_slice(&[203, 0, 113, 7]);
         let at = usize::from(first & 0x0f) * 4;
@@ -140,18 +180,36 @@ mod tests {
             let frame = udp_v4(first, fragment);
             let packet = parse(frame.as_slice()).unwrap();
             assert_eq!(packet.source, Address::V4([203, 0, 113, 7]));
-            assert_eq!(ports(frame.as_slice(), &packet), expected);
+            assert_eq!(details(frame.as_slice(), &packet), Details { protocol: UDP, ports: expected });
         }
         // The longest header leaves no room for ports in this frame.
         let frame = udp_v4(0x4f, 0);
-        assert_eq!(ports(frame.as_slice(), &parse(frame.as_slice()).unwrap()), (0, 0));
+        assert_eq!(details(frame.as_slice(), &parse(frame.as_slice()).unwrap()).ports, (0, 0));
+    }
+
+    #[test]
+    fn up_to_two_tags_are_looked_behind() {
+        let mut frame = udp_v4(0x45, 0);
+        for tags in 1..=2 {
+            let inner = frame.split_off(ETHERTYPE_AT);
+            frame.extend([0x88, 0xa8, 0x00, 0x07]);
+            frame.extend(inner);
+            let packet = parse(frame.as_slice()).unwrap();
+            assert_eq!(packet.source, Address::V4([203, 0, 113, 7]));
+            assert_eq!(packet.header_at, 14 + 4 * tags);
+        }
+        let inner = frame.split_off(ETHERTYPE_AT);
+        frame.extend([0x81, 0x00, 0x00, 0x07]);
+        frame.extend(inner);
+        assert_eq!(parse(frame.as_slice()), Err(Reason::TooManyVlans));
     }
 
     #[test]
     fn what_is_no_packet_has_its_reason() {
         assert_eq!(parse(ethernet(0x0806, &[0; 28]).as_slice()), Err(Reason::NotIp));
         for tag in VLAN {
-            assert_eq!(parse(ethernet(tag, &[0; 50]).as_slice()), Err(Reason::VlanTagged));
+            assert_eq!(parse(ethernet(tag, &[0; 50]).as_slice()), Err(Reason::NotIp));
+            assert_eq!(parse(ethernet(tag, &[0; 3]).as_slice()), Err(Reason::TruncatedVlan));
         }
         assert_eq!(parse(udp_v4(0x65, 0).as_slice()), Err(Reason::MalformedIpv4));
         assert_eq!(parse(udp_v4(0x44, 0).as_slice()), Err(Reason::MalformedIpv4));
@@ -163,16 +221,24 @@ mod tests {
         fn no_bytes_are_beyond_it(
             bytes in prop::collection::vec(any::<u8>(), 0..100),
             ethertype in prop::sample::select(vec![IPV4, IPV6, VLAN[0], 0x0806]),
+            first in prop::option::of(prop::sample::select(vec![0x45_u8, 0x46, 0x4f, 0x60])),
         ) {
             let mut frame = bytes;
-            if let Some(field) = frame.get_mut(ETHERTYPE_AT..ETHERNET_BYTES) {
+            if let Some(field) = frame.get_mut(ETHERTYPE_AT..ETHERTYPE_AT + 2) {
                 field.copy_from_slice(&ethertype.to_be_bytes());
             }
+            if let (Some(first), Some(field)) = (first, frame.get_mut(14)) {
+                *field = first;
+            }
             match parse(frame.as_slice()) {
-                Ok(packet) => { ports(frame.as_slice(), &packet); }
-                Err(Reason::TruncatedEthernet) => prop_assert!(frame.len() < ETHERNET_BYTES),
-                Err(Reason::TruncatedIpv4) => prop_assert!(frame.len() < ETHERNET_BYTES + IPV4_MIN_BYTES),
-                Err(Reason::TruncatedIpv6) => prop_assert!(frame.len() < ETHERNET_BYTES + IPV6_BYTES),
+                Ok(packet) => {
+                    details(frame.as_slice(), &packet);
+                    if let Err(reason) = look(frame.as_slice(), &packet) {
+                        prop_assert!(reason.is_oddity());
+                        prop_assert_eq!(reason.verdict(), skyshield_common::Verdict::Pass);
+                    }
+                }
+                Err(Reason::TruncatedEthernet) => prop_assert!(frame.len() < 14),
                 Err(reason) => prop_assert_eq!(reason.verdict(), skyshield_common::Verdict::Pass),
             }
         }

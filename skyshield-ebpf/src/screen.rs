@@ -2,7 +2,8 @@
 
 use skyshield_common::{Address, Ban, PrefixBan, RateKey, Reason, Settings, Verdict, flag};
 
-use crate::parse::Packet;
+use crate::look::look;
+use crate::parse::{Frame, Packet};
 
 /// What a rate cell says to one more packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,9 +50,16 @@ impl Outcome {
     }
 }
 
-/// Judges a packet: disarmed, unreadable, banned, over its rate, allowed all the same, dry run.
+/// Judges a packet: disarmed, unreadable, banned, odd, over its rate, allowed all the same, dry run.
+///
+/// A ban goes before what is odd about a packet: it ends packets of all protocols, whatever they
+/// carry, and one that it ends need not be read any further.
 #[inline(always)]
-pub fn screen<T: Tables>(parsed: &Result<Packet, Reason>, tables: &T) -> Outcome {
+pub fn screen<F: Frame + ?Sized, T: Tables>(
+    frame: &F,
+    parsed: &Result<Packet, Reason>,
+    tables: &T,
+) -> Outcome {
     let Some(settings) = tables.settings() else { return Outcome::of(Reason::Unexpected) };
     if settings.has(flag::BYPASS) {
         return Outcome::of(Reason::Bypassed);
@@ -61,16 +69,20 @@ pub fn screen<T: Tables>(parsed: &Result<Packet, Reason>, tables: &T) -> Outcome
     }
     let packet = match parsed {
         Ok(packet) => packet,
-        Err(reason) => return Outcome::of(*reason),
+        Err(reason) => {
+            let reason = &frame.one_of_many(*reason);
+            let drops = settings.drops(*reason) && !settings.has(flag::DRY_RUN);
+            return Outcome::of(if drops { reason.dropped() } else { *reason });
+        }
     };
-    let mut outcome = judge(&packet.source, &settings, tables);
+    let mut outcome = judge(frame, packet, &settings, tables);
+    outcome.reason = frame.one_of_many(outcome.reason);
     if outcome.reason.verdict() == Verdict::Pass {
         return outcome;
     }
     // Looked up only for a packet about to be dropped: the allow list costs honest packets nothing.
     if tables.allowed(&packet.source) {
-        outcome.reason =
-            if outcome.reason == Reason::RateExceeded { Reason::AllowedRate } else { Reason::AllowedBan };
+        outcome.reason = allowed(outcome.reason);
     } else if settings.has(flag::DRY_RUN) {
         outcome.reason = outcome.reason.in_dry_run();
     }
@@ -78,15 +90,31 @@ pub fn screen<T: Tables>(parsed: &Result<Packet, Reason>, tables: &T) -> Outcome
 }
 
 #[inline(always)]
-fn judge<T: Tables>(source: &Address, settings: &Settings, tables: &T) -> Outcome {
+const fn allowed(reason: Reason) -> Reason {
+    if reason.is_oddity() {
+        Reason::AllowedOddity
+    } else if reason.is_rate() {
+        Reason::AllowedRate
+    } else {
+        Reason::AllowedBan
+    }
+}
+
+#[inline(always)]
+fn judge<F: Frame + ?Sized, T: Tables>(
+    frame: &F,
+    packet: &Packet,
+    settings: &Settings,
+    tables: &T,
+) -> Outcome {
     let mut now_ns = 0;
-    if let Some(ban) = tables.ban(source) {
+    if let Some(ban) = tables.ban(&packet.source) {
         now_ns = tables.now_ns();
         if ban.holds(now_ns) {
             return Outcome { reason: Reason::BannedExact, decision: ban.decision, now_ns };
         }
     }
-    if let Some(entry) = tables.prefix_ban(source) {
+    if let Some(entry) = tables.prefix_ban(&packet.source) {
         if now_ns == 0 {
             now_ns = tables.now_ns();
         }
@@ -94,18 +122,26 @@ fn judge<T: Tables>(source: &Address, settings: &Settings, tables: &T) -> Outcom
             return Outcome { reason: Reason::BannedPrefix, decision: ban.decision, now_ns };
         }
     }
+    let mut reason = Reason::Passed;
+    if let Err(oddity) = look(frame, packet) {
+        let oddity = frame.one_of_many(oddity);
+        if settings.drops(oddity) {
+            return Outcome { reason: oddity.dropped(), decision: 0, now_ns };
+        }
+        reason = oddity;
+    }
     if settings.rate_interval_ns == 0 {
-        return Outcome { reason: Reason::Passed, decision: 0, now_ns };
+        return Outcome { reason, decision: 0, now_ns };
     }
     if now_ns == 0 {
         now_ns = tables.now_ns();
     }
-    let key = source.rate_key();
-    let reason = match tables.admit(&key, now_ns, settings.rate_interval_ns, settings.rate_tolerance_ns) {
-        Admission::Within => Reason::Passed,
-        Admission::Over => Reason::RateExceeded,
-        Admission::Untracked => Reason::RateUntracked,
-    };
+    let key = packet.source.rate_key();
+    match tables.admit(&key, now_ns, settings.rate_interval_ns, settings.rate_tolerance_ns) {
+        Admission::Within => {}
+        Admission::Over => reason = Reason::RateExceeded,
+        Admission::Untracked => reason = Reason::RateUntracked,
+    }
     Outcome { reason, decision: 0, now_ns }
 }
 
@@ -158,14 +194,22 @@ mod tests {
     }
 
     const PACKET: Result<Packet, Reason> =
-        Ok(Packet { source: Address::V4([203, 0, 113, 7]), protocol: 6, payload_at: 34 });
+        Ok(Packet { source: Address::V4([203, 0, 113, 7]), header_at: 14, is_v6: false });
+
+    /// A frame around it: GRE, of which nothing more is read.
+    const FRAME: [u8; 34] = {
+        let mut frame = [0; 34];
+        (frame[14], frame[17], frame[22], frame[23]) = (0x45, 20, 64, 47);
+        (frame[26], frame[28], frame[29]) = (203, 113, 7);
+        frame
+    };
 
     fn with(flags: u64) -> Settings {
         Settings { flags, rate_interval_ns: 1, ..Settings::default() }
     }
 
     fn expect(model: &Model, reason: Reason, decision: u64) {
-        let outcome = screen(&PACKET, model);
+        let outcome = screen(FRAME.as_slice(), &PACKET, model);
         assert_eq!((outcome.reason, outcome.decision), (reason, decision));
     }
 

@@ -28,6 +28,9 @@ const LOOK_AT_HOST_EVERY: Duration = Duration::from_secs(5);
 /// How often it is made sure that the program is attached.
 const CHECK_ATTACHMENT_EVERY: Duration = Duration::from_secs(1);
 
+/// What tasks get on top of the gateway's drain to finish in.
+const SETTLE: Duration = Duration::from_secs(5);
+
 /// Whether there is a kernel side.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum KernelSide {
@@ -46,7 +49,9 @@ struct Dataplane {
 
 /// Runs the daemon until it is told to stop.
 pub async fn run(config: Config, kernel_side: KernelSide) -> anyhow::Result<()> {
-    let gateway = Gateway::bind(&config.gateway).context("the gateway cannot listen")?;
+    // The gateway's drain takes the longest.
+    let mut lifecycle = Lifecycle::new(Duration::from_secs(config.gateway.limits.drain_secs) + SETTLE)?;
+    let gateway = Gateway::bind(&config.gateway).context("gateway.listen")?;
     let listeners = Listeners::bind(&config.api).await?;
     let opened = store::open(&config.store).context("the store cannot be opened")?;
     if let Some(aside) = &opened.quarantined {
@@ -84,11 +89,11 @@ pub async fn run(config: Config, kernel_side: KernelSide) -> anyhow::Result<()> 
         "decisions taken up"
     );
 
-    let mut lifecycle = Lifecycle::default();
     let stop = lifecycle.stop_token();
     let finish = CancellationToken::new();
     let judge =
         Judge::new(Inspector::new(config.inspect.clone()), config.risk.clone(), view, control.clone());
+    let last_words = opened.store.clone();
     let api = Api {
         control: control.clone(),
         store: opened.store,
@@ -98,6 +103,15 @@ pub async fn run(config: Config, kernel_side: KernelSide) -> anyhow::Result<()> 
     };
     // The control task outlives the doors: what they reported last is still carried out.
     let controlling = tokio::spawn(task.run(finish.clone()));
+    {
+        let (stop, control) = (stop.clone(), control.clone());
+        lifecycle.spawn("control", async move {
+            tokio::select! {
+                () = stop.cancelled() => Ok(()),
+                () = control.ended() => anyhow::bail!("nothing is decided any more"),
+            }
+        });
+    }
     {
         let stop = stop.clone();
         lifecycle.spawn("gateway", async move { Ok(gateway.serve(judge, gateway_metrics, stop).await?) });
@@ -118,10 +132,14 @@ pub async fn run(config: Config, kernel_side: KernelSide) -> anyhow::Result<()> 
     let outcome = lifecycle.run().await;
     finish.cancel();
     controlling.await.context("the control task panicked")?;
-    // Every handle to the store is gone with its tasks; what they wrote last is on its way to the disk.
-    tokio::task::spawn_blocking(move || opened.writer.join())
-        .await?
-        .map_err(|_panic| anyhow::anyhow!("the store's writer panicked"))?;
+    // A connection that hangs may still hold a handle to the store; the last words are written all the same.
+    let writer = opened.writer;
+    tokio::task::spawn_blocking(move || {
+        last_words.close();
+        writer.join()
+    })
+    .await?
+    .map_err(|_panic| anyhow::anyhow!("the store's writer panicked"))?;
     outcome
 }
 

@@ -49,16 +49,16 @@ enum Command {
         /// Only the one against exactly this source
         source: Option<Source>,
         /// How many at the most
-        #[arg(long, default_value_t = 100)]
-        limit: usize,
+        #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..))]
+        limit: u32,
     },
     /// List what was refused, newest first, or show one incident whole
     Incidents {
         /// The incident's id, as on the refusal page
         id: Option<String>,
         /// How many at the most
-        #[arg(long, default_value_t = 20)]
-        limit: usize,
+        #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..))]
+        limit: u32,
     },
     /// Make, list and revoke the tokens that operators come in with by the network
     #[command(subcommand)]
@@ -136,6 +136,9 @@ enum Failure {
     /// The daemon does not answer.
     #[error("{0}")]
     Unreachable(String),
+    /// The same, and the command's own answer has said so.
+    #[error("the daemon does not answer")]
+    ToldUnreachable,
 }
 
 impl Failure {
@@ -143,7 +146,7 @@ impl Failure {
         ExitCode::from(match self {
             Self::Refused(_) => 1,
             Self::Usage(_) => 2,
-            Self::Unreachable(_) => 3,
+            Self::Unreachable(_) | Self::ToldUnreachable => 3,
         })
     }
 }

@@ -3,6 +3,7 @@
 mod problem;
 
 use std::io;
+use std::net::{IpAddr, SocketAddr};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
@@ -109,7 +110,48 @@ impl Config {
             .or_else(|| self.gateway.problem())
             .or_else(|| self.api.problem())
             .or_else(|| self.log.problem())
+            .or_else(|| self.dataplane.problem())
+            .or_else(|| self.place_taken_twice())
+            .or_else(|| self.upstream_is_ourselves())
     }
+
+    /// Each place that is listened on, with its key.
+    fn places(&self) -> impl Iterator<Item = (&'static str, SocketAddr)> {
+        let gateway = self.gateway.listen.iter().map(|&address| ("gateway.listen", address));
+        let api = [("api.listen", self.api.listen), ("api.metrics_listen", self.api.metrics_listen)];
+        gateway.chain(api)
+    }
+
+    fn place_taken_twice(&self) -> Option<(&'static str, String)> {
+        let places: Vec<_> = self.places().collect();
+        places.iter().enumerate().find_map(|(at, &(key, address))| {
+            let &(taken_by, _) = places[..at].iter().find(|&&(_, taken)| reaches(taken, address))?;
+            Some((key, format!("{address} is {taken_by} already; take another port")))
+        })
+    }
+
+    /// A request that goes round in circles ends only with the last free connection.
+    fn upstream_is_ourselves(&self) -> Option<(&'static str, String)> {
+        let host = &self.gateway.upstream.host;
+        let loopback = (host == "localhost").then_some(IpAddr::from([127, 0, 0, 1]));
+        let upstream = SocketAddr::new(host.parse().ok().or(loopback)?, self.gateway.upstream.port);
+        // Whether an address of another kind is this host's is not asked here: nothing is read but the file.
+        let is_here = |own: SocketAddr| own.ip() == upstream.ip() || upstream.ip().is_loopback();
+        let (key, own) = self.places().find(|&(_, own)| is_here(own) && reaches(own, upstream))?;
+        Some((
+            "gateway.upstream",
+            format!("{upstream} is {key} ({own}): it would be asked for its own answers"),
+        ))
+    }
+}
+
+/// Whether who connects to `address` arrives at who listens on `listener`; or cannot listen beside it.
+/// Port 0 is any free one.
+fn reaches(listener: SocketAddr, address: SocketAddr) -> bool {
+    let same_host = listener.ip() == address.ip()
+        || listener.is_ipv4() == address.is_ipv4()
+            && (listener.ip().is_unspecified() || address.ip().is_unspecified());
+    listener.port() == address.port() && address.port() != 0 && same_host
 }
 
 #[cfg(test)]
@@ -128,6 +170,19 @@ mod tests {
     }
 
     #[test]
+    fn places_that_only_look_alike_are_left_alone() {
+        for text in [
+            "[gateway]\nlisten = [\"0.0.0.0:80\", \"[::]:80\"]\n",
+            "[gateway]\nlisten = [\"10.0.0.1:80\", \"10.0.0.2:80\"]\n",
+            "[gateway]\nlisten = [\"127.0.0.1:0\", \"127.0.0.1:0\"]\n",
+            "[gateway]\nlisten = [\"0.0.0.0:80\"]\nupstream = \"10.0.0.7:80\"\n",
+            "[gateway]\nlisten = [\"10.0.0.1:8080\"]\n",
+        ] {
+            assert_eq!(parse(text).err(), None, "{text}");
+        }
+    }
+
+    #[test]
     fn what_is_wrong_is_said_with_its_place_and_its_cure() {
         for (text, told) in [
             ("[risk]\nrefuze = 0.8\n", "2:1: unknown key `refuze`; did you mean `refuse`?"),
@@ -142,6 +197,22 @@ mod tests {
             ("[log]\nlevel = \"lou=d\"\n", "2: log.level: `lou=d` is no level"),
             ("risk = 1\n", "1:8: invalid type: integer `1`, expected struct Config"),
             ("[risk\n", "1:6: "),
+            (
+                "[gateway]\nlisten = [\"0.0.0.0:80\", \"10.0.0.1:80\"]\n",
+                "2: gateway.listen: 10.0.0.1:80 is gateway.listen already",
+            ),
+            (
+                "[gateway]\nlisten = [\"0.0.0.0:9465\"]\n",
+                "1: api.metrics_listen: 127.0.0.1:9465 is gateway.listen already",
+            ),
+            (
+                "[gateway]\nlisten = [\"0.0.0.0:8080\"]\n",
+                "1: gateway.upstream: 127.0.0.1:8080 is gateway.listen (0.0.0.0:8080)",
+            ),
+            (
+                "[gateway]\nupstream = \"localhost:9464\"\n",
+                "2: gateway.upstream: 127.0.0.1:9464 is api.listen",
+            ),
         ] {
             let problem = parse(text).unwrap_err().to_string();
             assert!(problem.starts_with(told), "{text:?}\n  told {problem}\n  not  {told}");

@@ -171,6 +171,11 @@ impl Control {
         self.orders.send(Order::NeverBan(Arc::new(never_ban))).await.map_err(|_| OrderError::Busy)
     }
 
+    /// Resolves when the control task has ended, however it ended.
+    pub async fn ended(&self) {
+        self.orders.closed().await;
+    }
+
     async fn order<T>(&self, order: impl FnOnce(oneshot::Sender<T>) -> Order) -> Result<T, OrderError> {
         let (reply, answer) = oneshot::channel();
         self.orders.try_send(order(reply)).map_err(|_| OrderError::Busy)?;

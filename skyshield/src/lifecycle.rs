@@ -1,22 +1,41 @@
 //! From readiness to the last breath: signals, the stop token, and tasks of which none may die alone.
 
+use std::io;
 use std::time::Duration;
 
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-/// How long tasks may take to finish after a stop was asked for.
-const GRACE: Duration = Duration::from_secs(15);
-
 /// The daemon's tasks.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Lifecycle {
     tasks: JoinSet<(&'static str, anyhow::Result<()>)>,
     stop: CancellationToken,
+    grace: Duration,
+    signals: Signals,
+}
+
+/// What a service manager or a person may send.
+#[derive(Debug)]
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hangup: Signal,
 }
 
 impl Lifecycle {
+    /// No tasks yet; those to come may take `grace` to finish after a stop was asked for. From here
+    /// on a signal ends nothing by itself: it is heeded once the daemon runs.
+    pub fn new(grace: Duration) -> io::Result<Self> {
+        let signals = Signals {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            hangup: signal(SignalKind::hangup())?,
+        };
+        Ok(Self { tasks: JoinSet::new(), stop: CancellationToken::new(), grace, signals })
+    }
+
     /// What is cancelled when the daemon stops.
     pub fn stop_token(&self) -> CancellationToken {
         self.stop.clone()
@@ -33,9 +52,7 @@ impl Lifecycle {
 
     /// Waits for a signal, or for a task that should not have ended; then lets every task finish.
     pub async fn run(mut self) -> anyhow::Result<()> {
-        let mut terminate = signal(SignalKind::terminate())?;
-        let mut interrupt = signal(SignalKind::interrupt())?;
-        let mut hangup = signal(SignalKind::hangup())?;
+        let Signals { mut terminate, mut interrupt, mut hangup } = self.signals;
         let outcome = loop {
             tokio::select! {
                 _ = terminate.recv() => break Ok(()),
@@ -48,7 +65,7 @@ impl Lifecycle {
         };
         tracing::info!("stopping; the kernel goes on enforcing what is in force");
         self.stop.cancel();
-        let finished = tokio::time::timeout(GRACE, async {
+        let finished = tokio::time::timeout(self.grace, async {
             while let Some(ended) = self.tasks.join_next().await {
                 if let Ok((name, Err(error))) = ended {
                     tracing::error!(task = name, error = format!("{error:#}"), "a task did not end well");
@@ -58,7 +75,7 @@ impl Lifecycle {
         tokio::select! {
             finished = finished => {
                 if finished.is_err() {
-                    tracing::warn!(seconds = GRACE.as_secs(), "some tasks did not finish in time and are left behind");
+                    tracing::warn!(seconds = self.grace.as_secs(), "some tasks did not finish in time and are left behind");
                 }
             }
             _ = terminate.recv() => tracing::warn!("stopping at once"),

@@ -83,6 +83,13 @@ impl Store {
         done.await.map_err(|_| Error::Queue("it has stopped"))?
     }
 
+    /// Has the writer write what it has taken and end, whoever still holds a handle. Blocks for as
+    /// long as the queue is full.
+    pub fn close(&self) {
+        // A writer that has ended already has nothing left to write.
+        let _ended = self.queue.send(writer::Job::Close);
+    }
+
     /// What the writer has done and what it could not do.
     pub fn counters(&self) -> &Counters {
         &self.counters

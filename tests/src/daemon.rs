@@ -33,11 +33,11 @@ pub struct Daemon {
 }
 
 impl Daemon {
-    /// Starts `command` (to which `run --config` is added) and waits until it is ready.
-    pub fn start(mut command: Command, config: &Path, dir: &Path) -> anyhow::Result<Self> {
+    /// Starts `command`, to which `run`, `words` and the configuration are added, and waits until it is ready.
+    pub fn start(mut command: Command, words: &[&str], config: &Path, dir: &Path) -> anyhow::Result<Self> {
         let log = dir.join("daemon.log");
         let lines = File::options().create(true).append(true).open(&log)?;
-        command.args(["run", "--config"]).arg(config);
+        command.arg("run").args(words).arg("--config").arg(config);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(lines);
         let child = command.spawn().with_context(|| format!("{command:?}"))?;
         let mut daemon = Self { child, socket: dir.join("admin.sock"), log };
@@ -111,14 +111,14 @@ impl Daemon {
         Ok(())
     }
 
-    /// Ends it as a service manager would; an error where it does not end well.
-    pub fn stop(mut self) -> anyhow::Result<()> {
+    /// Ends it as a service manager would, and how long that took; an error where it does not end well.
+    pub fn stop(mut self) -> anyhow::Result<Duration> {
         kill(Pid::from_raw(self.child.id().cast_signed()), Signal::SIGTERM)?;
         let asked = now();
         while asked.elapsed() < Duration::from_secs(20) {
             if let Some(status) = self.child.try_wait()? {
                 ensure!(status.success(), "the daemon ended with {status}:\n{}", self.log());
-                return Ok(());
+                return Ok(asked.elapsed());
             }
             thread::sleep(Duration::from_millis(10));
         }

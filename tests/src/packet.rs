@@ -55,3 +55,28 @@ pub fn syn(source: IpAddr) -> Vec<u8> {
     segment.extend([0, 0, 0, 1, 0, 0, 0, 0, 0x50, 0x02, 0xff, 0xff, 0, 0, 0, 0]);
     ip(source, TCP, &segment)
 }
+
+/// `frame` with `tags` VLAN tags of this type before its own.
+pub fn tagged(frame: &[u8], ethertype: u16, tags: usize) -> Vec<u8> {
+    let mut tagged = frame[..12].to_vec();
+    for _ in 0..tags {
+        tagged.extend(ethertype.to_be_bytes());
+        tagged.extend([0, 7]);
+    }
+    tagged.extend(&frame[12..]);
+    tagged
+}
+
+/// A TCP head of this many words (as it says), with these flags, port 12345 to 443.
+pub fn tcp_head(words: u8, flags: u8) -> Vec<u8> {
+    let mut head = Vec::new();
+    head.extend(12345_u16.to_be_bytes());
+    head.extend(443_u16.to_be_bytes());
+    head.extend([0, 0, 0, 1, 0, 0, 0, 0, words << 4, flags, 0xff, 0xff, 0, 0, 0, 0]);
+    head
+}
+
+/// A UDP head that states this length, port 12345 to 53.
+pub fn udp_head(stated: u16) -> Vec<u8> {
+    [12345_u16, 53, stated, 0].iter().flat_map(|word| word.to_be_bytes()).collect()
+}

@@ -109,7 +109,7 @@ impl World {
     /// Starts the daemon and waits until it is ready.
     pub fn start_daemon(&self) -> anyhow::Result<Daemon> {
         let command = self.host.command(&daemon::program()?.display().to_string());
-        Daemon::start(command, &self.config(), self.dir.path())
+        Daemon::start(command, &[], &self.config(), self.dir.path())
     }
 
     /// What the kernel holds and has counted, daemon or no daemon.

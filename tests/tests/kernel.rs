@@ -15,6 +15,8 @@ mod limits;
 mod loader;
 #[path = "kernel/object.rs"]
 mod object;
+#[path = "kernel/odd.rs"]
+mod odd;
 #[path = "kernel/rate.rs"]
 mod rate;
 #[path = "kernel/reference.rs"]

@@ -4,14 +4,14 @@ use std::time::Instant;
 
 use axum::Json;
 use axum::extract::rejection::{JsonRejection, QueryRejection};
-use axum::extract::{Extension, Path, Query, State};
+use axum::extract::{Extension, Query, State};
 use axum::http::StatusCode;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
 use super::auth::Operator;
-use super::problem::Problem;
-use super::time::{Ttl, rfc3339, ttl};
+use super::problem::{Name, Problem};
+use super::time::{Ttl, far, rfc3339, ttl};
 use crate::clock;
 use crate::control::{Control, Target, Wanted};
 use crate::engine::decision::{Decision, DecisionId, Layer, NewBan, Origin};
@@ -51,7 +51,7 @@ impl DecisionBody {
             layer: decision.layer,
             incident: decision.incident.map(|incident| incident.to_string()),
             made_at: rfc3339(decision.made_at),
-            expires_at: remaining.map(|left| rfc3339(clock::wall() + left)),
+            expires_at: remaining.map(|left| clock::wall().checked_add(left).map_or_else(far, rfc3339)),
             ttl_seconds: remaining.map(|left| left.as_secs()),
             enforced_after_ms: decision.enforced_after.map(|lag| lag.as_secs_f64() * 1000.0),
             reason: decision.reason.into_owned(),
@@ -92,7 +92,7 @@ pub(super) async fn list(
 
 pub(super) async fn show(
     State(control): State<Control>,
-    Path(id): Path<String>,
+    Name(id): Name,
 ) -> Result<Json<DecisionBody>, Problem> {
     let wanted = decision_id(&id)?;
     let after = wanted.0.checked_sub(1).map(DecisionId);
@@ -156,7 +156,7 @@ pub(super) async fn ban(
 pub(super) async fn lift(
     State(control): State<Control>,
     Extension(operator): Extension<Operator>,
-    Path(id): Path<String>,
+    Name(id): Name,
 ) -> Result<Json<DecisionBody>, Problem> {
     lift_target(&control, &operator, Target::Decision(decision_id(&id)?)).await
 }

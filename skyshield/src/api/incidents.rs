@@ -2,10 +2,10 @@
 
 use axum::Json;
 use axum::extract::rejection::QueryRejection;
-use axum::extract::{Path, Query, State};
+use axum::extract::{Query, State};
 use serde::{Deserialize, Serialize};
 
-use super::problem::Problem;
+use super::problem::{Name, Problem};
 use super::time::rfc3339;
 use crate::control::moment;
 use crate::store::{IncidentRow, Reader};
@@ -76,7 +76,7 @@ pub(super) async fn list(
 
 pub(super) async fn show(
     State(reader): State<Reader>,
-    Path(id): Path<String>,
+    Name(id): Name,
 ) -> Result<Json<IncidentBody>, Problem> {
     let wanted = id.clone();
     let row = super::read(move || reader.incident(&wanted)).await?;

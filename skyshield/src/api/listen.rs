@@ -3,7 +3,7 @@
 use std::fs;
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, FileTypeExt, PermissionsExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -39,7 +39,7 @@ pub struct BindError {
 #[derive(Debug)]
 pub struct Listeners {
     admin: TcpListener,
-    socket: UnixListener,
+    socket: RootOnly,
     metrics: TcpListener,
 }
 
@@ -64,24 +64,27 @@ impl Listeners {
         let Self { admin, socket, metrics: scrapers } = self;
         tokio::join!(
             serve(admin, by_token, &stop),
-            serve(RootOnly(socket), by_socket, &stop),
+            serve(socket, by_socket, &stop),
             serve(scrapers, metrics, &stop),
         );
     }
 }
 
 /// The socket, for root only; what a dead daemon has left in its place is removed.
-fn bind_socket(path: &Path) -> io::Result<UnixListener> {
+fn bind_socket(path: &Path) -> io::Result<RootOnly> {
     if let Some(dir) = path.parent() {
         fs::DirBuilder::new().recursive(true).mode(0o755).create(dir)?;
     }
     match fs::symlink_metadata(path) {
         Ok(found) if found.file_type().is_socket() => {
-            // A live daemon still answers there.
-            if std::os::unix::net::UnixStream::connect(path).is_ok() {
-                return Err(io::Error::new(io::ErrorKind::AddrInUse, "another skyshield answers there"));
+            // Only of a dead daemon's socket does the kernel say that nobody listens.
+            match std::os::unix::net::UnixStream::connect(path) {
+                Ok(_) => {
+                    return Err(io::Error::new(io::ErrorKind::AddrInUse, "another skyshield answers there"));
+                }
+                Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => fs::remove_file(path)?,
+                Err(error) => return Err(error),
             }
-            fs::remove_file(path)?;
         }
         Ok(_) => {
             return Err(io::Error::new(io::ErrorKind::AlreadyExists, "a file that is no socket is there"));
@@ -90,8 +93,9 @@ fn bind_socket(path: &Path) -> io::Result<UnixListener> {
         Err(error) => return Err(error),
     }
     let listener = UnixListener::bind(path)?;
+    let socket = RootOnly { listener, path: path.to_owned() };
     fs::set_permissions(path, fs::Permissions::from_mode(0o600))?;
-    Ok(listener)
+    Ok(socket)
 }
 
 /// Where connections come from.
@@ -111,14 +115,25 @@ impl Accept for TcpListener {
 
 /// Only connections of root's or of the daemon's own user. The file's mode says so already; the
 /// kernel's word on the peer closes the moment between bind and chmod.
-struct RootOnly(UnixListener);
+#[derive(Debug)]
+struct RootOnly {
+    listener: UnixListener,
+    path: PathBuf,
+}
+
+impl Drop for RootOnly {
+    fn drop(&mut self) {
+        // While it is bound nobody else takes its place. Where it cannot be removed, the next daemon does it.
+        let _left_behind = fs::remove_file(&self.path);
+    }
+}
 
 impl Accept for RootOnly {
     type Stream = UnixStream;
 
     async fn accept(&self) -> io::Result<UnixStream> {
         loop {
-            let (stream, _) = self.0.accept().await?;
+            let (stream, _) = self.listener.accept().await?;
             let uid = stream.peer_cred()?.uid();
             if uid == 0 || uid == nix::unistd::geteuid().as_raw() {
                 return Ok(stream);
@@ -175,3 +190,6 @@ where
         tracing::debug!(%error, "an admin connection ended badly");
     }
 }
+
+#[cfg(test)]
+mod tests;

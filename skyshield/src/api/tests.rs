@@ -1,1 +1,352 @@
-//! t
+//! The router by `oneshot`: who may ask, what is answered, and what bad input changes (nothing).
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Body;
+use axum::http::{Method, Request, StatusCode, header};
+use http_body_util::BodyExt as _;
+use serde_json::{Value, json};
+use tokio_util::sync::{CancellationToken, DropGuard};
+use tower::ServiceExt as _;
+
+use super::{Api, Facts, metrics_router, router};
+use crate::control::{self, Parts, Task};
+use crate::dataplane::{self, Memory};
+use crate::engine::never_ban::{NeverBan, Protection};
+use crate::engine::risk;
+use crate::{clock, store};
+
+/// The API over a real store and the model of the kernel.
+struct TestApp {
+    router: Router,
+    metrics: Router,
+    token: String,
+    _dir: tempfile::TempDir,
+    _stop: DropGuard,
+}
+
+/// The API's parts over a real store and the model of the kernel; gone with the guards.
+pub(super) fn parts() -> (Api, tempfile::TempDir, DropGuard) {
+    let dir = tempfile::tempdir().unwrap();
+    let opened = store::open(&store::Config { dir: dir.path().join("state"), ..Default::default() }).unwrap();
+    let registry = ::prometheus::Registry::new();
+    let parts = Parts {
+        enforcer: Box::new(Memory::new(&dataplane::Config::default())),
+        store: opened.store.clone(),
+        reader: opened.reader.clone(),
+        view: Arc::default(),
+        never_ban: NeverBan::new([("198.51.100.0/24".parse().unwrap(), Protection::AllowList)]),
+        risk: risk::Config::default(),
+        capacity: 1000,
+        missed_after: None,
+    };
+    let metrics = control::Metrics::new(&registry).unwrap();
+    let (task, control, _) = Task::new(parts, metrics).unwrap();
+    let stop = CancellationToken::new();
+    tokio::spawn(task.run(stop.clone()));
+    let facts = Facts { interface: None, xdp_mode: "off", started_at: clock::now() };
+    let api = Api { control, store: opened.store, reader: opened.reader, registry, facts: facts.into() };
+    (api, dir, stop.drop_guard())
+}
+
+impl TestApp {
+    async fn new() -> Self {
+        let (api, dir, stop) = parts();
+        let metrics = metrics_router(api.registry.clone());
+        let by_root = router(api.clone()).layer(axum::Extension(super::Operator { name: "root".to_owned() }));
+        let made = answer(&by_root, post("/api/v1/tokens", &json!({ "name": "tests" }))).await;
+        let token = made.body["token"].as_str().unwrap().to_owned();
+        Self { router: router(api), metrics, token, _dir: dir, _stop: stop }
+    }
+
+    /// The answer to `request` by the operator that holds the token.
+    async fn ask(&self, mut request: Request<Body>) -> Answer {
+        let bearer = format!("Bearer {}", self.token).parse().unwrap();
+        request.headers_mut().insert(header::AUTHORIZATION, bearer);
+        answer(&self.router, request).await
+    }
+
+    async fn get(&self, path: &str) -> Answer {
+        self.ask(Request::get(path).body(Body::empty()).unwrap()).await
+    }
+
+    async fn in_force(&self) -> usize {
+        self.get("/api/v1/decisions?limit=1000").await.body["items"].as_array().unwrap().len()
+    }
+}
+
+struct Answer {
+    status: StatusCode,
+    kind: String,
+    challenge: bool,
+    text: String,
+    body: Value,
+}
+
+impl Answer {
+    /// Checks that this is a whole problem of `status` whose detail holds `told`.
+    fn is_problem(&self, status: u16, told: &str) {
+        assert_eq!(self.status.as_u16(), status, "{}", self.text);
+        assert_eq!(self.kind, "application/problem+json", "{}", self.text);
+        assert_eq!(self.body["status"], status, "{}", self.text);
+        assert_eq!(self.body["type"], "about:blank");
+        assert_eq!(self.body["title"], self.status.canonical_reason().unwrap());
+        assert!(self.body["detail"].as_str().unwrap().contains(told), "{}\nand not: {told}", self.text);
+    }
+}
+
+async fn answer(router: &Router, request: Request<Body>) -> Answer {
+    let response = router.clone().oneshot(request).await.unwrap();
+    let status = response.status();
+    let kind = response.headers().get(header::CONTENT_TYPE).map(|kind| kind.to_str().unwrap().to_owned());
+    let challenge = response.headers().contains_key(header::WWW_AUTHENTICATE);
+    let bytes = response.into_body().collect().await.unwrap().to_bytes();
+    let text = String::from_utf8(bytes.to_vec()).unwrap();
+    let body = serde_json::from_str(&text).unwrap_or(Value::Null);
+    Answer { status, kind: kind.unwrap_or_default(), challenge, text, body }
+}
+
+fn post(path: &str, body: &Value) -> Request<Body> {
+    let json = Request::post(path).header(header::CONTENT_TYPE, "application/json");
+    json.body(Body::from(body.to_string())).unwrap()
+}
+
+fn delete(path: &str) -> Request<Body> {
+    Request::delete(path).body(Body::empty()).unwrap()
+}
+
+/// Every path of operators, and the methods it takes.
+const PATHS: &[(&str, &[Method])] = &[
+    ("/api/v1/monitoring/health", &[Method::GET]),
+    ("/api/v1/monitoring/prometheus", &[Method::GET]),
+    ("/api/v1/decisions", &[Method::GET, Method::POST, Method::DELETE]),
+    ("/api/v1/decisions/1", &[Method::GET, Method::DELETE]),
+    ("/api/v1/incidents", &[Method::GET]),
+    ("/api/v1/incidents/1", &[Method::GET]),
+    ("/api/v1/tokens", &[Method::GET, Method::POST]),
+    ("/api/v1/tokens/1", &[Method::DELETE]),
+];
+
+#[tokio::test]
+async fn nobody_comes_in_without_a_token() {
+    let app = TestApp::new().await;
+    let wrong_secret = format!("{}0", &app.token[..app.token.len() - 1]);
+    let wrong_secret = if wrong_secret == app.token { wrong_secret.replace('0', "1") } else { wrong_secret };
+    for (path, methods) in PATHS {
+        for method in *methods {
+            for path in [(*path).to_owned(), format!("{path}/")] {
+                for sent in [
+                    None,
+                    Some("Basic cm9vdDpyb290".to_owned()),
+                    Some("Bearer ".to_owned()),
+                    Some("Bearer sky_00000000_00".to_owned()),
+                    Some(format!("Bearer {wrong_secret}")),
+                    Some(format!("Bearer {}", &app.token[4..])),
+                ] {
+                    let mut request = Request::builder().method(method).uri(&path);
+                    if let Some(sent) = &sent {
+                        request = request.header(header::AUTHORIZATION, sent);
+                    }
+                    let refused = answer(&app.router, request.body(Body::empty()).unwrap()).await;
+                    refused.is_problem(401, "token");
+                    assert!(refused.challenge, "{method} {path} with {sent:?}");
+                }
+            }
+        }
+    }
+    assert_eq!(app.in_force().await, 0);
+}
+
+#[tokio::test]
+async fn every_path_is_there_with_and_without_its_slash() {
+    let app = TestApp::new().await;
+    for (path, methods) in PATHS.iter().filter(|(path, _)| !path.ends_with("/1")) {
+        assert!(methods.contains(&Method::GET));
+        for path in [(*path).to_owned(), format!("{path}/")] {
+            assert_eq!(app.get(&path).await.status, StatusCode::OK, "{path}");
+        }
+    }
+    app.get("/api/v1/nothing").await.is_problem(404, "nothing at this path");
+    app.get("/").await.is_problem(404, "nothing at this path");
+    app.ask(post("/api/v1/incidents", &json!({}))).await.is_problem(405, "method");
+}
+
+#[tokio::test]
+async fn a_ban_is_made_shown_listed_and_lifted() {
+    let app = TestApp::new().await;
+    let ask = json!({ "source": "203.0.113.7/32", "ttl": "90m", "reason": "a test" });
+    let made = app.ask(post("/api/v1/decisions", &ask)).await;
+    assert_eq!(made.status, StatusCode::CREATED, "{}", made.text);
+    let mut body = made.body.clone();
+    let fields: Vec<_> = body.as_object().unwrap().keys().cloned().collect();
+    let expected = [
+        "enforced_after_ms",
+        "expires_at",
+        "id",
+        "incident",
+        "layer",
+        "made_at",
+        "origin",
+        "reason",
+        "source",
+        "ttl_seconds",
+    ];
+    assert_eq!(fields, expected);
+    for time in ["made_at", "expires_at"] {
+        let text = body[time].take();
+        text.as_str().unwrap().parse::<jiff::Timestamp>().unwrap();
+    }
+    assert!((5390..=5400).contains(&body["ttl_seconds"].take().as_u64().unwrap()));
+    assert_eq!(
+        body,
+        json!({
+            "id": 1, "source": "203.0.113.7", "origin": "operator", "layer": "packet", "reason": "a test",
+            "incident": null, "made_at": null, "expires_at": null, "ttl_seconds": null, "enforced_after_ms": null,
+        })
+    );
+    assert_eq!(app.get("/api/v1/decisions/1").await.body["source"], "203.0.113.7");
+    assert_eq!(app.get("/api/v1/decisions?source=203.0.113.7").await.body["items"][0]["id"], 1);
+    assert_eq!(app.get("/api/v1/decisions?source=203.0.113.8").await.body["items"], json!([]));
+
+    assert_eq!(app.ask(delete("/api/v1/decisions/1")).await.body["id"], 1);
+    app.ask(delete("/api/v1/decisions/1")).await.is_problem(404, "no such ban");
+    app.get("/api/v1/decisions/1").await.is_problem(404, "`1`");
+    let forever =
+        app.ask(post("/api/v1/decisions", &json!({ "source": "2001:db8::/48", "ttl": "forever" }))).await;
+    assert_eq!((&forever.body["expires_at"], &forever.body["ttl_seconds"]), (&Value::Null, &Value::Null));
+    assert_eq!(forever.body["reason"], "by tests");
+    app.ask(delete("/api/v1/decisions?source=2001:db8::1")).await.is_problem(404, "2001:db8::/48");
+    assert_eq!(app.ask(delete("/api/v1/decisions?source=2001:db8::/48")).await.status, StatusCode::OK);
+    assert_eq!(app.in_force().await, 0);
+}
+
+#[tokio::test]
+async fn a_long_list_comes_in_pages_without_gaps_or_doubles() {
+    let app = TestApp::new().await;
+    for host in 0..250 {
+        let ban = json!({ "source": format!("203.0.113.{host}") });
+        assert_eq!(app.ask(post("/api/v1/decisions", &ban)).await.status, StatusCode::CREATED);
+    }
+    let (mut seen, mut cursor) = (Vec::new(), String::new());
+    loop {
+        let page = app.get(&format!("/api/v1/decisions?limit=60{cursor}")).await.body;
+        seen.extend(page["items"].as_array().unwrap().iter().map(|item| item["id"].as_u64().unwrap()));
+        match page["next_cursor"].as_str() {
+            Some(next) => cursor = format!("&cursor={next}"),
+            None => break,
+        }
+    }
+    assert_eq!(seen, (1..=250).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn bad_input_is_told_and_changes_nothing() {
+    let app = TestApp::new().await;
+    for (body, status, told) in [
+        (json!({ "source": "203.0.113" }), 400, "`203.0.113` is neither an address nor a prefix"),
+        (json!({ "source": "" }), 400, "neither an address"),
+        (json!({ "source": 7 }), 422, "source"),
+        (json!({}), 422, "missing field `source`"),
+        (json!({ "source": "203.0.113.7", "ttl": "soon" }), 400, "`soon` is no duration"),
+        (json!({ "source": "203.0.113.7", "ttl": "0s" }), 400, "no duration"),
+        (json!({ "source": "203.0.113.7", "ttl": "\u{1b}[31m" }), 400, "\\u{1b}[31m"),
+        (json!({ "source": "203.0.113.7", "until": "4h" }), 422, "unknown field `until`"),
+        (json!({ "source": "203.0.113.7", "reason": "a\nb" }), 400, "control character"),
+        (json!({ "source": "203.0.113.7", "reason": "x".repeat(201) }), 400, "200 characters"),
+        (json!({ "source": "0.0.0.0/0" }), 422, "force"),
+        (json!({ "source": "198.51.100.9" }), 422, "on the allow list"),
+    ] {
+        app.ask(post("/api/v1/decisions", &body)).await.is_problem(status, told);
+    }
+    let plain = Request::post("/api/v1/decisions").body(Body::from("{\"source\":\"203.0.113.7\"}")).unwrap();
+    app.ask(plain).await.is_problem(415, "Content-Type");
+    let broken = Request::post("/api/v1/decisions").header(header::CONTENT_TYPE, "application/json");
+    app.ask(broken.body(Body::from("{\"source\":")).unwrap()).await.is_problem(400, "JSON");
+    let huge = json!({ "source": "203.0.113.7", "reason": "x".repeat(3 << 20) });
+    app.ask(post("/api/v1/decisions", &huge)).await.is_problem(413, "");
+    for (path, told) in [
+        ("/api/v1/decisions?limit=many", "limit"),
+        ("/api/v1/decisions?cursor=-1", "cursor"),
+        ("/api/v1/decisions?source=nobody", "neither an address"),
+        ("/api/v1/decisions?sauce=1", "unknown field `sauce`"),
+        ("/api/v1/incidents?limit=-1", "limit"),
+        ("/api/v1/decisions/%ff", "UTF-8"),
+        ("/api/v1/incidents/%ff", "UTF-8"),
+    ] {
+        app.get(path).await.is_problem(400, told);
+    }
+    app.ask(delete("/api/v1/decisions")).await.is_problem(400, "source");
+    app.get("/api/v1/incidents/%1b%5b31m").await.is_problem(404, "\\u{1b}[31m");
+    assert_eq!(app.in_force().await, 0);
+}
+
+#[tokio::test]
+async fn a_full_ledger_is_told_apart_from_a_bad_request() {
+    let app = TestApp::new().await;
+    for host in 0..1000 {
+        let ban = json!({ "source": format!("203.0.{}.{}", host / 250, host % 250) });
+        assert_eq!(app.ask(post("/api/v1/decisions", &ban)).await.status, StatusCode::CREATED);
+    }
+    let more = app.ask(post("/api/v1/decisions", &json!({ "source": "192.0.2.1" }))).await;
+    more.is_problem(507, "1000 decisions are in force");
+}
+
+#[tokio::test]
+async fn a_tokens_secret_is_shown_once_and_its_end_is_kept() {
+    let app = TestApp::new().await;
+    let made = app.ask(post("/api/v1/tokens", &json!({ "name": "short", "ttl": "1s" }))).await;
+    assert_eq!(made.status, StatusCode::CREATED);
+    let token = made.body["token"].as_str().unwrap();
+    let listed = app.get("/api/v1/tokens").await;
+    let names: Vec<_> =
+        listed.body["items"].as_array().unwrap().iter().map(|row| row["name"].clone()).collect();
+    assert_eq!(names, ["tests", "short"]);
+    let secret = token.rsplit_once('_').unwrap().1;
+    assert!(!listed.text.contains(secret) && !listed.text.contains("sha256"), "{}", listed.text);
+
+    let by = async |token: &str| {
+        let request =
+            Request::get("/api/v1/decisions").header(header::AUTHORIZATION, format!("Bearer {token}"));
+        answer(&app.router, request.body(Body::empty()).unwrap()).await
+    };
+    assert_eq!(by(token).await.status, StatusCode::OK);
+    tokio::time::sleep(std::time::Duration::from_millis(1100)).await;
+    by(token).await.is_problem(401, "no longer");
+
+    let id = made.body["id"].as_str().unwrap();
+    assert_eq!(app.ask(delete(&format!("/api/v1/tokens/{id}"))).await.status, StatusCode::OK);
+    app.ask(delete(&format!("/api/v1/tokens/{id}"))).await.is_problem(404, "no token");
+    for (name, told) in
+        [(String::new(), "1 to 64"), ("x".repeat(65), "1 to 64"), ("a\tb".to_owned(), "control")]
+    {
+        app.ask(post("/api/v1/tokens", &json!({ "name": name }))).await.is_problem(400, told);
+    }
+}
+
+#[tokio::test]
+async fn machines_ask_for_life_readiness_and_metrics_without_a_login() {
+    let app = TestApp::new().await;
+    for (path, told) in [("/healthz", "ok\n"), ("/readyz", "ready\n")] {
+        let told_us = answer(&app.router, Request::get(path).body(Body::empty()).unwrap()).await;
+        assert_eq!((told_us.status, told_us.text.as_str()), (StatusCode::OK, told));
+    }
+    let page = answer(&app.metrics, Request::get("/metrics").body(Body::empty()).unwrap()).await;
+    assert!(page.kind.starts_with("text/plain; version=0.0.4"), "{}", page.kind);
+    assert!(page.text.contains("\nskyshield_enforcement_drift 0\n"), "{}", page.text);
+    let behind_login = app.get("/api/v1/monitoring/prometheus/").await;
+    assert_eq!(behind_login.kind, page.kind);
+    let api = answer(&app.metrics, Request::get("/api/v1/decisions").body(Body::empty()).unwrap()).await;
+    api.is_problem(404, "nothing at this path");
+
+    let health = app.get("/api/v1/monitoring/health/").await.body;
+    assert_eq!(
+        health["components"],
+        json!({
+            "control": { "status": "ok" },
+            "dataplane": { "status": "ok", "interface": null, "xdp_mode": "off" },
+            "store": { "status": "ok" },
+        })
+    );
+    assert_eq!((&health["status"], &health["decisions_capacity"]), (&json!("ok"), &json!(1000)));
+}

@@ -4,9 +4,16 @@ use std::time::{Duration, SystemTime};
 
 /// A moment in RFC 3339, UTC, to the millisecond.
 pub(super) fn rfc3339(at: SystemTime) -> String {
-    jiff::Timestamp::try_from(at)
-        .map_or_else(|_| "9999-12-31T23:59:59.999Z".to_owned(), |timestamp| format!("{timestamp:.3}"))
+    jiff::Timestamp::try_from(at).map_or_else(|_| far(), |timestamp| format!("{timestamp:.3}"))
 }
+
+/// A moment beyond those that can be written.
+pub(super) fn far() -> String {
+    "9999-12-31T23:59:59.999Z".to_owned()
+}
+
+/// A hundred years. Clocks end somewhere beyond it, each at another point.
+const LONGEST_SECS: u64 = 100 * 365 * 86_400;
 
 /// How long, as people say it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,6 +54,9 @@ pub(super) fn ttl(text: &str) -> Result<Ttl, String> {
         secs = part.and_then(|part| secs.checked_add(part)).ok_or_else(wrong)?;
         rest = &after[unit.len_utf8()..];
     }
+    if secs > LONGEST_SECS {
+        return Err("a hundred years is the longest; write forever".to_owned());
+    }
     if secs == 0 { Err(wrong()) } else { Ok(Ttl::For(Duration::from_secs(secs))) }
 }
 
@@ -60,9 +70,20 @@ mod tests {
             assert_eq!(ttl(text), Ok(Ttl::For(Duration::from_secs(secs))), "{text}");
         }
         assert_eq!(ttl("forever"), Ok(Ttl::Forever));
-        for text in
-            ["", "4", "h", "4x", "-4h", "4 h", "0s", "99999999999999999999h", "9999999999999999999w", "4ä"]
-        {
+        for text in [
+            "",
+            "4",
+            "h",
+            "4x",
+            "-4h",
+            "4 h",
+            "0s",
+            "99999999999999999999h",
+            "9999999999999999999w",
+            "9223372000000000000s",
+            "101w101000d",
+            "4ä",
+        ] {
             assert!(ttl(text).is_err(), "{text}");
         }
     }

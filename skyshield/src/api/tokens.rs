@@ -2,12 +2,12 @@
 
 use axum::Json;
 use axum::extract::rejection::JsonRejection;
-use axum::extract::{Extension, Path, State};
+use axum::extract::{Extension, State};
 use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
 
 use super::auth::{self, Operator};
-use super::problem::Problem;
+use super::problem::{Name, Problem};
 use super::time::{Ttl, rfc3339, ttl};
 use crate::clock;
 use crate::control::{millis, moment};
@@ -89,7 +89,7 @@ pub(super) async fn revoke(
     State(store): State<Store>,
     State(reader): State<Reader>,
     Extension(operator): Extension<Operator>,
-    Path(id): Path<String>,
+    Name(id): Name,
 ) -> Result<Json<TokenBody>, Problem> {
     let wanted = id.clone();
     let row =

@@ -41,7 +41,8 @@ pub(super) fn obey(arguments: Arguments) -> Result<(), Failure> {
         }
         Command::Decisions { source, limit } => {
             let filter = source.map(|source| format!("&source={}", encoded(&source.to_string())));
-            let rows = pages(&place()?, "/api/v1/decisions", filter.as_deref().unwrap_or_default(), limit)?;
+            let rows =
+                pages(&place()?, "/api/v1/decisions", filter.as_deref().unwrap_or_default(), limit as usize)?;
             show::decisions(&rows, json);
             Ok(())
         }
@@ -51,7 +52,7 @@ pub(super) fn obey(arguments: Arguments) -> Result<(), Failure> {
             Ok(())
         }
         Command::Incidents { id: None, limit } => {
-            let rows = pages(&place()?, "/api/v1/incidents", "", limit)?;
+            let rows = pages(&place()?, "/api/v1/incidents", "", limit as usize)?;
             show::incidents(&rows, json);
             Ok(())
         }
@@ -83,7 +84,10 @@ fn run(path: Option<&Path>, run: &Run) -> Result<(), Failure> {
     let kernel_side = if run.no_kernel { KernelSide::Off } else { KernelSide::On };
     let failed = |error: anyhow::Error| Failure::Refused(format!("{error:#}"));
     let runtime = app::runtime().map_err(|error| failed(error.into()))?;
-    runtime.block_on(app::run(config, kernel_side)).map_err(failed)
+    let outcome = runtime.block_on(app::run(config, kernel_side));
+    // What is left is a look-up or two that nobody waits for.
+    runtime.shutdown_background();
+    outcome.map_err(failed)
 }
 
 fn check(path: Option<&Path>, overrides: &Overrides, json: bool) -> Result<(), Failure> {
@@ -100,8 +104,12 @@ fn status(path: Option<&Path>, socket: &Path, json: bool) -> Result<(), Failure>
         Ok(None) => None,
         Err(error) => return Err(Failure::Refused(with_causes(&error))),
     };
-    show::status(health.as_ref().ok(), remains.as_ref(), json);
-    health.map(|_told| ())
+    show::status(&health, remains.as_ref(), json);
+    match health {
+        Ok(_) => Ok(()),
+        Err(Failure::Unreachable(_)) => Err(Failure::ToldUnreachable),
+        Err(failure) => Err(failure),
+    }
 }
 
 fn detach(path: Option<&Path>, json: bool) -> Result<(), Failure> {

@@ -1,6 +1,8 @@
 //! What the commands print: tables and sentences for people, JSON for programs.
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "what a command prints is its product")]
+#![expect(clippy::print_stderr, reason = "what a command prints is its product")]
 
+use std::fmt::Display;
+use std::io::{self, Write as _};
 use std::path::Path;
 
 use comfy_table::{ContentArrangement, Table, TableStyle};
@@ -12,8 +14,11 @@ use crate::config::{Config, DEFAULT_PATH};
 use crate::dataplane::{Attached, Remains};
 
 pub(super) fn failure(failure: &Failure, as_json: bool) {
+    if matches!(failure, Failure::ToldUnreachable) {
+        return;
+    }
     if as_json {
-        println!("{}", json!({ "error": failure.to_string() }));
+        put(&json!({ "error": failure.to_string() }));
     } else {
         eprintln!("error: {failure}");
     }
@@ -23,13 +28,13 @@ pub(super) fn banned(answer: &Value, as_json: bool) {
     said(answer, as_json, || {
         let until =
             answer["expires_at"].as_str().map_or("until it is lifted".to_owned(), |at| format!("until {at}"));
-        format!("banned {} {until} (decision {})", text(&answer["source"]), answer["id"])
+        format!("banned {} {until} (decision #{})", text(&answer["source"]), answer["id"])
     });
 }
 
 pub(super) fn lifted(answer: &Value, as_json: bool) {
     said(answer, as_json, || {
-        format!("lifted the ban of {} (decision {})", text(&answer["source"]), answer["id"])
+        format!("lifted the ban of {} (decision #{})", text(&answer["source"]), answer["id"])
     });
 }
 
@@ -93,13 +98,22 @@ pub(super) fn incident(row: &Value, as_json: bool) {
             told.push(format!(
                 "found     {} in {} with confidence {:.2}: {}",
                 text(&finding["rule"]),
-                finding["place"]["part"].as_str().unwrap_or("request"),
+                place(&finding["place"]),
                 finding["confidence"].as_f64().unwrap_or_default(),
                 text(&finding["matched"])
             ));
         }
         told.join("\n")
     });
+}
+
+/// Where something was found: `query q`, `header User-Agent`, `path`.
+fn place(place: &Value) -> String {
+    match (text(&place["part"]), text(&place["name"])) {
+        (part, _) if part.is_empty() => "request".to_owned(),
+        (part, name) if name.is_empty() => part,
+        (part, name) => format!("{part} `{name}`"),
+    }
 }
 
 pub(super) fn tokens(rows: &[Value], as_json: bool) {
@@ -126,11 +140,16 @@ pub(super) fn token_revoked(answer: &Value, as_json: bool) {
 }
 
 pub(super) fn checked(config: &Config, path: Option<&Path>, as_json: bool) {
-    let place = path.map_or_else(|| DEFAULT_PATH.to_owned(), |path| path.display().to_string());
+    let default = Path::new(DEFAULT_PATH);
+    let path = path.or_else(|| default.exists().then_some(default));
     let effective = serde_json::to_value(config).unwrap_or_default();
-    said(&json!({ "file": place, "effective": effective }), as_json, || {
+    said(&json!({ "file": path, "effective": effective }), as_json, || {
         let shown = toml::to_string(config).unwrap_or_default();
-        format!("{place}: nothing is wrong. In force would be:\n\n{shown}")
+        let found = match path {
+            Some(path) => format!("{}: nothing is wrong", path.display()),
+            None => format!("there is no {DEFAULT_PATH}: the defaults hold"),
+        };
+        format!("{found}. In force would be:\n\n{shown}")
     });
 }
 
@@ -143,9 +162,10 @@ pub(super) fn detached(detached: &[Attached], as_json: bool) {
 }
 
 /// What the daemon says of itself, and what the kernel holds of it.
-pub(super) fn status(health: Option<&Value>, remains: Option<&Remains>, as_json: bool) {
+pub(super) fn status(health: &Result<Value, Failure>, remains: Option<&Remains>, as_json: bool) {
     let body = json!({
-        "daemon": health,
+        "daemon": health.as_ref().ok(),
+        "error": health.as_ref().err().map(ToString::to_string),
         "kernel": remains.map(|remains| json!({
             "attached": remains.attached.iter().map(|attached| json!({
                 "interface": attached.interface,
@@ -169,8 +189,14 @@ pub(super) fn status(health: Option<&Value>, remains: Option<&Remains>, as_json:
     });
 }
 
-fn daemon_line(health: Option<&Value>) -> String {
-    let Some(health) = health else { return "daemon    does not answer".to_owned() };
+fn daemon_line(health: &Result<Value, Failure>) -> String {
+    let health = match health {
+        Ok(health) => health,
+        Err(failure) => {
+            let told = failure.to_string();
+            return format!("daemon    {}", told.strip_prefix("the daemon ").unwrap_or(&told));
+        }
+    };
     format!(
         "daemon    {}, version {}, up {}, {} of {} decisions in force, drift {}",
         text(&health["status"]),
@@ -192,7 +218,11 @@ fn kernel_lines(remains: &Remains, told: &mut Vec<String>) {
         ));
     }
     if remains.attached.is_empty() {
-        told.push("kernel    attached to no interface of this network namespace".to_owned());
+        let elsewhere = match remains.elsewhere {
+            0 => "attached to nothing",
+            _ => "attached in another network namespace, or to an interface that is gone",
+        };
+        told.push(format!("kernel    {elsewhere}"));
     }
     told.push(format!("          {} bans, {} on the allow list", remains.bans.len(), remains.allowed.len()));
     for (reason, counter) in remains.counters.iter().filter(|(_, counter)| counter.packets > 0) {
@@ -212,9 +242,9 @@ fn kernel_lines(remains: &Remains, told: &mut Vec<String>) {
 /// Prints the answer as it is for programs, in words for people.
 fn said(answer: &Value, as_json: bool, words: impl FnOnce() -> String) {
     if as_json {
-        println!("{answer}");
+        put(answer);
     } else {
-        println!("{}", words());
+        put(&words());
     }
 }
 
@@ -226,16 +256,21 @@ fn listed(
     cells: impl Fn(&Value) -> Vec<String>,
 ) {
     if as_json {
-        println!("{}", json!({ "items": rows }));
+        put(&json!({ "items": rows }));
     } else if rows.is_empty() {
-        println!("{nothing}");
+        put(&nothing);
     } else {
         let mut table = Table::new();
         table.load_style(TableStyle::new()).set_content_arrangement(ContentArrangement::Dynamic);
         table.set_header(titles.iter().map(|title| title.to_uppercase()));
         table.add_rows(rows.iter().map(cells));
-        println!("{table}");
+        put(&table);
     }
+}
+
+/// Prints; who reads only the beginning (`| head`) has closed the pipe and misses nothing.
+fn put(what: &dyn Display) {
+    let _closed = writeln!(io::stdout().lock(), "{what}");
 }
 
 /// Text of the daemon's, with nothing in it that a terminal acts on.

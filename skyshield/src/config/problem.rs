@@ -23,9 +23,9 @@ impl Problem {
         }
     }
 
-    /// What is wrong with the value of `key` (`section.name`) in `text`.
+    /// What is wrong with the value of `key` (`section.name`, the section nested or not) in `text`.
     pub(super) fn of_key(text: &str, key: &str, what: &str) -> Self {
-        let (section, name) = key.split_once('.').unwrap_or(("", key));
+        let (section, name) = key.rsplit_once('.').unwrap_or(("", key));
         let mut inside = section.is_empty();
         let mut found = 1;
         for (at, line) in text.lines().enumerate() {

@@ -8,7 +8,7 @@ use tokio::sync::oneshot;
 use super::{OrderError, Task, records};
 use crate::clock;
 use crate::dataplane::{self, Entry};
-use crate::engine::decision::Decision;
+use crate::engine::decision::{Decision, DecisionId};
 use crate::engine::effect::Effect;
 use crate::engine::ledger::Banned;
 use crate::engine::source::Source;
@@ -19,6 +19,7 @@ use crate::store::{self, Record};
 pub(super) struct Committed {
     outcome: Result<(), store::Error>,
     rest: VecDeque<Effect>,
+    closed: Vec<Record>,
     answer: Answer,
 }
 
@@ -30,6 +31,13 @@ pub(super) enum Answer {
 }
 
 impl Answer {
+    fn decision(&self) -> &Decision {
+        match self {
+            Self::Banned(banned, _) => banned.decision(),
+            Self::Lifted(decision, _) => decision,
+        }
+    }
+
     fn give(self, outcome: Result<(), OrderError>) {
         // Whoever asked may have gone away meanwhile.
         let _gone = match self {
@@ -77,6 +85,7 @@ impl Task {
         let mut rest: VecDeque<Effect> = std::iter::from_fn(|| self.ledger.next_effect()).collect();
         self.publish_counts();
         let mut durable = None;
+        let mut closed = Vec::new();
         rest.retain(|effect| match effect {
             Effect::Record { decision, .. } => {
                 let row = records::decision_row(decision, clock::now(), clock::wall());
@@ -88,7 +97,8 @@ impl Task {
                 if *waits {
                     durable = Some(record);
                 } else {
-                    self.store.append(record);
+                    // What gives way stays open on disk until what takes its place is there.
+                    closed.push(record);
                 }
                 false
             }
@@ -98,18 +108,33 @@ impl Task {
             answer.give(Ok(()));
             return;
         };
+        *self.waiting.entry(answer.decision().source).or_default() += 1;
         let store = self.store.clone();
-        self.commits.spawn(async move { Committed { outcome: store.commit(record).await, rest, answer } });
+        self.commits
+            .spawn(async move { Committed { outcome: store.commit(record).await, rest, closed, answer } });
     }
 
     /// Goes on with an order whose record is on disk, or undoes it where the disk refused.
     pub(super) fn committed(&mut self, committed: Committed) {
-        let Committed { outcome, rest, answer } = committed;
+        let Committed { outcome, rest, closed, answer } = committed;
         self.store_writes = outcome.is_ok();
+        let source = answer.decision().source;
+        if let Some(orders) = self.waiting.get_mut(&source) {
+            *orders -= 1;
+            if *orders == 0 {
+                self.waiting.remove(&source);
+            }
+        }
         if let Err(error) = outcome {
             self.undo(&answer);
             answer.give(Err(error.into()));
             return;
+        }
+        if let Answer::Banned(banned, _) = &answer {
+            self.replaced.remove(&banned.decision().id);
+        }
+        for record in closed {
+            self.store.append(record);
         }
         let mut done: Result<(), dataplane::Error> = Ok(());
         for effect in rest {
@@ -133,14 +158,22 @@ impl Task {
         answer.give(done.map_err(OrderError::from));
     }
 
-    /// The disk refused: the ledger goes back to what it was, so that nothing is half done.
+    /// The disk refused: the ledger goes back to what it was. The kernel has not been touched yet, so
+    /// the steps that the ledger asks for on the way back are not taken.
     fn undo(&mut self, answer: &Answer) {
         match answer {
             Answer::Banned(banned, _) => {
-                let decision = banned.decision();
-                if self.ledger.get(decision.source).is_some_and(|held| held.id == decision.id) {
-                    self.ledger.lift(decision.source, clock::now());
-                    self.enact(None);
+                let Decision { id, source, .. } = *banned.decision();
+                let replaced = self.replaced.remove(&id).flatten();
+                if self.ledger.get(source).is_some_and(|held| held.id == id) {
+                    self.ledger.lift(source, clock::now());
+                    if let Some(replaced) = replaced {
+                        self.ledger.restore(replaced);
+                    }
+                } else if let Some(later) = self.replaced.values_mut().find(|was| is(was.as_ref(), id)) {
+                    // Another ban took its place and waits for the disk in its turn: what this one
+                    // had replaced is what that one goes back to.
+                    *later = replaced;
                 }
             }
             Answer::Lifted(decision, _) => {
@@ -149,6 +182,7 @@ impl Task {
                 }
             }
         }
+        while self.ledger.next_effect().is_some() {}
         self.publish_counts();
     }
 
@@ -167,4 +201,8 @@ impl Task {
             tracing::error!(%source, %error, "a ban could not be taken out of the kernel");
         })
     }
+}
+
+fn is(decision: Option<&Decision>, id: DecisionId) -> bool {
+    decision.is_some_and(|decision| decision.id == id)
 }

@@ -53,6 +53,10 @@ impl Task {
                 Drift::Missing(decision) => decision.source,
                 Drift::Stray(source) => *source,
             };
+            // The kernel follows when the order is on disk, or not at all.
+            if self.waiting.contains_key(&source) {
+                continue;
+            }
             let Ok(entry) = self.enforcer.get(source) else { continue };
             let held = self.ledger.get(source).cloned();
             let found: Vec<_> = entry.map(|entry| (source, entry.ttl)).into_iter().collect();
@@ -85,6 +89,10 @@ impl Task {
         for row in missing {
             self.metrics.repairs.with_label_values(&["unrecorded"]).inc();
             self.store.append(Record::Decision(row));
+        }
+        if !self.waiting.is_empty() {
+            // What is closed in the ledger is not yet closed for good.
+            return;
         }
         for id in kept {
             if self.ledger.source_of(id).is_none() {

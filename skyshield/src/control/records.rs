@@ -26,7 +26,7 @@ pub(super) fn decision_row(decision: &Decision, now: Instant, wall: SystemTime) 
         reason: decision.reason.clone().into_owned(),
         incident: decision.incident.map(|incident| incident.to_string()),
         made_at_ms: millis(decision.made_at),
-        expires_at_ms: decision.remaining(now).map(|left| millis(wall + left)),
+        expires_at_ms: decision.remaining(now).map(|left| wall.checked_add(left).map_or(i64::MAX, millis)),
         enforced_after_us: decision.enforced_after.and_then(|lag| i64::try_from(lag.as_micros()).ok()),
     }
 }

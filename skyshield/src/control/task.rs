@@ -1,5 +1,6 @@
 //! The task: one order after the other, timeouts in between.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -14,7 +15,7 @@ use super::recover::{self, RecoverError, Recovered};
 use super::{Control, Health, Metrics, Order, OrderError, Target, Wanted, records};
 use crate::clock;
 use crate::dataplane::Enforcer;
-use crate::engine::decision::{Layer, NewBan, Origin};
+use crate::engine::decision::{Decision, DecisionId, Ended, Layer, NewBan, Origin};
 use crate::engine::incident::Incident;
 use crate::engine::ledger::{Banned, Ledger, Rejected};
 use crate::engine::never_ban::NeverBan;
@@ -36,6 +37,16 @@ const FORGET_EVERY: Duration = Duration::from_mins(1);
 /// Orders of one turn, so that timeouts are never starved.
 const TURN: usize = 64;
 
+/// Decisions are numbered from 1.
+const NO_DECISION: DecisionId = DecisionId(0);
+
+/// The writer's counts at the last look.
+#[derive(Clone, Copy, Debug, Default)]
+struct Writes {
+    written: u64,
+    failed: u64,
+}
+
 /// The control task.
 pub struct Task {
     pub(super) ledger: Ledger,
@@ -45,6 +56,11 @@ pub struct Task {
     pub(super) commits: JoinSet<Committed>,
     pub(super) drift: usize,
     pub(super) store_writes: bool,
+    /// How many orders against each source are on their way to the disk.
+    pub(super) waiting: HashMap<Source, usize>,
+    /// What each operator's ban on its way to the disk took the place of.
+    pub(super) replaced: HashMap<DecisionId, Option<Decision>>,
+    writes_seen: Writes,
     pub(super) settle: Duration,
     dataplane_answers: bool,
     missed_after: Option<Duration>,
@@ -95,6 +111,9 @@ impl Task {
             commits: JoinSet::new(),
             drift: 0,
             store_writes: true,
+            waiting: HashMap::new(),
+            replaced: HashMap::new(),
+            writes_seen: Writes::default(),
             settle: SETTLE,
             dataplane_answers: true,
             missed_after,
@@ -135,6 +154,11 @@ impl Task {
                 _ = forget.tick() => self.view.forget_faded(clock::now()),
             }
         }
+        // What the doors reported last may still wait.
+        self.queue.close();
+        while let Ok(order) = self.queue.try_recv() {
+            self.obey(order);
+        }
         while let Some(Ok(committed)) = self.commits.join_next().await {
             self.committed(committed);
         }
@@ -150,8 +174,10 @@ impl Task {
             }
             Order::Ban(new, reply) => {
                 let origin = new.origin;
+                let replaced = self.ledger.get(new.source).cloned();
                 match self.ban(new) {
                     Ok(banned) if origin == Origin::Operator => {
+                        self.replaced.insert(banned.decision().id, replaced);
                         self.enact_durably(Answer::Banned(banned, reply));
                     }
                     Ok(banned) => {
@@ -249,6 +275,7 @@ impl Task {
     }
 
     fn tend(&mut self) {
+        self.watch_writes();
         let missed_after = self.missed_after;
         let tended = self
             .enforcer
@@ -264,6 +291,23 @@ impl Task {
         for fill in self.enforcer.fill() {
             self.metrics.map_entries.with_label_values(&[fill.map]).set(fill.entries.into());
             self.metrics.map_capacity.with_label_values(&[fill.map]).set(fill.capacity.into());
+        }
+    }
+
+    /// Whether the disk takes writes, from what the writer counts. After a failure something is
+    /// written that changes nothing, or a daemon that nobody asks anything would stay unwell.
+    fn watch_writes(&mut self) {
+        let counters = self.store.counters();
+        let seen = Writes { written: counters.written(), failed: counters.failed_commits() };
+        if seen.failed > self.writes_seen.failed {
+            self.store_writes = false;
+        } else if seen.written > self.writes_seen.written {
+            self.store_writes = true;
+        }
+        self.writes_seen = seen;
+        if !self.store_writes {
+            let nothing = Record::Ended { id: NO_DECISION, cause: Ended::Expired, at_ms: 0 };
+            self.store.append(nothing);
         }
     }
 

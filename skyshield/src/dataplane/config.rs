@@ -29,6 +29,12 @@ pub struct Config {
     pub rate_packets_per_sec: u64,
     /// Packets that a source may send at once after a pause.
     pub rate_burst: u64,
+    /// Drop packets that are cut short or contradict themselves; else they are only counted.
+    pub drop_malformed: bool,
+    /// Drop packets whose source nobody can have, or is their destination; else they are only counted.
+    pub drop_martians: bool,
+    /// Drop TCP without flags, or with flags that exclude each other; else it is only counted.
+    pub drop_bad_flags: bool,
     /// Drop nothing; count and tell what would have been dropped.
     pub dry_run: bool,
     /// Events of drops that each CPU may send in a millisecond.
@@ -51,6 +57,9 @@ impl Default for Config {
             max_sources: 262_144,
             rate_packets_per_sec: 10_000,
             rate_burst: 20_000,
+            drop_malformed: false,
+            drop_martians: false,
+            drop_bad_flags: false,
             dry_run: false,
             events_per_ms: 4,
             on_silence: OnSilence::Keep,
@@ -59,11 +68,57 @@ impl Default for Config {
     }
 }
 
+/// Entries of one map at the most: at some 90 bytes each, more than any host sets aside for it.
+const MAX_ENTRIES: u32 = 1 << 24;
+/// Packets at the most; a network card's wire carries fewer in a second.
+const MAX_PACKETS: u64 = 1_000_000_000;
+/// The daemon says once a second that it lives; a shorter silence is none.
+const SILENCE_SECS: std::ops::RangeInclusive<u64> = 3..=86_400;
+/// The kernel's `IFNAMSIZ`, less the end mark.
+const MAX_NAME: usize = 15;
+
 impl Config {
+    /// What is wrong with this section, if anything: the key and how to mend it.
+    pub fn problem(&self) -> Option<(&'static str, String)> {
+        if let Some(name) = &self.interface
+            && (name.is_empty() || name.len() > MAX_NAME || name.contains(['/', ' ', '\0']))
+        {
+            let what = format!("`{}` is no interface's name", name.escape_debug());
+            return Some(("dataplane.interface", what));
+        }
+        let sizes = [
+            ("dataplane.max_bans", self.max_bans),
+            ("dataplane.max_prefixes", self.max_prefixes),
+            ("dataplane.max_allowed", self.max_allowed),
+            ("dataplane.max_sources", self.max_sources),
+        ];
+        if let Some((key, size)) = sizes.into_iter().find(|(_, size)| !(1..=MAX_ENTRIES).contains(size)) {
+            return Some((key, format!("{size} is not between 1 and {MAX_ENTRIES}")));
+        }
+        if self.rate_packets_per_sec > MAX_PACKETS {
+            let what = format!("{} is not between 0 (no limit) and {MAX_PACKETS}", self.rate_packets_per_sec);
+            return Some(("dataplane.rate_packets_per_sec", what));
+        }
+        if self.rate_packets_per_sec > 0 && !(1..=MAX_PACKETS).contains(&self.rate_burst) {
+            let what =
+                format!("{} is not between 1 (0 would drop every packet) and {MAX_PACKETS}", self.rate_burst);
+            return Some(("dataplane.rate_burst", what));
+        }
+        if !SILENCE_SECS.contains(&self.silent_after_secs) {
+            let (least, most) = (SILENCE_SECS.start(), SILENCE_SECS.end());
+            let what = format!("{} is not between {least} and {most} seconds", self.silent_after_secs);
+            return Some(("dataplane.silent_after_secs", what));
+        }
+        None
+    }
+
     /// The part of the configuration that may change while the program runs.
     pub fn settings(&self) -> Settings {
         Settings {
             bypass: false,
+            drop_malformed: self.drop_malformed,
+            drop_martians: self.drop_martians,
+            drop_bad_flags: self.drop_bad_flags,
             dry_run: self.dry_run,
             rate_packets_per_sec: self.rate_packets_per_sec,
             rate_burst: self.rate_burst,

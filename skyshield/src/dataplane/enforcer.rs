@@ -46,9 +46,16 @@ pub struct Fill {
 
 /// What may be changed while the program runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "switches, each of which stands for itself")]
 pub struct Settings {
     /// Let everything pass, and count it.
     pub bypass: bool,
+    /// Drop packets that are cut short or contradict themselves.
+    pub drop_malformed: bool,
+    /// Drop packets whose source nobody can have, or is their destination.
+    pub drop_martians: bool,
+    /// Drop TCP with flags that no stack sends.
+    pub drop_bad_flags: bool,
     /// Drop nothing; count and tell what would have been dropped.
     pub dry_run: bool,
     /// Packets a second that one source may send; 0 is no limit.

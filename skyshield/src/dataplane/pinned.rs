@@ -1,11 +1,11 @@
 //! What a daemon has left in the kernel, seen without one.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::attachment::{Attached, describe};
 use super::backing::{self, Maps as _};
-use super::bpffs::{PinDir, file, is_bpffs};
+use super::bpffs::{Lasting, PinDir, file, is_bpffs};
 use super::enforcer::{Counters, Entry, EventTotals};
 use super::error::OpenError;
 use super::kernel::schema_dir;
@@ -16,7 +16,7 @@ use crate::engine::source::Source;
 /// The pins of a daemon, which may be dead.
 #[derive(Debug)]
 pub struct Pinned {
-    pin_dir: PathBuf,
+    place: Lasting,
 }
 
 /// What is in force without the daemon.
@@ -39,27 +39,28 @@ pub struct Remains {
 impl Pinned {
     /// Looks for pins; `None` if there are none.
     pub fn open(pin_dir: &Path) -> Result<Option<Self>, OpenError> {
-        if !pin_dir.exists() {
+        let place = Lasting::of(pin_dir);
+        if !place.path().exists() {
             return Ok(None);
         }
-        if !is_bpffs(pin_dir) {
+        if !is_bpffs(place.path()) {
             return Err(OpenError::NotBpffs { pin_dir: pin_dir.to_owned() });
         }
-        let mut files = fs::read_dir(pin_dir).map_err(file(pin_dir))?;
-        Ok(files.next().is_some().then(|| Self { pin_dir: pin_dir.to_owned() }))
+        let mut files = fs::read_dir(place.path()).map_err(file(pin_dir))?;
+        Ok(files.next().is_some().then_some(Self { place }))
     }
 
     /// What is in force. Reads only, also beside a living daemon.
     pub fn remains(&self) -> Result<Remains, OpenError> {
         let mut attached = Vec::new();
         let mut elsewhere = 0;
-        for (link, _) in Link::pinned(&self.pin_dir).map_err(file(&self.pin_dir))? {
+        for (link, _) in Link::pinned(self.place.path()).map_err(file(self.place.path()))? {
             match describe(&link)? {
                 Some(one) => attached.push(one),
                 None => elsewhere += 1,
             }
         }
-        let maps = KernelMaps::open(&schema_dir(&self.pin_dir))?;
+        let maps = KernelMaps::open(&schema_dir(self.place.path()))?;
         Ok(Remains {
             attached,
             elsewhere,
@@ -72,8 +73,8 @@ impl Pinned {
 
     /// Ends it all: detaches, and removes every pin of every layout. Refused while a daemon lives.
     pub fn detach(self) -> Result<Vec<Attached>, OpenError> {
-        let pin_dir = PinDir::claim(&self.pin_dir)?;
-        let failed = file(&self.pin_dir);
+        let pin_dir = PinDir::claim(self.place.path())?;
+        let failed = file(self.place.path());
         let mut detached = Vec::new();
         for (link, _) in Link::pinned(pin_dir.path()).map_err(&failed)? {
             detached.extend(describe(&link)?);

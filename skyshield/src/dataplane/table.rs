@@ -255,7 +255,13 @@ impl<M: Maps> Enforcer for Table<M> {
 
 fn wire(settings: Settings, silent_after_ns: u64) -> Wire {
     let rate_interval_ns = rate::interval_ns(settings.rate_packets_per_sec);
-    let flags = [(settings.bypass, flag::BYPASS), (settings.dry_run, flag::DRY_RUN)];
+    let flags = [
+        (settings.bypass, flag::BYPASS),
+        (settings.dry_run, flag::DRY_RUN),
+        (settings.drop_malformed, flag::DROP_MALFORMED),
+        (settings.drop_martians, flag::DROP_MARTIANS),
+        (settings.drop_bad_flags, flag::DROP_BAD_FLAGS),
+    ];
     Wire {
         flags: flags.iter().filter(|(set, _)| *set).map(|(_, bit)| bit).sum(),
         silent_after_ns,

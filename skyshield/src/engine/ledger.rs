@@ -34,7 +34,7 @@ pub enum Rejected {
     TooWide(Source),
     /// There is no room for another decision.
     #[error(
-        "{capacity} decisions are in force and there is room for no more; lift some, or raise kernel.max_bans"
+        "{capacity} decisions are in force and there is room for no more; lift some, or raise dataplane.max_bans"
     )]
     Full {
         /// How many there is room for.

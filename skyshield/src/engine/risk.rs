@@ -54,6 +54,9 @@ impl Default for Config {
     }
 }
 
+/// A hundred years: clocks end somewhere beyond it.
+const LONGEST_BAN_SECS: u64 = 100 * 365 * 86_400;
+
 impl Config {
     /// What is wrong with these thresholds, if anything: the key and how to mend it.
     pub fn problem(&self) -> Option<(&'static str, String)> {
@@ -74,6 +77,10 @@ impl Config {
                 "risk.ban_secs",
                 "0 seconds is no ban; set risk.ban = 1.0 to never ban".to_owned(),
             ));
+        }
+        if self.ban_secs > LONGEST_BAN_SECS {
+            let what = format!("{} is more than {LONGEST_BAN_SECS} seconds, a hundred years", self.ban_secs);
+            return Some(("risk.ban_secs", what));
         }
         None
     }

@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 use arc_swap::ArcSwap;
@@ -34,7 +35,8 @@ impl InForce {
 #[derive(Debug, Default)]
 pub struct View {
     hosts: papaya::HashMap<IpAddr, InForce>,
-    prefixes: ArcSwap<Vec<(IpNet, InForce)>>,
+    prefixes: papaya::HashMap<IpNet, InForce>,
+    lengths: Lengths,
     standings: papaya::HashMap<IpAddr, Standing>,
     never_ban: ArcSwap<NeverBan>,
 }
@@ -43,14 +45,16 @@ impl View {
     /// The ban that `address` is under at `now`, if any; never one that the never-ban set forbids.
     pub fn ban_of(&self, address: IpAddr, now: Instant) -> Option<DecisionId> {
         let exact = self.hosts.pin().get(&address).copied().filter(|ban| ban.holds(now));
-        let ban = exact.or_else(|| {
-            let prefixes = self.prefixes.load();
-            prefixes
-                .iter()
-                .find(|(prefix, ban)| prefix.contains(&address) && ban.holds(now))
-                .map(|&(_, ban)| ban)
-        })?;
+        let ban = exact.or_else(|| self.prefix_ban_of(address, now))?;
         self.never_ban.load().protects(address).is_none().then_some(ban.id)
+    }
+
+    fn prefix_ban_of(&self, address: IpAddr, now: Instant) -> Option<InForce> {
+        let prefixes = self.prefixes.pin();
+        self.lengths.in_use(address).find_map(|length| {
+            let prefix = IpNet::new(address, length).ok()?.trunc();
+            prefixes.get(&prefix).copied().filter(|ban| ban.holds(now))
+        })
     }
 
     /// The standing of `address` at `now`.
@@ -64,10 +68,12 @@ impl View {
         if decision.source.is_host() {
             self.hosts.pin().insert(decision.source.address(), ban);
         } else {
-            self.change_prefixes(|prefixes| {
-                prefixes.retain(|(prefix, _)| *prefix != decision.source.as_prefix());
-                prefixes.push((decision.source.as_prefix(), ban));
-            });
+            let prefix = decision.source.as_prefix();
+            // Counted before it can be found, so that a reader never skips a length in use.
+            self.lengths.count(prefix, true);
+            if self.prefixes.pin().insert(prefix, ban).is_some() {
+                self.lengths.count(prefix, false);
+            }
         }
     }
 
@@ -75,8 +81,8 @@ impl View {
     pub(crate) fn remove(&self, source: Source) {
         if source.is_host() {
             self.hosts.pin().remove(&source.address());
-        } else {
-            self.change_prefixes(|prefixes| prefixes.retain(|(prefix, _)| *prefix != source.as_prefix()));
+        } else if self.prefixes.pin().remove(&source.as_prefix()).is_some() {
+            self.lengths.count(source.as_prefix(), false);
         }
     }
 
@@ -104,10 +110,40 @@ impl View {
     pub fn never_ban(&self) -> Arc<NeverBan> {
         self.never_ban.load_full()
     }
+}
 
-    fn change_prefixes(&self, change: impl FnOnce(&mut Vec<(IpNet, InForce)>)) {
-        let mut prefixes = self.prefixes.load().as_ref().clone();
-        change(&mut prefixes);
-        self.prefixes.store(Arc::new(prefixes));
+/// How many prefixes of each length there are: a look-up asks once for each length in use.
+#[derive(Debug)]
+struct Lengths {
+    v4: [AtomicUsize; 33],
+    v6: [AtomicUsize; 129],
+}
+
+impl Default for Lengths {
+    fn default() -> Self {
+        Self { v4: [const { AtomicUsize::new(0) }; 33], v6: [const { AtomicUsize::new(0) }; 129] }
+    }
+}
+
+impl Lengths {
+    fn of(&self, is_v4: bool) -> &[AtomicUsize] {
+        if is_v4 { &self.v4 } else { &self.v6 }
+    }
+
+    /// The lengths in use for the family of `address`, longest first.
+    fn in_use(&self, address: IpAddr) -> impl Iterator<Item = u8> + '_ {
+        let counts = self.of(address.is_ipv4()).iter().enumerate().rev();
+        let in_use = counts.filter(|(_, count)| count.load(Ordering::Acquire) > 0);
+        in_use.filter_map(|(length, _)| u8::try_from(length).ok())
+    }
+
+    fn count(&self, prefix: IpNet, is_new: bool) {
+        if let Some(count) = self.of(prefix.addr().is_ipv4()).get(usize::from(prefix.prefix_len())) {
+            if is_new {
+                count.fetch_add(1, Ordering::AcqRel);
+            } else {
+                count.fetch_sub(1, Ordering::AcqRel);
+            }
+        }
     }
 }

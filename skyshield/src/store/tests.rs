@@ -62,6 +62,17 @@ fn an_append_is_on_disk_when_the_store_is_closed() {
 }
 
 #[test]
+fn a_close_does_not_wait_for_every_handle() {
+    let (_dir, config) = config();
+    let opened = open(&config).unwrap();
+    assert!(opened.store.append(decision(7)));
+    opened.store.close();
+    opened.writer.join().unwrap();
+    assert!(!opened.store.append(decision(8)), "nobody is there to write it");
+    assert_eq!(open(&config).unwrap().reader.last_decision().unwrap(), 7);
+}
+
+#[test]
 fn a_second_daemon_is_refused() {
     let (_dir, config) = config();
     let _first = open(&config).unwrap();

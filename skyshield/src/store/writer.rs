@@ -34,6 +34,8 @@ pub(super) enum Job {
     Append(Record),
     /// Write now and say when it is on disk.
     Commit(Record, oneshot::Sender<Result<(), Error>>),
+    /// Write what is there and end.
+    Close,
 }
 
 /// What the writer has done and what it could not do, since start.
@@ -98,7 +100,7 @@ impl Writer {
         }
     }
 
-    /// Writes until every handle is dropped.
+    /// Writes until it is closed or every handle is dropped.
     pub(super) fn run(mut self, jobs: &Receiver<Job>) {
         let mut flush_at: Option<Instant> = None;
         let mut prune_at = clock::now();
@@ -126,7 +128,7 @@ impl Writer {
                     let _gone = reply.send(written.map_err(Error::Write));
                 }
                 Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => break,
+                Ok(Job::Close) | Err(RecvTimeoutError::Disconnected) => break,
             }
         }
         if self.flush().is_err() {

@@ -62,7 +62,7 @@ pub(crate) fn truncated() -> anyhow::Result<()> {
             for length in 0..=64.min(whole.len()) {
                 let frame = &whole[..length];
                 let model = Model::default();
-                let expected = screen(&parse(frame), &model).reason;
+                let expected = screen(frame, &parse(frame), &model).reason;
                 if length < SHORTEST {
                     // The kernel does not run these; the reference still has to have an answer.
                     ensure!(expected == Reason::TruncatedEthernet || length == SHORTEST);
@@ -106,7 +106,7 @@ pub(crate) fn random() -> anyhow::Result<()> {
         let before = Counted::now(kernel)?;
         for _ in 0..PACKETS {
             let frame = random_frame()?;
-            let outcome = screen(&parse(frame.as_slice()), &model);
+            let outcome = screen(frame.as_slice(), &parse(frame.as_slice()), &model);
             let verdict = kernel.attachment.judge(&frame)?;
             ensure!(verdict == outcome.reason.verdict(), "{verdict:?} on {frame:02x?}: {outcome:?}");
             let counted = expected.entry(outcome.reason).or_default();

@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::{Context as _, ensure};
 use aya::EbpfLoader;
 use aya::programs::Xdp;
-use skyshield::dataplane::{Config, Kernel, Mode, OBJECT, OpenError, XdpMode};
+use skyshield::dataplane::{Config, Kernel, Mode, OBJECT, OpenError, Pinned, XdpMode};
 use skyshield_common::maps;
 
 use crate::bench::{Bench, GUARDED};
@@ -149,13 +149,38 @@ pub(crate) fn capabilities() -> anyhow::Result<()> {
     Loader::start_under(&bench, &only, &bench.config(), &[])?.kill()
 }
 
-/// Nothing is mounted where the pins belong: it is mounted, here in a mount namespace of its own.
+/// Nothing is mounted where the pins belong, in a mount namespace that dies with its program, as
+/// `ip netns exec` makes one: the pins are where they stay.
 pub(crate) fn mounts() -> anyhow::Result<()> {
     let bench = Bench::new()?;
+    let was_mounted = is_bpffs("/sys/fs/bpf");
     let script = "umount /sys/fs/bpf 2>/dev/null; exec \"$@\"";
     let wrapper = ["unshare", "--mount", "sh", "-c", script, "sh"];
     let config = Config { pin_dir: "/sys/fs/bpf/skyshield-test".into(), ..bench.config() };
-    let loader = Loader::start_under(&bench, &wrapper, &config, &[])?;
-    ensure!(!Path::new("/sys/fs/bpf/skyshield-test").exists(), "it was made on this machine's mount");
-    loader.kill()
+    let outcome = outlives(&bench, &wrapper, &config);
+    if let Some(pinned) = Pinned::open(&config.pin_dir)? {
+        bench.host.run(|| Ok(pinned.detach()?))?;
+    }
+    if !was_mounted {
+        // It is not among our mounts where we have been given some of our own.
+        let _elsewhere = nix::mount::umount("/sys/fs/bpf");
+    }
+    outcome
+}
+
+fn outlives(bench: &Bench, wrapper: &[&str], config: &Config) -> anyhow::Result<()> {
+    let bans = [("203.0.113.7".parse()?, None)];
+    Loader::start_under(bench, wrapper, config, &bans)?.kill()?;
+    let pinned = Pinned::open(&config.pin_dir)?.context("the pins died with the program's mounts")?;
+    let remains = bench.host.run(|| Ok(pinned.remains()?))?;
+    ensure!(remains.attached.len() == 1 && remains.bans.len() == 1, "{remains:?}");
+    // The next one, run the same way, takes them up.
+    Loader::start_under(bench, wrapper, config, &[])?.kill()?;
+    let again = bench.host.run(|| Ok(pinned.remains()?))?;
+    ensure!(again.attached[0].link_id == remains.attached[0].link_id && again.bans.len() == 1, "{again:?}");
+    Ok(())
+}
+
+fn is_bpffs(path: &str) -> bool {
+    nix::sys::statfs::statfs(path).is_ok_and(|stat| stat.filesystem_type() == nix::sys::statfs::BPF_FS_MAGIC)
 }

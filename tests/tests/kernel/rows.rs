@@ -12,12 +12,16 @@ use crate::bench::{Bench, Counted, entry, source};
 use crate::table::{Setting, address};
 
 /// Reasons that no row can bring about: the kernel runs no frame shorter than its Ethernet header,
-/// an array's slot is never missing, and the rate table recycles rather than refuse.
-const BEYOND_ROWS: [Reason; 3] = [Reason::TruncatedEthernet, Reason::Unexpected, Reason::RateUntracked];
+/// an array's slot is never missing, and a thousand sources at once leave cells to spare.
+const BEYOND_ROWS: [Reason; 4] =
+    [Reason::TruncatedEthernet, Reason::TruncatedEthernetDropped, Reason::Unexpected, Reason::RateUntracked];
+/// As many rows as must be there at the least.
+const ROWS: usize = 300;
 
 pub(crate) fn verdicts() -> anyhow::Result<()> {
     let bench = Bench::quiet()?;
     let mut hit = BTreeSet::from(BEYOND_ROWS);
+    let mut rows = 0;
     for (setting, packets) in crate::table::all() {
         // Pins of its own each: rates and silence must not reach the next.
         let config = Config {
@@ -37,13 +41,16 @@ pub(crate) fn verdicts() -> anyhow::Result<()> {
                     setting.description
                 );
                 hit.insert(reason);
+                rows += 1;
             }
             Ok(())
         })?;
         detach(&config)?;
     }
     let missed: Vec<_> = Reason::ALL.into_iter().filter(|reason| !hit.contains(reason)).collect();
+    crate::report(&format!("{rows} rows, {} reasons", hit.len()));
     ensure!(missed.is_empty(), "no row has {missed:?}");
+    ensure!(rows >= ROWS, "{rows} rows only");
     Ok(())
 }
 

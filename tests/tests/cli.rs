@@ -1,0 +1,10 @@
+//! The daemon's own program without a kernel side: its commands, its exit codes, its errors.
+
+#[path = "cli/bench.rs"]
+mod bench;
+#[path = "cli/commands.rs"]
+mod commands;
+#[path = "cli/configuration.rs"]
+mod configuration;
+#[path = "cli/starts.rs"]
+mod starts;
