@@ -130,6 +130,11 @@ impl Control {
         (Self { orders, metrics }, queue)
     }
 
+    /// Counts that an inspection reached `limit`, a name from a bounded set.
+    pub fn count_limit(&self, limit: &'static str) {
+        self.metrics.inspection_limits.with_label_values(&[limit]).inc();
+    }
+
     /// Reports an incident. Never waits: where the queue is full the report is dropped and counted;
     /// the request it came from is refused all the same.
     pub fn report(&self, incident: Incident) -> Settled {

@@ -17,5 +17,5 @@ mod values;
 
 pub use finding::{Class, Confidence, Finding, Inspection, Place};
 pub use inspector::Inspector;
-pub use limits::Limits;
+pub use limits::{Limits, NAMES as LIMIT_NAMES, OverLimit};
 pub use request::{Header, Request};

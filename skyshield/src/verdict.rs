@@ -10,7 +10,7 @@ use crate::engine::decision::DecisionId;
 use crate::engine::incident::{Client, Door, Incident, IncidentId};
 use crate::engine::risk::{self, Score};
 use crate::engine::view::View;
-use crate::inspect::{Inspection, Inspector, Request};
+use crate::inspect::{Inspector, OverLimit, Request};
 
 /// What happens to a request.
 #[derive(Debug)]
@@ -62,6 +62,8 @@ pub enum RefusalReason {
     Risk,
     /// Its source is banned, and its packets came by a trusted proxy or overtook the kernel's entry.
     Banned(DecisionId),
+    /// It outgrew this limit of `inspect`, and what lay beyond was not read.
+    Unread(&'static str),
 }
 
 impl RefusalReason {
@@ -70,6 +72,7 @@ impl RefusalReason {
         match self {
             Self::Risk => "risk",
             Self::Banned(_) => "banned",
+            Self::Unread(_) => "unread",
         }
     }
 }
@@ -110,14 +113,21 @@ impl Judge {
         if let Some(refusal) = self.ban_of(client.address, complete_at) {
             return Verdict::Refuse(refusal);
         }
-        let Inspection { findings, limits_reached: _ } = self.inspector.inspect(request);
-        if findings.is_empty() {
+        let inspection = self.inspector.inspect(request);
+        for limit in &inspection.limits_reached {
+            self.control.count_limit(limit);
+        }
+        let unread = inspection.left_unread().filter(|_| self.inspector.over_limit() == OverLimit::Refuse);
+        let findings = inspection.findings;
+        if findings.is_empty() && unread.is_none() {
             return Verdict::Pass(Permit { score: Score::default() });
         }
         let score = risk::score(&findings, self.view.standing(client.address, complete_at));
-        if !self.risk.refuses(score) {
-            return Verdict::Pass(Permit { score });
-        }
+        let reason = match unread {
+            _ if self.risk.refuses(score) => RefusalReason::Risk,
+            Some(limit) => RefusalReason::Unread(limit),
+            None => return Verdict::Pass(Permit { score }),
+        };
         let id = mint();
         let host = request.headers.iter().find(|header| header.name.eq_ignore_ascii_case(b"host"));
         let settled = self.control.report(Incident {
@@ -132,7 +142,7 @@ impl Judge {
             target: text(request.target),
             complete_at,
         });
-        Verdict::Refuse(Refusal { incident: id, score, reason: RefusalReason::Risk, settled })
+        Verdict::Refuse(Refusal { incident: id, score, reason, settled })
     }
 }
 
@@ -146,4 +156,48 @@ fn mint() -> IncidentId {
 /// Bytes of a request as text for people: shortened, nothing in it that a terminal acts on.
 fn text(bytes: &[u8]) -> String {
     bytes[..bytes.len().min(MAX_TEXT)].escape_ascii().to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use super::*;
+    use crate::control::{self, Order};
+    use crate::inspect::Limits;
+
+    /// What a judge with `limits` says of `target`, and what it reported.
+    fn judged(limits: Limits, target: &str) -> (Verdict, Option<Incident>) {
+        let metrics = control::Metrics::new(&prometheus::Registry::new()).unwrap();
+        let (control, mut queue) = Control::channel(metrics);
+        let judge = Judge::new(Inspector::new(limits), risk::Config::default(), Arc::default(), control);
+        let client = Client { address: IpAddr::V4(Ipv4Addr::LOCALHOST), by_proxy: false };
+        let request = Request { method: b"GET", target: target.as_bytes(), headers: &[], body: b"" };
+        let verdict = judge.judge(client, Door::Gateway, &request, clock::now());
+        let reported = match queue.try_recv() {
+            Ok(Order::Incident(incident, _)) => Some(*incident),
+            _ => None,
+        };
+        (verdict, reported)
+    }
+
+    #[test]
+    fn a_request_too_large_to_be_read_is_refused_and_its_sender_not_banned() {
+        let narrow = Limits { values: 2, ..Limits::default() };
+        let (verdict, incident) = judged(narrow.clone(), "/?a=1&b=2");
+        let Verdict::Refuse(refusal) = verdict else { panic!("passed") };
+        assert_eq!(refusal.reason, RefusalReason::Unread("values"));
+        assert!(!risk::Config::default().bans(incident.unwrap().score));
+        let lenient = Limits { over_limit: OverLimit::PassAndCount, ..narrow };
+        let (verdict, incident) = judged(lenient, "/?a=1&b=2");
+        assert!(matches!(verdict, Verdict::Pass(_)) && incident.is_none());
+    }
+
+    #[test]
+    fn an_attack_before_the_limit_is_refused_for_what_it_is() {
+        let narrow = Limits { values: 3, ..Limits::default() };
+        let (verdict, _) = judged(narrow, "/?a=%3Cscript%3Ealert(1)&b=2&c=3");
+        let Verdict::Refuse(refusal) = verdict else { panic!("passed") };
+        assert_eq!(refusal.reason, RefusalReason::Risk);
+    }
 }

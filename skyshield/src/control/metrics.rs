@@ -13,6 +13,7 @@ const LAG_BUCKETS: [f64; 12] =
 pub struct Metrics {
     pub(super) incidents: IntCounter,
     pub(super) reports_dropped: IntCounter,
+    pub(super) inspection_limits: IntCounterVec,
     pub(super) bans: IntCounterVec,
     pub(super) decisions_in_force: IntGaugeVec,
     pub(super) enforcement_lag: Histogram,
@@ -32,6 +33,10 @@ impl Metrics {
             reports_dropped: IntCounter::new(
                 "skyshield_reports_dropped_total",
                 "Incidents not recorded because the control queue was full",
+            )?,
+            inspection_limits: IntCounterVec::new(
+                Opts::new("skyshield_inspection_limits_reached_total", "Requests that outgrew a limit of inspection"),
+                &["limit"],
             )?,
             bans: IntCounterVec::new(
                 Opts::new("skyshield_bans_total", "Bans asked for, by who asked and what became of it"),
@@ -75,6 +80,7 @@ impl Metrics {
         };
         registry.register(Box::new(metrics.incidents.clone()))?;
         registry.register(Box::new(metrics.reports_dropped.clone()))?;
+        registry.register(Box::new(metrics.inspection_limits.clone()))?;
         registry.register(Box::new(metrics.bans.clone()))?;
         registry.register(Box::new(metrics.decisions_in_force.clone()))?;
         registry.register(Box::new(metrics.enforcement_lag.clone()))?;

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use super::byteset::ByteSet;
 
+pub(super) mod base64;
 pub(super) mod escape;
 mod html;
 mod lookup;
@@ -82,7 +83,7 @@ pub(super) fn texts(value: &[u8], encoding: Encoding, depth: usize) -> (Vec<Text
     let from = &texts[deep];
     let (bytes, set) = (&from.bytes, from.set);
     let derived = [
-        (Views::HTML, html::decode(bytes, set)),
+        (Views::HTML, html::twice(bytes, set)),
         (Views::SQL, sql::strip_comments(bytes, set)),
         (Views::SHELL, shell::unquote(bytes, set)),
         (Views::LOOKUP, lookup::resolve(bytes, set)),
@@ -95,6 +96,11 @@ pub(super) fn texts(value: &[u8], encoding: Encoding, depth: usize) -> (Vec<Text
         }
     }
     (texts, cut)
+}
+
+/// The text with its HTML entities resolved, where it has any.
+pub(super) fn entities(text: &[u8]) -> Option<Vec<u8>> {
+    html::decode(text, ByteSet::of(text))
 }
 
 fn first_layer(value: &Text<'_>, encoding: Encoding) -> Option<Vec<u8>> {

@@ -2,6 +2,8 @@
 
 use serde::Serialize;
 
+use super::limits;
+
 /// The kind of attack a finding claims.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -16,6 +18,36 @@ pub enum Class {
     CommandInjection,
     /// `${jndi:…}` and its disguises.
     LookupInjection,
+    /// Requests that the server is talked into making.
+    Ssrf,
+    /// Expressions for a template engine.
+    TemplateInjection,
+    /// XML that names what lies outside it.
+    Xxe,
+    /// Operators and scripts for a document store.
+    NosqlInjection,
+    /// Filters for a directory.
+    LdapInjection,
+    /// Header lines in a value.
+    ResponseSplitting,
+    /// Writing to what all objects of a script inherit from.
+    PrototypePollution,
+    /// A way to another site that looks like one within.
+    OpenRedirect,
+    /// Objects that act when they are read back.
+    Deserialization,
+    /// Code for the server's own language.
+    CodeInjection,
+    /// A script to include from elsewhere.
+    RemoteFile,
+    /// Commands and headers for a mail server.
+    MailInjection,
+    /// A program uploaded, or one asked for that was.
+    WebShell,
+    /// A tool that looks for holes.
+    Scanner,
+    /// A request that only serves a known hole.
+    Probe,
 }
 
 /// How sure a finding is: 0 is nothing, 1 is certain.
@@ -77,4 +109,11 @@ pub struct Inspection {
     pub findings: Vec<Finding>,
     /// The names of the limits that were reached: what lay beyond them was not read.
     pub limits_reached: Vec<&'static str>,
+}
+
+impl Inspection {
+    /// The first of the limits reached beyond which values were not read, if any was.
+    pub fn left_unread(&self) -> Option<&'static str> {
+        self.limits_reached.iter().copied().find(|name| limits::leaves_unread(name))
+    }
 }

@@ -1,8 +1,8 @@
 //! A request through all rules: values, their readings, the prefilter, the checks, the findings.
 
-use super::decode::{self, Text};
+use super::decode::{self, Text, base64};
 use super::finding::{Confidence, Finding, Inspection, Place};
-use super::limits::{Budget, Limits};
+use super::limits::{Budget, Limits, OverLimit};
 use super::matcher::{Hit, Matcher};
 use super::values::{self, Parts, Value};
 use super::{Request, json};
@@ -15,10 +15,18 @@ pub struct Inspector {
     matcher: Matcher,
 }
 
+/// How sure a rule must be of a text that came in base64.
+const SURE_IN_BASE64: f64 = 0.82;
+
 impl Inspector {
     /// An inspector with all built-in rules, which reads as far as `limits` let it.
     pub fn new(limits: Limits) -> Self {
         Self { limits, matcher: Matcher::new() }
+    }
+
+    /// What happens to a request that outgrew a limit.
+    pub fn over_limit(&self) -> OverLimit {
+        self.limits.over_limit
     }
 
     /// What the rules say of `request`. Never fails: what cannot be parsed is read as text.
@@ -52,6 +60,10 @@ impl Inspector {
         if nested {
             self.nested(value, &base.bytes, budget, findings);
         }
+        let carried = base64::last_segment(&base.bytes, value.part == Parts::PATH);
+        if let Some(text) = base64::text(carried) {
+            self.carried(value, &text, budget, findings);
+        }
     }
 
     fn text(
@@ -69,6 +81,24 @@ impl Inspector {
         self.matcher.matches(value.part, text, base, is_json, &self.limits, budget, |hit| {
             self.note(findings, value, &hit);
         });
+    }
+
+    /// A text that came in base64. Rules that only hint are not asked: nobody meant them to read it.
+    fn carried(&self, value: Value<'_>, text: &[u8], budget: &mut Budget, findings: &mut Vec<Finding>) {
+        let (texts, _) = decode::texts(text, decode::Encoding::Plain, self.limits.decode_depth);
+        let base = &texts[0];
+        let is_json = json::looks_like_json(text);
+        let part = if value.part == Parts::PATH { Parts::QUERY } else { value.part };
+        for text in &texts {
+            if !budget.take_text(text.bytes.len()) {
+                return;
+            }
+            self.matcher.matches(part, text, base, is_json, &self.limits, budget, |hit| {
+                if hit.confidence >= SURE_IN_BASE64 {
+                    self.note(findings, value, &hit);
+                }
+            });
+        }
     }
 
     /// The strings of JSON inside a value, once: those in them are read as text.
@@ -122,7 +152,7 @@ impl Inspector {
             Parts::PATH => Place::Path,
             Parts::QUERY => Place::Query(name()),
             Parts::COOKIE => Place::Header(format!("cookie.{}", name())),
-            Parts::FIELD | Parts::TEXT => Place::Body(name()),
+            Parts::FIELD | Parts::TEXT | Parts::FILE | Parts::FILENAME => Place::Body(name()),
             _ => Place::Header(name().to_ascii_lowercase()),
         }
     }

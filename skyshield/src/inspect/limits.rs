@@ -2,17 +2,59 @@
 
 use serde::{Deserialize, Serialize};
 
+/// What happens to a request that was not read to its end, because it outgrew a bound.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum OverLimit {
+    /// It is refused: whoever pads a request would choose what is not seen. Its sender is not banned for it.
+    #[default]
+    Refuse,
+    /// What was read decides, and a counter tells how often.
+    PassAndCount,
+}
+
+/// The names of all bounds that an inspection can reach.
+pub const NAMES: [&str; 10] = [
+    "values",
+    "value_bytes",
+    "matched_total_bytes",
+    "checked_total_bytes",
+    "file_bytes",
+    "json_depth",
+    "decode_depth",
+    "grammar_bytes",
+    "grammar_total_bytes",
+    "findings",
+];
+
+/// The bounds beyond which parts of a request are not read at all.
+const UNREAD: &[&str] = &["values", "value_bytes", "matched_total_bytes", "checked_total_bytes"];
+
+/// Whether bytes that an application may act on were not read for want of the bound `name`.
+pub(super) fn leaves_unread(name: &str) -> bool {
+    UNREAD.contains(&name)
+}
+
 /// The bounds of one inspection. What lies beyond one is not read, and the bound is named in
 /// [`Inspection::limits_reached`](super::Inspection::limits_reached).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Limits {
-    /// Values read per request: path, parameter names and values, headers, cookies, body fields. Default 2000.
+    /// What happens to a request with bytes that were not read for one of these bounds: `refuse` or
+    /// `pass-and-count`. Default refuse.
+    pub over_limit: OverLimit,
+    /// Values read per request: path, parameter names and values, headers, cookies, body fields. Default 10000.
     pub values: usize,
     /// Bytes read of one value, from its start. Default 131072.
     pub value_bytes: usize,
+    /// Bytes read of an uploaded file or a body of a binary type, from its start; those beyond never refuse.
+    /// Default 65536.
+    pub file_bytes: usize,
     /// Bytes matched per request, decoded views included. Default 1048576.
     pub matched_total_bytes: usize,
+    /// Bytes given to the rules' own checks per request: a text counts once for each rule that it could
+    /// match. Default 2621440.
+    pub checked_total_bytes: usize,
     /// Nesting of a JSON body whose keys are told apart; deeper strings are read under the deepest key. Default 32.
     pub json_depth: usize,
     /// Layers of encoding taken off one value. Default 4.
@@ -32,9 +74,12 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            values: 2_000,
+            over_limit: OverLimit::default(),
+            values: 10_000,
             value_bytes: 128 * 1024,
+            file_bytes: 64 * 1024,
             matched_total_bytes: 1024 * 1024,
+            checked_total_bytes: 5 * 512 * 1024,
             json_depth: 32,
             decode_depth: 4,
             grammar_bytes: 4 * 1024,
@@ -51,6 +96,7 @@ impl Default for Limits {
 pub(super) struct Budget {
     values: usize,
     matched_bytes: usize,
+    checked_bytes: usize,
     grammar_bytes: usize,
     reached: Vec<&'static str>,
 }
@@ -60,6 +106,7 @@ impl Budget {
         Self {
             values: limits.values,
             matched_bytes: limits.matched_total_bytes,
+            checked_bytes: limits.checked_total_bytes,
             grammar_bytes: limits.grammar_total_bytes,
             reached: Vec::new(),
         }
@@ -80,6 +127,11 @@ impl Budget {
     /// Takes the bytes of one text to match; false when they are not left.
     pub(super) fn take_text(&mut self, bytes: usize) -> bool {
         take(&mut self.matched_bytes, bytes) || self.ran_out("matched_total_bytes")
+    }
+
+    /// Takes the bytes of one text for one rule's check; false when they are not left.
+    pub(super) fn take_check(&mut self, bytes: usize) -> bool {
+        take(&mut self.checked_bytes, bytes) || self.ran_out("checked_total_bytes")
     }
 
     /// Takes the bytes of one text for a grammar; false when they are not left.

@@ -5,7 +5,7 @@ use regex::bytes::{Regex, RegexBuilder};
 
 use super::Class;
 use super::byteset::ByteSet;
-use super::decode::Text;
+use super::decode::{Text, base64};
 use super::grammar;
 use super::limits::{Budget, Limits};
 use super::prose;
@@ -77,7 +77,8 @@ impl Matcher {
     /// Whether `text` is only letters, digits and the like.
     pub(super) fn is_dull(&self, text: &[u8]) -> bool {
         let set = ByteSet::of(text);
-        self.rules.is_empty() || !(set.meets(MARKS) || set.beyond_ascii())
+        self.rules.is_empty()
+            || !(set.meets(MARKS) || set.beyond_ascii() || text.starts_with(b"__") || base64::is_text(text))
     }
 
     /// Calls `hit` with each rule that `text` matches. `base` is what the application was handed;
@@ -100,6 +101,9 @@ impl Matcher {
         while left != 0 {
             let compiled = &self.rules[left.trailing_zeros() as usize];
             left &= left - 1;
+            if !budget.take_check(text.bytes.len()) {
+                return;
+            }
             let claim = compiled.check(text, base, is_json, limits, budget);
             if let Some((confidence, matched)) = claim {
                 let confidence = talked_down(compiled.rule, confidence, &text.bytes);
@@ -164,8 +168,16 @@ impl Compiled {
 /// How sure a rule may be inside of prose: enough to refuse, not to ban whoever asks about an attack.
 const IN_PROSE: f64 = 0.86;
 
+/// How sure a rule may be that prose alone can satisfy: it hints.
+const WORDS_ONLY: f64 = 0.6;
+
 /// Nobody talks in lookups: those keep their confidence.
 fn talked_down(rule: &Rule, confidence: f64, text: &[u8]) -> f64 {
+    // A grammar that reads from the start of a sentence takes its words for names.
+    let reads_words = matches!(rule.check, Check::Sql) || rule.id == "sqli.statement";
+    if reads_words && confidence > WORDS_ONLY && prose::is_prose(text) {
+        return WORDS_ONLY;
+    }
     let may_be_talk = confidence > IN_PROSE && rule.class != Class::LookupInjection;
     if may_be_talk && prose::is_prose(text) { IN_PROSE } else { confidence }
 }

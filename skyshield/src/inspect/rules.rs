@@ -6,7 +6,10 @@ use super::decode::Views;
 use super::values::Parts;
 
 mod command;
+mod interpreters;
 mod lookup;
+mod network;
+mod probes;
 mod sqli;
 mod traversal;
 mod xss;
@@ -74,7 +77,18 @@ impl Rule {
 
 /// All built-in rules.
 pub(super) fn all() -> impl Iterator<Item = &'static Rule> {
-    [sqli::RULES, xss::RULES, traversal::RULES, command::RULES, lookup::RULES].into_iter().flatten()
+    [
+        sqli::RULES,
+        xss::RULES,
+        traversal::RULES,
+        command::RULES,
+        lookup::RULES,
+        interpreters::RULES,
+        network::RULES,
+        probes::RULES,
+    ]
+    .into_iter()
+    .flatten()
 }
 
 #[cfg(test)]
@@ -94,6 +108,27 @@ mod tests {
                 Class::PathTraversal => "traversal.",
                 Class::CommandInjection => "command.",
                 Class::LookupInjection => "lookup.",
+                Class::Ssrf => "ssrf.",
+                Class::TemplateInjection => "template.",
+                Class::Xxe => "xxe.",
+                Class::NosqlInjection => "nosql.",
+                Class::LdapInjection => "ldap.",
+                Class::ResponseSplitting => "splitting.",
+                Class::PrototypePollution => "pollution.",
+                Class::OpenRedirect => "redirect.",
+                Class::Deserialization => "object.",
+                Class::CodeInjection => "code.",
+                Class::RemoteFile => "rfi.",
+                Class::MailInjection => "mail.",
+                Class::WebShell => {
+                    if rule.id.starts_with("upload.") {
+                        "upload."
+                    } else {
+                        "shell."
+                    }
+                }
+                Class::Scanner => "scanner.",
+                Class::Probe => "probe.",
             };
             assert!(rule.id.starts_with(prefix), "{}", rule.id);
         }

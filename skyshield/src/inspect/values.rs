@@ -1,12 +1,12 @@
 //! Where the values of a request are: path, query, headers, cookies, body.
 
-use super::decode::Encoding;
+use super::decode::{self, Encoding};
 use super::limits::{Budget, Limits};
 use super::{Header, Request, form, json, multipart};
 
 /// A set of parts of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Parts(u8);
+pub(super) struct Parts(u16);
 
 impl Parts {
     pub(super) const PATH: Self = Self(1);
@@ -22,9 +22,21 @@ impl Parts {
     /// All other headers.
     pub(super) const HEADER: Self = Self(64);
 
+    /// An uploaded file, or a body of a binary type: what it holds is seldom acted on.
+    pub(super) const FILE: Self = Self(128);
+    /// The name a client gives an uploaded file.
+    pub(super) const FILENAME: Self = Self(256);
+
+    /// What the client calls itself.
+    pub(super) const AGENT: Self = Self(512);
+
     pub(super) const PARAMS: Self = Self(2 | 4);
-    pub(super) const INPUT: Self = Self(1 | 2 | 4 | 8);
-    pub(super) const ALL: Self = Self(127);
+    pub(super) const INPUT: Self = Self(1 | 2 | 4 | 8 | 256);
+    pub(super) const ALL: Self = Self(127 | 256 | 512);
+
+    pub(super) const fn and(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
 
     pub(super) const fn meets(self, other: Self) -> bool {
         self.0 & other.0 != 0
@@ -76,9 +88,13 @@ impl Walker<'_> {
         if !self.budget.take_value() {
             return false;
         }
-        let text = match text.get(..self.limits.value_bytes) {
+        let (limit, most) = match part {
+            Parts::FILE => ("file_bytes", self.limits.file_bytes),
+            _ => ("value_bytes", self.limits.value_bytes),
+        };
+        let text = match text.get(..most) {
             Some(head) if head.len() < text.len() => {
-                self.budget.reach("value_bytes");
+                self.budget.reach(limit);
                 head
             }
             _ => text,
@@ -101,7 +117,11 @@ impl Walker<'_> {
             });
             return;
         }
-        let part = if is_browsers(header.name) { Parts::BROWSER } else { Parts::HEADER };
+        let part = match header.name {
+            name if name.eq_ignore_ascii_case(b"user-agent") => Parts::AGENT,
+            name if is_browsers(name) => Parts::BROWSER,
+            _ => Parts::HEADER,
+        };
         self.value(part, header.name, header.value, Encoding::Percent);
     }
 
@@ -124,20 +144,44 @@ impl Walker<'_> {
             BodyKind::Multipart => self.multipart(request.body),
             BodyKind::Text => {
                 self.value(Parts::TEXT, b"", request.body, Encoding::Plain);
+                if request.body.trim_ascii_start().first() == Some(&b'<') {
+                    self.document(request.body);
+                }
+            }
+            BodyKind::Binary => {
+                self.value(Parts::FILE, b"", request.body, Encoding::Plain);
             }
         }
     }
 }
 
 impl Walker<'_> {
+    /// What stands between the tags of a document, each as a field: an application reads it as one.
+    fn document(&mut self, body: &[u8]) {
+        for piece in body.split(|byte| *byte == b'<').skip(1) {
+            let Some(end) = memchr::memchr(b'>', piece) else { continue };
+            let (tag, text) = (&piece[..end], piece[end + 1..].trim_ascii());
+            let name = tag.split(u8::is_ascii_whitespace).next().unwrap_or_default();
+            let plain = decode::entities(text);
+            if !self.value(Parts::FIELD, name, plain.as_deref().unwrap_or(text), Encoding::Plain) {
+                return;
+            }
+        }
+    }
+
     /// Fields as parameters, files as text. A body that has no parts is read as text.
     fn multipart(&mut self, body: &[u8]) {
         let mut has_parts = false;
         for part in multipart::parts(body) {
             has_parts = true;
-            let content = if part.filename.is_some() { Parts::TEXT } else { Parts::FIELD };
+            let content = if part.filename.is_some() { Parts::FILE } else { Parts::FIELD };
             let more = self.value(Parts::FIELD, part.name, part.name, Encoding::Plain)
-                && self.value(Parts::FIELD, part.name, part.filename.unwrap_or_default(), Encoding::Percent)
+                && self.value(
+                    Parts::FILENAME,
+                    part.name,
+                    part.filename.unwrap_or_default(),
+                    Encoding::Percent,
+                )
                 && self.value(content, part.name, part.content, Encoding::Plain);
             if !more {
                 return;
@@ -156,6 +200,7 @@ enum BodyKind {
     Json,
     Multipart,
     Text,
+    Binary,
 }
 
 impl BodyKind {
@@ -174,14 +219,32 @@ impl BodyKind {
         if kind.starts_with(b"multipart/") {
             return Self::Multipart;
         }
+        if is_binary(&kind) {
+            return Self::Binary;
+        }
         let is_vague = kind.is_empty() || kind == b"text/plain" || kind == b"*/*";
         if is_vague && form::looks_like_form(request.body) { Self::Form } else { Self::Text }
     }
 }
 
+/// Whether bodies of this type are no text to whoever reads them. SVG is: it is XML.
+fn is_binary(kind: &[u8]) -> bool {
+    const STARTS: [&[u8]; 9] = [
+        b"image/",
+        b"video/",
+        b"audio/",
+        b"font/",
+        b"application/octet-stream",
+        b"application/zip",
+        b"application/gzip",
+        b"application/pdf",
+        b"application/x-protobuf",
+    ];
+    !kind.ends_with(b"xml") && STARTS.iter().any(|start| kind.starts_with(start))
+}
+
 fn is_browsers(name: &[u8]) -> bool {
-    const NAMES: [&[u8]; 10] = [
-        b"user-agent",
+    const NAMES: [&[u8]; 9] = [
         b"referer",
         b"origin",
         b"host",
@@ -201,7 +264,7 @@ fn is_browsers(name: &[u8]) -> bool {
 mod tests {
     use super::*;
 
-    fn read(target: &str, headers: &[(&str, &str)], body: &str) -> Vec<(u8, String, String)> {
+    fn read(target: &str, headers: &[(&str, &str)], body: &str) -> Vec<(u16, String, String)> {
         let headers: Vec<_> = headers
             .iter()
             .map(|(name, value)| Header { name: name.as_bytes(), value: value.as_bytes() })
@@ -217,7 +280,7 @@ mod tests {
         seen
     }
 
-    fn row(part: Parts, name: &str, text: &str) -> (u8, String, String) {
+    fn row(part: Parts, name: &str, text: &str) -> (u16, String, String) {
         (part.0, name.into(), text.into())
     }
 
@@ -230,7 +293,7 @@ mod tests {
             row(Parts::QUERY, "b", "c"),
             row(Parts::COOKIE, "d", "d"),
             row(Parts::COOKIE, "d", "e"),
-            row(Parts::BROWSER, "User-Agent", "f"),
+            row(Parts::AGENT, "User-Agent", "f"),
             row(Parts::HEADER, "X-Own", "g"),
             row(Parts::FIELD, "h", "h"),
             row(Parts::FIELD, "h", "i"),
@@ -245,7 +308,7 @@ mod tests {
             ("JSON by its looks", "text/plain", "{\"a\":\"b\"}", Parts::FIELD, "b"),
             ("a typed form", "application/x-www-form-urlencoded; charset=utf-8", "a=b", Parts::FIELD, "b"),
             ("text", "text/plain", "Dear all", Parts::TEXT, "Dear all"),
-            ("a document", "text/xml", "<a>b</a>", Parts::TEXT, "<a>b</a>"),
+            ("a document, piece by piece", "text/xml", "<a>b</a>", Parts::FIELD, "b"),
         ];
         for (what, kind, body, part, text) in rows {
             let seen = read("/", &[("content-type", kind)], body);

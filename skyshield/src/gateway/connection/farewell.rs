@@ -32,6 +32,10 @@ impl Connection<'_> {
                 metrics.refused_banned.inc();
                 "its sender is banned"
             }
+            RefusalReason::Unread(_) => {
+                metrics.refused_unread.inc();
+                "it is too large to be inspected whole"
+            }
         };
         let risk = self.shared.risk_to_client.then(|| refusal.score.value());
         self.answer(Page { status: 403, id: refusal.incident, detail, risk }, false).await

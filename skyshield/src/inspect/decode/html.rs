@@ -23,6 +23,12 @@ const NAMED: [(&[u8], u8); 16] = [
     (b"nbsp", b' '),
 ];
 
+/// Two layers resolved: what stored an entity may have escaped its `&`.
+pub(super) fn twice(text: &[u8], set: ByteSet) -> Option<Vec<u8>> {
+    let once = decode(text, set)?;
+    Some(decode(&once, ByteSet::of(&once)).unwrap_or(once))
+}
+
 /// The text with its entities resolved, or nothing where it has none.
 pub(super) fn decode(text: &[u8], set: ByteSet) -> Option<Vec<u8>> {
     if !set.has(b'&') {

@@ -43,6 +43,7 @@ fn decode_carelessly(text: &[u8]) -> Option<Vec<u8>> {
     let mut at = 0;
     while let Some(&byte) = text.get(at) {
         let (decoded, taken) = match &text[at..] {
+            [b'%', high, b'%', low, ..] if high.is_ascii_hexdigit() => (digits(*high, *low), 4),
             [b'%', high, low, ..] => (digits(*high, *low), 3),
             [b'0', b'x' | b'X', high @ (b'2' | b'5'), low, ..] => (spelled(*high, *low), 4),
             _ => (None, 1),

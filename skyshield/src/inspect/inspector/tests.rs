@@ -223,12 +223,32 @@ fn each_limit_that_is_reached_is_named() {
         let found = inspect_by(&inspector, &target, &[], body.as_bytes());
         assert!(found.limits_reached.contains(&limit), "{limit}: {found:?}");
     }
+    let found = inspect_by(
+        &Inspector::new(Limits { checked_total_bytes: 1, ..Limits::default() }),
+        "/?a=x'-",
+        &[],
+        b"",
+    );
+    assert_eq!(found.left_unread(), Some("checked_total_bytes"));
     let starved =
         Inspector::new(Limits { matched_total_bytes: 4, grammar_total_bytes: 1, ..Limits::default() });
     let found = inspect_by(&starved, "/?a=x'-", &[], b"");
     assert_eq!(found.limits_reached, ["grammar_total_bytes"]);
     let found = inspect_by(&starved, "/?a=%20%20%20%20%20%20", &[], b"");
     assert_eq!(found.limits_reached, ["matched_total_bytes"]);
+}
+
+/// What a padded request hides is not read, and that is told; a large file alone is no padding.
+#[test]
+fn padding_is_told_and_a_large_file_is_not() {
+    let padded = format!("{}q=%3Cscript%3Ealert(1)", "a=b&".repeat(10_000));
+    let found = inspect("/", &[("Content-Type", FORM)], padded.as_bytes());
+    assert_eq!(found.left_unread(), Some("values"));
+    let long = format!("{{\"a\":\"{} <script>alert(1)</script>\"}}", "x".repeat(200_000));
+    let found = inspect("/", &[("Content-Type", "application/json")], long.as_bytes());
+    assert_eq!(found.left_unread(), Some("value_bytes"));
+    let found = inspect("/", &[("Content-Type", "image/png")], "x y".repeat(100_000).as_bytes());
+    assert_eq!((found.left_unread(), found.limits_reached), (None, vec!["file_bytes"]));
 }
 
 #[test]

@@ -94,7 +94,7 @@ pub(super) const RULES: &[Rule] = &[
     pattern(
         "sqli.function-condition",
         0.93,
-        r#"(?:\b(?:and|or|xor|where|having|select|when|not|r?like|regexp)\b|\|\||&&|^[\d'")\s]*[-+*/=<>,;]\s*|['"]\s*[-+=,|&]{1,2}\s*)[\s(!~-]*(?:ascii|substr|substring|substrc|mid|ord|char_length|chr|nchar|length|ifnull|nvl|isnull|elt|make_set|extractvalue|updatexml|db_name|user_name|system_user|current_user|session_user|database|version|schema|unhex|hex|bin|greatest|least|coalesce|strcmp|iif|row|conv|group_concat|concat_ws|charindex|sqlite_version|randomblob|upper|lower)\s*\(.*(?:\)|$)"#,
+        r#"(?:\b(?:and|or|xor|where|having|select|when|not|r?like|regexp)\b|\|\||&&|^[\d'")\s]*[-+*/=<>,;]\s*|['"]\s*[-+=,|&]{1,2}\s*)[\s(!~-]*(?:ascii|substr|substring|substrc|mid|ord|char_length|chr|nchar|length|ifnull|nvl|isnull|elt|make_set|extractvalue|updatexml|db_name|user_name|system_user|current_user|session_user|database|version|schema|unhex|hex|bin|greatest|least|coalesce|iif|row|conv|group_concat|concat_ws|charindex|sqlite_version|randomblob|upper|lower)\s*\(.*(?:\)|$)"#,
     )
     .at(Parts::PARAMS)
     .needs(b"(", b"=<>'\"|&)-#aAoO"),

@@ -44,20 +44,20 @@ pub(super) const RULES: &[Rule] = &[
         "traversal.system-file",
         0.94,
         Check::Pattern(
-            r"^[^\s<>]*?(?:^[/\\]{2}[\w:.-]+[/\\][a-z]\$[/\\]|(?:^|[/\\:=.;])etc[/\\]+(?:passwd|shadow|group|hosts|issue|motd|fstab|crontab|hostname|resolv\.conf|sudoers|ssh[/\\]|apache2?[/\\]|httpd[/\\]|nginx[/\\]|mysql[/\\]|php\d?[/\\.]|security[/\\]|init\.d[/\\]|passwd-|master\.passwd|mtab|networks|profile|shells|services|release|\w+-release|my\.cnf|vsftpd|proftpd|ftp\w*|samba|redhat|debian|cron\.\w+|syslog|logrotate|exports|inetd|ldap|pam\.d|at\.\w+|bash\w*|csh|default|environment|group-|gshadow|lilo|modules|pure-ftpd|snort|wu-ftpd|\w+\.conf)|(?:^|[/\\])proc[/\\]+(?:self|version|cmdline|cpuinfo|meminfo|mounts|net|sched_debug|\d+|stat|filesystems|interrupts|ioports|modules|partitions|swaps)|(?:^|[/\\:])boot\.ini|(?:^|[/\\:])win(?:dows|nt)?[/\\]+(?:system32|win\.ini|system\.ini|repair|php\.ini|my\.ini|debug|panther|system)|(?:^|[/\\])var[/\\]+(?:log|run|mail|spool|lib[/\\]mysql|www)[/\\]|(?:^|[/\\])(?:wp-config\.php|\.ht(?:access|passwd)|\.bash_history|\.ssh[/\\]|id_rsa|web-inf[/\\]+(?:web\.xml|classes)|meta-inf[/\\]|\.git[/\\]+(?:config|head|index)|\.env\b|\.aws[/\\]credentials|\.svn[/\\]entries)|(?:^|[/\\])usr[/\\]+local[/\\]+(?:apache|etc|php|nginx|pgsql)|(?:^|[/\\])(?:root|home[/\\]+[\w$]+)[/\\]+\.\w+|[a-z]:[/\\]+(?:boot\.ini|windows[/\\]|winnt[/\\]|inetpub[/\\]|xampp[/\\]|apache|program\s?files|php|mysql|users[/\\]+administrator|sysprep|unattend))",
+            r"^[^\s<>]*?(?:^[/\\]{2}[\w:.-]+[/\\][a-z]\$[/\\]|(?:^|[/\\:=.;])etc[/\\]+(?:passwd|shadow|group|hosts|issue|motd|fstab|crontab|hostname|resolv\.conf|sudoers|ssh[/\\]|apache2?[/\\]|httpd[/\\]|nginx[/\\]|mysql[/\\]|php\d?[/\\.]|security[/\\]|init\.d[/\\]|passwd-|master\.passwd|mtab|networks|profile|shells|services|release|\w+-release|my\.cnf|vsftpd|proftpd|ftp\w*|samba|redhat|debian|cron\.\w+|syslog|logrotate|exports|inetd|ldap|pam\.d|at\.\w+|bash\w*|csh|default|environment|group-|gshadow|lilo|modules|pure-ftpd|snort|wu-ftpd|\w+\.conf)|(?:^|[/\\])proc[/\\]+(?:self|version|cmdline|cpuinfo|meminfo|mounts|net|sched_debug|\d+|stat|filesystems|interrupts|ioports|modules|partitions|swaps)|(?:^|[/\\:])boot\.ini|(?:^|[/\\:])win(?:dows|nt)?[/\\]+(?:system32|win\.ini|system\.ini|repair|php\.ini|my\.ini|debug|panther|system)|(?:^|[/\\])var[/\\]+(?:log|run|mail|spool|lib[/\\]mysql|www)[/\\]|(?:^|[/\\])(?:wp-config\.php|global\.asa|ntuser\.dat|\.ht(?:access|passwd)|\.bash_history|\.ssh[/\\]|id_rsa|web-inf[/\\]+(?:web\.xml|classes)|meta-inf[/\\]|\.git[/\\]+(?:config|head|index)|\.env\b|\.aws[/\\]credentials|\.svn[/\\]entries)|(?:^|[/\\])usr[/\\]+local[/\\]+(?:apache|etc|php|nginx|pgsql)|(?:^|[/\\])(?:root|home[/\\]+[\w$]+)[/\\]+\.\w+|[a-z]:[\w/\\]{0,80}\bglobal\.asa|[a-z]:[/\\]{0,2}inetpub|[a-z]:[/\\]+(?:boot\.ini|windows[/\\]|winnt[/\\]|inetpub[/\\]|xampp[/\\]|apache|program\s?files|php|mysql|users[/\\]+administrator|sysprep|unattend))",
         ),
     )
     .at(Parts::PARAMS)
-    .needs(b"/\\.:", b"eEiIoOrR").words(&["etc", "proc", "boot.ini", "win", "var", "wp-config", ".ht", ".bash_history", ".ssh", "id_rsa", "-inf", ".git", ".env", ".aws", ".svn", "usr", "root", "home", ":/", ":\\", "$"]),
+    .needs(b"/\\.:", b"eEiIoOrR").words(&["etc", "proc", "boot.ini", "win", "var", "wp-config", "global.asa", "ntuser.dat", ".ht", ".bash_history", ".ssh", "id_rsa", "-inf", ".git", ".env", ".aws", ".svn", "usr", "root", "home", ":/", ":\\", ":inetpub", "$"]),
     rule(
         "traversal.system-file-path",
         0.93,
         Check::Pattern(
-            r"[/\\]etc[/\\]+(?:passwd|shadow|group|hosts|issue)\b|[/\\]proc[/\\]self[/\\]|[/\\]boot\.ini|[/\\]win(?:dows|nt)[/\\]+(?:system32|win\.ini)|[/\\]\.git[/\\](?:config|head)\b|[/\\]\.env(?:$|\.(?:local|prod\w*|dev\w*|bak))|[/\\]\.ht(?:access|passwd)|[/\\]wp-config\.php(?:\.|~|$)|[/\\]web-inf[/\\]|[/\\]\.aws[/\\]credentials|[/\\]\.ssh[/\\]|[/\\]id_rsa",
+            r"[/\\]etc[/\\]+(?:passwd|shadow|group|hosts|issue)\b|^/?\\\\[\w:.-]+\\[a-z]\$\\|[/\\]proc[/\\]self[/\\]|[/\\]boot\.ini|[/\\]win(?:dows|nt)[/\\]+(?:system32|win\.ini)|[/\\]\.git[/\\](?:config|head)\b|[/\\]\.env(?:$|\.(?:local|prod\w*|dev\w*|bak))|[/\\]\.ht(?:access|passwd)|[/\\]wp-config\.php(?:\.|~|$)|[/\\]web-inf[/\\]|[/\\]\.aws[/\\]credentials|[/\\]\.ssh[/\\]|[/\\]id_rsa",
         ),
     )
     .at(Parts::PATH)
-    .needs(b"/\\", b"eEiIoO").words(&["etc", "proc", "boot.ini", "win", ".git", ".env", ".ht", "wp-config", "web-inf", ".aws", ".ssh", "id_rsa"]),
+    .needs(b"/\\", b"eEiIoO").words(&["etc", "proc", "boot.ini", "win", ".git", ".env", ".ht", "wp-config", "web-inf", ".aws", ".ssh", "id_rsa", "$\\"]),
     rule("traversal.file-mention", 0.4, Check::Pattern(r"/etc/(?:passwd|shadow)\b|\bboot\.ini\b|\bwin\.ini\b"))
         .at(Parts::ALL)
         .words(&["/etc/", "boot.ini", "win.ini"]),

@@ -108,6 +108,34 @@ pub(super) const RULES: &[Rule] = &[
     .on(Views::DEEP.and(Views::HTML))
     .at(Parts::INPUT)
     .needs(b"<", b"="),
+    // Styles that fetch, bind or break out of their quotes; a plain colour is let through.
+    pattern(
+        "xss.style-break",
+        0.83,
+        r#"<[\w:/?!]+[^>]*?\bstyle\s*=[^>]*?(?:\burl\s*\(|expression|behaviou?r\s*:|binding\s*:|font-family\s*:[^;>"]*?[{}\[]|['"]\s*[\w-]{1,20}\[|&#x?[0-9a-f]|\\[0-9a-f]{2,6}|\[\w\])|['"][^<>]{0,20}\bstyle\s*=\s*['"]?[\w-]{1,20}\s*:\s*expression"#,
+    )
+    .on(Views::BASE.and(Views::DEEP).and(Views::HTML))
+    .at(Parts::PARAMS)
+    .needs(b"=", b"(:\\&[{")
+    .words(&["style"]),
+    pattern(
+        "xss.bound-data",
+        0.84,
+        r#"<[\w:]+[^>]*?(?:\bdata(?:src|fld|formatas)\s*=|\bev:(?:event|handler)\s*=|\bxlink:href\s*=\s*['"]?\s*(?://|data:|https?:))|<svg[\s/>:]|<import\b[^>]*implementation\s*=|<xsl:\w|<\?xml:namespace|<object\b[^>]*classid\s*=|<style[^>]*>[^<]*?(?:url\s*\(|expression|@import|<!--|[\[{][^}]*?\])|<a\b[^>]*href\s*=\s*['"]?\s*data:"#,
+    )
+    .on(Views::DEEP.and(Views::HTML))
+    .at(Parts::PARAMS)
+    .needs(b"<", b"=>:")
+    .words(&["data", "ev:", "xlink", "<svg", "<import", "<xsl:", "<?xml", "<object", "<style"]),
+    pattern(
+        "xss.late-handler",
+        0.86,
+        r#"['"`]\s*(?:[\w-]{1,20}\s*=\s*['"]?[^\s<>='"]{1,60}['"]?\s+){1,6}on[a-z]{4,20}\s*=\s*['"]?\w"#,
+    )
+    .on(Views::DEEP.and(Views::HTML))
+    .at(Parts::PARAMS)
+    .needs(b"=", b"'\"`")
+    .words(&["on"]),
     pattern("xss.seven-bit", 0.86, r"\+adw-.*?\+ad4-|\+adw-\s*script")
         .at(Parts::PARAMS)
         .words(&["+adw-"]),
