@@ -19,7 +19,7 @@ use crate::engine::source::Source;
 use crate::engine::view::View;
 use crate::gateway::{self, Gateway};
 use crate::inspect::Inspector;
-use crate::lifecycle::Lifecycle;
+use crate::lifecycle::{Lifecycle, raise_descriptor_limit};
 use crate::verdict::Judge;
 use crate::{clock, dataplane, host, store};
 
@@ -46,6 +46,7 @@ struct Dataplane {
 
 /// Runs the daemon until it is told to stop.
 pub async fn run(config: Config, kernel_side: KernelSide) -> anyhow::Result<()> {
+    raise_descriptor_limit();
     let gateway = Gateway::bind(&config.gateway).context("the gateway cannot listen")?;
     let listeners = Listeners::bind(&config.api).await?;
     let opened = store::open(&config.store).context("the store cannot be opened")?;

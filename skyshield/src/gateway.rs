@@ -15,6 +15,7 @@ mod head;
 mod limits;
 mod listen;
 mod metrics;
+mod presence;
 mod pump;
 mod relay;
 mod request_head;

@@ -13,6 +13,7 @@ use super::deadline::Deadline;
 use super::framing::Framing;
 use super::guard::Cause;
 use super::head::Head;
+use super::presence::gone;
 use super::pump::{Unsent, pump};
 use super::relay::{COPIED, receive_head, relay};
 use super::request_head::{self, Origin};
@@ -106,7 +107,7 @@ impl Exchange<'_> {
                 Ok(response) => return self.relay_and_keep(connection, response).await,
                 // The upstream closed a kept connection as we wrote to it: nothing was answered, and
                 // asking again does no harm.
-                Err(Failure::Cut)
+                Err(Some(Failure::Cut))
                     if connection.reused && connection.buffer.is_empty() && head.is_idempotent =>
                 {
                     self.shared.metrics.retries.inc();
@@ -115,10 +116,16 @@ impl Exchange<'_> {
                         Err(failure) => return Outcome::Failed(failure),
                     };
                 }
-                Err(failure) => return Outcome::Failed(failure),
+                Err(Some(failure)) => return Outcome::Failed(failure),
+                Err(None) => {
+                    self.shared.metrics.clients_left.inc();
+                    return Outcome::Broken(None);
+                }
             }
         }
     }
+
+    /// Sends the request and reads the response's head; nothing came of it where the client left.
 
     async fn ask(
         &mut self,
@@ -126,7 +133,7 @@ impl Exchange<'_> {
         head: &Head,
         apart: usize,
         asked: Asked<'_>,
-    ) -> Result<Response, Failure> {
+    ) -> Result<Response, Option<Failure>> {
         let limits = &self.shared.limits;
         let body = self.input.filled().get(head.len..head.len + apart).unwrap_or_default();
         let pieces = [self.request.as_slice(), body, b""];
@@ -136,7 +143,12 @@ impl Exchange<'_> {
             .map_err(|error| sending_failed(&error))?;
         let until = clock::now() + limits.upstream_head();
         let max = limits.upstream_head_bytes;
-        receive_head(stream, buffer, max, asked, self.reply, self.deadline, until).await
+        let receiving = receive_head(stream, buffer, max, asked, self.reply, self.deadline, until);
+        tokio::select! {
+            biased;
+            received = receiving => received.map_err(Some),
+            () = gone(self.client) => Err(None),
+        }
     }
 
     async fn relay_and_keep(&mut self, mut connection: Connection, response: Response) -> Outcome {

@@ -61,10 +61,12 @@ impl Page<'_> {
         let retry = if status == 503 { "Retry-After: 1\r\n" } else { "" };
         let risk = self.risk.map(|risk| format!("X-SkyShield-Risk: {risk:.3}\r\n")).unwrap_or_default();
         let length = body.len();
+        let date = jiff::Timestamp::try_from(clock::wall()).unwrap_or_default();
+        let date = date.strftime("%a, %d %b %Y %H:%M:%S GMT");
         // Writing to memory does not fail.
         let _infallible = write!(
             out,
-            "HTTP/1.1 {status} {title}\r\nContent-Type: {media}\r\nContent-Length: {length}\r\n\
+            "HTTP/1.1 {status} {title}\r\nDate: {date}\r\nContent-Type: {media}\r\nContent-Length: {length}\r\n\
              X-SkyShield-Incident: {id}\r\n{risk}{PAGE_HEADERS}{allow}{retry}{connection}\r\n"
         );
         if !audience.bodiless {
