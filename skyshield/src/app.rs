@@ -20,6 +20,7 @@ use crate::engine::view::View;
 use crate::gateway::{self, Gateway};
 use crate::inspect::Inspector;
 use crate::lifecycle::{Lifecycle, raise_descriptor_limit};
+use crate::limits::Limiter;
 use crate::verdict::Judge;
 use crate::{clock, dataplane, host, store};
 
@@ -64,6 +65,7 @@ pub async fn run(config: Config, kernel_side: KernelSide) -> anyhow::Result<()> 
         registry.register(Box::new(dataplane::Collector::new(reader, interface)?))?;
     }
 
+    let limiter = Limiter::new(&config.limits, &registry, clock::now())?;
     let known = known_to_the_configuration(&config);
     let view = Arc::<View>::default();
     let parts = Parts {
@@ -89,7 +91,8 @@ pub async fn run(config: Config, kernel_side: KernelSide) -> anyhow::Result<()> 
     let stop = lifecycle.stop_token();
     let finish = CancellationToken::new();
     let judge =
-        Judge::new(Inspector::new(config.inspect.clone()), config.risk.clone(), view, control.clone());
+        Judge::new(Inspector::new(config.inspect.clone()), config.risk.clone(), view, control.clone())
+            .limited_by(limiter);
     let api = Api {
         control: control.clone(),
         store: opened.store,

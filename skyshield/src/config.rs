@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::engine::risk;
-use crate::{api, dataplane, gateway, host, inspect, store, telemetry};
+use crate::{api, dataplane, gateway, host, inspect, limits, store, telemetry};
 
 pub use problem::Problem;
 
@@ -24,6 +24,8 @@ pub struct Config {
     pub dataplane: dataplane::Config,
     /// The reverse proxy: listeners, upstream, limits, headers.
     pub gateway: gateway::Config,
+    /// How many requests of each class a source or user may send.
+    pub limits: limits::Config,
     /// How much of a request is inspected.
     pub inspect: inspect::Limits,
     /// Where scores turn into acts.
@@ -107,6 +109,7 @@ impl Config {
         self.risk
             .problem()
             .or_else(|| self.gateway.problem())
+            .or_else(|| self.limits.problem())
             .or_else(|| self.api.problem())
             .or_else(|| self.log.problem())
     }

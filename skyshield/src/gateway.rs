@@ -35,7 +35,7 @@ use tokio_util::sync::CancellationToken;
 pub use config::{Authority, BodyOverLimit, ClientAddressHeader, Config, NotAnAuthority};
 pub use limits::Limits;
 pub use metrics::Metrics;
-pub use security_headers::{Config as HeadersConfig, Profile};
+pub use security_headers::{Config as HeadersConfig, Mode, Profile, Setting};
 
 use crate::verdict::Judge;
 

@@ -5,6 +5,7 @@ mod gateway {
     mod bench;
     mod clients;
     mod limits;
+    mod quotas;
     mod refusals;
     mod streaming;
     mod upstreams;

@@ -51,9 +51,6 @@ pub(super) enum Kind {
     /// Another word on where a request came from, which only a trusted proxy may speak.
     Forwarded,
     RealIp,
-    ContentSecurityPolicy,
-    /// One of those that the classic profile sets.
-    Secured,
     /// Meant for this connection alone, or ours: never passed on.
     Dropped,
 }
@@ -72,19 +69,13 @@ impl Kind {
             9 => &[("x-real-ip", Self::RealIp), ("forwarded", Self::Dropped)],
             10 => &[("connection", Self::Connection), ("keep-alive", Self::Dropped)],
             14 => &[("content-length", Self::ContentLength), ("http2-settings", Self::Dropped)],
-            15 => &[("x-forwarded-for", Self::ForwardedFor), ("x-frame-options", Self::Secured)],
-            16 => &[
-                ("x-forwarded-host", Self::ForwardedHost),
-                ("proxy-connection", Self::Dropped),
-                ("x-xss-protection", Self::Secured),
-            ],
+            15 => &[("x-forwarded-for", Self::ForwardedFor)],
+            16 => &[("x-forwarded-host", Self::ForwardedHost), ("proxy-connection", Self::Dropped)],
             17 => {
                 &[("transfer-encoding", Self::TransferEncoding), ("x-forwarded-proto", Self::ForwardedProto)]
             }
             18 => &[("proxy-authenticate", Self::Dropped)],
             19 => &[("proxy-authorization", Self::Dropped)],
-            22 => &[("x-content-type-options", Self::Secured)],
-            23 => &[("content-security-policy", Self::ContentSecurityPolicy)],
             _ => &[],
         };
         if let Some(&(_, kind)) = candidates.iter().find(|(known, _)| reads_as(name, known)) {

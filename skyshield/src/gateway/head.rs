@@ -141,8 +141,6 @@ impl Head {
                 | Kind::ForwardedHost
                 | Kind::Forwarded
                 | Kind::RealIp
-                | Kind::ContentSecurityPolicy
-                | Kind::Secured
                 | Kind::Dropped => {}
             }
         }

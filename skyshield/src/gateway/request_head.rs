@@ -46,7 +46,7 @@ pub(super) fn write(
     out.extend_from_slice(b"\r\n");
     for field in &head.fields {
         let passed_on = match field.kind {
-            Kind::Other | Kind::Accept | Kind::Secured | Kind::ContentSecurityPolicy => true,
+            Kind::Other | Kind::Accept => true,
             Kind::Forwarded => origin.trusted,
             Kind::Host
             | Kind::ContentLength

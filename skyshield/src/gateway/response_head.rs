@@ -5,8 +5,9 @@ use std::mem::MaybeUninit;
 
 use super::field::{Kind, MAX_FIELDS, Wishes, tokens};
 use super::framing::{Framing, FramingLines};
-use super::security_headers::SecurityHeaders;
+use super::security_headers::{Kept, SecurityHeaders};
 use super::upstream::Failure;
+use crate::limits::Quota;
 
 /// What the client asked for, as far as it shapes the response.
 #[derive(Clone, Copy, Debug)]
@@ -17,6 +18,8 @@ pub(super) struct Asked<'a> {
     pub(super) keep_alive: bool,
     /// The score to tell, where clients are told.
     pub(super) risk: Option<f64>,
+    /// What is left of the client's quota, where it has one.
+    pub(super) quota: Option<&'a Quota>,
     pub(super) security: &'a SecurityHeaders,
 }
 
@@ -90,9 +93,9 @@ pub(super) fn translate(bytes: &[u8], asked: Asked<'_>, out: &mut Vec<u8>) -> Re
     } else if rechunk {
         out.extend_from_slice(b"Transfer-Encoding: chunked\r\n");
     }
-    out.extend_from_slice(asked.security.enforced);
-    if !seen.policy {
-        out.extend_from_slice(&asked.security.policy);
+    asked.security.write(seen.kept, out);
+    if let Some(quota) = asked.quota {
+        quota_lines(quota, out);
     }
     if let Some(risk) = asked.risk {
         let _infallible = write!(out, "X-SkyShield-Risk: {risk:.3}\r\n");
@@ -108,11 +111,22 @@ pub(super) fn translate(bytes: &[u8], asked: Asked<'_>, out: &mut Vec<u8>) -> Re
     Ok(Response::Final { status, body, rechunk, reuse, keep_alive, doubtful })
 }
 
+/// Appends the lines that tell a client of its quota.
+pub(super) fn quota_lines(quota: &Quota, out: &mut Vec<u8>) {
+    let (class, requests, window) = (quota.class(), quota.requests, quota.window_secs);
+    let (remaining, whole_in) = (quota.remaining, quota.whole_in_secs);
+    // Writing to memory does not fail.
+    let _infallible = write!(
+        out,
+        "RateLimit-Policy: \"{class}\";q={requests};w={window}\r\nRateLimit: \"{class}\";r={remaining};t={whole_in}\r\n"
+    );
+}
+
 #[derive(Default)]
 struct Seen {
     framing: FramingLines,
     wishes: Wishes,
-    policy: bool,
+    kept: Kept,
 }
 
 /// Copies the header lines that are the client's to see.
@@ -137,10 +151,7 @@ fn lines(
                 continue;
             }
             Kind::Connection | Kind::Dropped => continue,
-            Kind::Secured if !security.enforced.is_empty() => continue,
-            Kind::ContentSecurityPolicy => seen.policy = true,
-            Kind::Secured
-            | Kind::Other
+            Kind::Other
             | Kind::Host
             | Kind::Expect
             | Kind::Accept
@@ -149,6 +160,9 @@ fn lines(
             | Kind::ForwardedHost
             | Kind::Forwarded
             | Kind::RealIp => {}
+        }
+        if !security.passes(name, &mut seen.kept) {
+            continue;
         }
         if seen.wishes.names && is_named(name, headers) {
             continue;
@@ -181,7 +195,7 @@ mod tests {
 
     fn translated(bytes: &str, bodiless: bool, minor: u8) -> Result<(Response, String), Failure> {
         let security = SecurityHeaders::new(&security_headers::Config::default());
-        let asked = Asked { bodiless, minor, keep_alive: true, risk: None, security: &security };
+        let asked = Asked { bodiless, minor, keep_alive: true, risk: None, quota: None, security: &security };
         let mut out = Vec::new();
         let response = translate(bytes.as_bytes(), asked, &mut out)?;
         Ok((response, String::from_utf8(out).unwrap()))
@@ -312,7 +326,7 @@ mod tests {
                 bytes[at] = byte;
             }
             let security = SecurityHeaders::new(&security_headers::Config::default());
-            let asked = Asked { bodiless: false, minor: 1, keep_alive: true, risk: None, security: &security };
+            let asked = Asked { bodiless: false, minor: 1, keep_alive: true, risk: None, quota: None, security: &security };
             let mut out = Vec::new();
             let _any = translate(&bytes, asked, &mut out);
         }
