@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use prometheus::{IntCounter, IntCounterVec, Opts, Registry};
 
 pub use config::{By, Class, Config};
+pub use pattern::PathPatterns;
 pub use user::UserKey;
 
 use self::pattern::{Path, Pattern};

@@ -9,4 +9,5 @@ mod gateway {
     mod refusals;
     mod streaming;
     mod upstreams;
+    mod websocket;
 }

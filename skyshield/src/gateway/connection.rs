@@ -183,7 +183,10 @@ impl Connection<'_> {
         shared.metrics.passed.inc();
         let quota = permit.take_quota();
         let risk = shared.risk_to_client.then(|| permit.score().value());
+        let switching = self.head.opens_websocket
+            && shared.websocket_paths.match_target(self.head.target.at(self.input.filled()));
         let asked = Asked {
+            switching,
             bodiless: self.head.bodiless,
             minor: self.head.minor,
             keep_alive: self.head.keep_alive && !stop.is_cancelled(),
@@ -191,7 +194,13 @@ impl Connection<'_> {
             quota: quota.as_ref(),
             security: &shared.security,
         };
-        let origin = Origin { peer: self.peer, peer_lines: &self.peer_lines, client, trusted: self.trusted };
+        let origin = Origin {
+            peer: self.peer,
+            peer_lines: &self.peer_lines,
+            client,
+            trusted: self.trusted,
+            switching,
+        };
         let exchange = Exchange {
             shared,
             client: &mut self.stream,

@@ -18,6 +18,7 @@ use super::pump::{Unsent, pump};
 use super::relay::{COPIED, receive_head, relay};
 use super::request_head::{self, Origin};
 use super::response_head::{Asked, Response};
+use super::tunnel;
 use super::upstream::{Connection, Failure};
 use super::write::write_all;
 use crate::clock;
@@ -104,7 +105,7 @@ impl Exchange<'_> {
         };
         loop {
             match self.ask(&mut connection, head, apart, asked).await {
-                Ok(response) => return self.relay_and_keep(connection, response).await,
+                Ok(response) => return self.relay_and_keep(connection, head, response).await,
                 // The upstream closed a kept connection as we wrote to it: nothing was answered, and
                 // asking again does no harm.
                 Err(Some(Failure::Cut))
@@ -151,7 +152,15 @@ impl Exchange<'_> {
         }
     }
 
-    async fn relay_and_keep(&mut self, mut connection: Connection, response: Response) -> Outcome {
+    async fn relay_and_keep(
+        &mut self,
+        mut connection: Connection,
+        head: &Head,
+        response: Response,
+    ) -> Outcome {
+        if response == Response::Switched {
+            return self.carry(connection, head).await;
+        }
         let Response::Final { status, body, rechunk, reuse, keep_alive, doubtful } = response else {
             return Outcome::Failed(Failure::Malformed);
         };
@@ -166,6 +175,21 @@ impl Exchange<'_> {
             self.shared.upstream.keep(connection, clock::now());
         }
         Outcome::Answered { status, keep_alive }
+    }
+
+    /// Tells the client that the upstream has switched, and carries what they say from then on.
+    async fn carry(&mut self, mut connection: Connection, head: &Head) -> Outcome {
+        let metrics = &self.shared.metrics;
+        metrics.tunnels.inc();
+        metrics.bytes_out.inc_by(self.reply.len() as u64);
+        self.input.consume(head.len);
+        let stall = self.shared.limits.write_stall();
+        if write_all(self.client, [self.reply, b"", b""], self.deadline, stall).await.is_ok() {
+            let upstream = (&mut connection.stream, &mut connection.buffer);
+            tunnel::carry(self.shared, (self.client, self.input), upstream).await;
+        }
+        self.input.consume(self.input.len());
+        Outcome::Broken(None)
     }
 
     /// Streams the rest of the body to the upstream while its response may already be coming back.
@@ -214,7 +238,7 @@ impl Exchange<'_> {
             Ok(Response::Final { status, body, rechunk, keep_alive, .. }) => {
                 (status, body, rechunk, keep_alive)
             }
-            Ok(Response::Interim) => return Outcome::Failed(Failure::Malformed),
+            Ok(Response::Interim | Response::Switched) => return Outcome::Failed(Failure::Malformed),
             Err(failure) => return Outcome::Failed(failure),
         };
         let relayed = {

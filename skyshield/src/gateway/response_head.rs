@@ -16,6 +16,8 @@ pub(super) struct Asked<'a> {
     pub(super) minor: u8,
     /// Whether we would serve another request on this connection.
     pub(super) keep_alive: bool,
+    /// Whether the upstream was asked to switch to `WebSocket`.
+    pub(super) switching: bool,
     /// The score to tell, where clients are told.
     pub(super) risk: Option<f64>,
     /// What is left of the client's quota, where it has one.
@@ -39,6 +41,8 @@ pub(super) enum BodyEnd {
 pub(super) enum Response {
     /// An interim one of no concern to the client.
     Interim,
+    /// The upstream has switched to `WebSocket`.
+    Switched,
     /// The final one.
     Final {
         /// Its status.
@@ -67,6 +71,7 @@ pub(super) fn translate(bytes: &[u8], asked: Asked<'_>, out: &mut Vec<u8>) -> Re
         return Err(Failure::Malformed);
     };
     match status {
+        101 if asked.switching => return switched(parsed.headers, asked.security, out),
         // Nothing was asked to be switched to.
         ..100 | 101 | 600.. => return Err(Failure::Malformed),
         102..200 | 100 => return Ok(Response::Interim),
@@ -111,6 +116,24 @@ pub(super) fn translate(bytes: &[u8], asked: Asked<'_>, out: &mut Vec<u8>) -> Re
     Ok(Response::Final { status, body, rechunk, reuse, keep_alive, doubtful })
 }
 
+/// Appends the head of an upstream's consent to what it was asked to switch to.
+fn switched(
+    headers: &[httparse::Header<'_>],
+    security: &SecurityHeaders,
+    out: &mut Vec<u8>,
+) -> Result<Response, Failure> {
+    let mut upgrades = headers.iter().filter(|header| kind_of(header) == Kind::Upgrade);
+    let agreed = upgrades.next().is_some_and(|header| header.value.eq_ignore_ascii_case(b"websocket"));
+    out.extend_from_slice(b"HTTP/1.1 101 Switching Protocols\r\n");
+    let seen = lines(headers, security, out)?;
+    let unframed = seen.framing.settle(1).is_ok_and(|framing| framing.is_none());
+    if !agreed || upgrades.next().is_some() || !seen.wishes.upgrade || !unframed {
+        return Err(Failure::Malformed);
+    }
+    out.extend_from_slice(b"Connection: Upgrade\r\nUpgrade: websocket\r\n\r\n");
+    Ok(Response::Switched)
+}
+
 /// Appends the lines that tell a client of its quota.
 pub(super) fn quota_lines(quota: &Quota, out: &mut Vec<u8>) {
     let (class, requests, window) = (quota.class(), quota.requests, quota.window_secs);
@@ -150,8 +173,10 @@ fn lines(
                 seen.framing.transfer_encoding(header.value).map_err(|_| Failure::Malformed)?;
                 continue;
             }
-            Kind::Connection | Kind::Dropped => continue,
-            Kind::Other
+            Kind::Connection | Kind::Upgrade | Kind::Dropped => continue,
+            Kind::WebSocketKey
+            | Kind::WebSocketVersion
+            | Kind::Other
             | Kind::Host
             | Kind::Expect
             | Kind::Accept
@@ -195,7 +220,15 @@ mod tests {
 
     fn translated(bytes: &str, bodiless: bool, minor: u8) -> Result<(Response, String), Failure> {
         let security = SecurityHeaders::new(&security_headers::Config::default());
-        let asked = Asked { bodiless, minor, keep_alive: true, risk: None, quota: None, security: &security };
+        let asked = Asked {
+            bodiless,
+            minor,
+            keep_alive: true,
+            switching: false,
+            risk: None,
+            quota: None,
+            security: &security,
+        };
         let mut out = Vec::new();
         let response = translate(bytes.as_bytes(), asked, &mut out)?;
         Ok((response, String::from_utf8(out).unwrap()))
@@ -289,7 +322,7 @@ mod tests {
         ] {
             let outcome = translated(head, bodiless, 1).map(|(response, _)| match response {
                 Response::Final { body, reuse, .. } => (body, reuse),
-                Response::Interim => panic!("{what}: interim"),
+                Response::Interim | Response::Switched => panic!("{what}: not final"),
             });
             assert_eq!(outcome, expected, "{what}");
         }
@@ -326,7 +359,7 @@ mod tests {
                 bytes[at] = byte;
             }
             let security = SecurityHeaders::new(&security_headers::Config::default());
-            let asked = Asked { bodiless: false, minor: 1, keep_alive: true, risk: None, quota: None, security: &security };
+            let asked = Asked { bodiless: false, minor: 1, keep_alive: true, switching: false, risk: None, quota: None, security: &security };
             let mut out = Vec::new();
             let _any = translate(&bytes, asked, &mut out);
         }

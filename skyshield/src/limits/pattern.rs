@@ -22,6 +22,23 @@ impl Pattern {
     }
 }
 
+/// Patterns of which any may match.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PathPatterns(Vec<Pattern>);
+
+impl PathPatterns {
+    /// The patterns of `texts`; those that do not begin with `/` match nothing.
+    pub fn new(texts: &[String]) -> Self {
+        Self(texts.iter().filter_map(|text| Pattern::parse(text)).collect())
+    }
+
+    /// Whether one of them matches the path of `target`, as applications read it.
+    pub fn match_target(&self, target: &[u8]) -> bool {
+        let path = Path::of(target);
+        self.0.iter().any(|pattern| pattern.matches(&path))
+    }
+}
+
 fn segments_match(pattern: &[Box<[u8]>], path: &[Cow<'_, [u8]>]) -> bool {
     // One way back is enough: a later `**` takes whatever an earlier one could have.
     let (mut at, mut on, mut back) = (0, 0, None);
