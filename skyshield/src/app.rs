@@ -19,7 +19,8 @@ use crate::engine::source::Source;
 use crate::engine::view::View;
 use crate::gateway::{self, Gateway};
 use crate::inspect::Inspector;
-use crate::lifecycle::Lifecycle;
+use crate::lifecycle::{Lifecycle, raise_descriptor_limit};
+use crate::limits::Limiter;
 use crate::verdict::Judge;
 use crate::{clock, dataplane, host, store};
 
@@ -49,6 +50,7 @@ struct Dataplane {
 
 /// Runs the daemon until it is told to stop.
 pub async fn run(config: Config, kernel_side: KernelSide) -> anyhow::Result<()> {
+    raise_descriptor_limit();
     // The gateway's drain takes the longest.
     let mut lifecycle = Lifecycle::new(Duration::from_secs(config.gateway.limits.drain_secs) + SETTLE)?;
     let gateway = Gateway::bind(&config.gateway).context("gateway.listen")?;
@@ -68,6 +70,7 @@ pub async fn run(config: Config, kernel_side: KernelSide) -> anyhow::Result<()> 
         registry.register(Box::new(dataplane::Collector::new(reader, interface)?))?;
     }
 
+    let limiter = Limiter::new(&config.limits, &registry, clock::now())?;
     let known = known_to_the_configuration(&config);
     let view = Arc::<View>::default();
     let parts = Parts {
@@ -92,7 +95,8 @@ pub async fn run(config: Config, kernel_side: KernelSide) -> anyhow::Result<()> 
     let stop = lifecycle.stop_token();
     let finish = CancellationToken::new();
     let judge =
-        Judge::new(Inspector::new(config.inspect.clone()), config.risk.clone(), view, control.clone());
+        Judge::new(Inspector::new(config.inspect.clone()), config.risk.clone(), view, control.clone())
+            .limited_by(limiter);
     let last_words = opened.store.clone();
     let api = Api {
         control: control.clone(),

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::engine::risk;
-use crate::{api, dataplane, gateway, host, inspect, store, telemetry};
+use crate::{api, dataplane, gateway, host, inspect, limits, store, telemetry};
 
 pub use problem::Problem;
 
@@ -25,6 +25,8 @@ pub struct Config {
     pub dataplane: dataplane::Config,
     /// The reverse proxy: listeners, upstream, limits, headers.
     pub gateway: gateway::Config,
+    /// How many requests of each class a source or user may send.
+    pub limits: limits::Config,
     /// How much of a request is inspected.
     pub inspect: inspect::Limits,
     /// Where scores turn into acts.
@@ -108,6 +110,7 @@ impl Config {
         self.risk
             .problem()
             .or_else(|| self.gateway.problem())
+            .or_else(|| self.limits.problem())
             .or_else(|| self.api.problem())
             .or_else(|| self.log.problem())
             .or_else(|| self.dataplane.problem())

@@ -15,12 +15,15 @@ mod head;
 mod limits;
 mod listen;
 mod metrics;
+mod opening;
+mod presence;
 mod pump;
 mod relay;
 mod request_head;
 mod respond;
 mod response_head;
 mod security_headers;
+mod tunnel;
 mod upstream;
 mod write;
 
@@ -34,8 +37,9 @@ use tokio_util::sync::CancellationToken;
 pub use config::{Authority, BodyOverLimit, ClientAddressHeader, Config, NotAnAuthority};
 pub use limits::Limits;
 pub use metrics::Metrics;
-pub use security_headers::{Config as HeadersConfig, Profile};
+pub use security_headers::{Config as HeadersConfig, Mode, Profile, Setting};
 
+use crate::limits::PathPatterns;
 use crate::verdict::Judge;
 
 /// An address to listen on cannot be had.
@@ -77,6 +81,7 @@ struct Shared {
     trusted: client_ip::TrustedProxies,
     security: security_headers::SecurityHeaders,
     upstream: upstream::Upstream,
+    websocket_paths: PathPatterns,
     budget: body::Budget,
     census: listen::Census,
 }
@@ -108,6 +113,7 @@ impl Gateway {
             trusted: client_ip::TrustedProxies::new(&config.trusted_proxies),
             security: security_headers::SecurityHeaders::new(&config.headers),
             upstream,
+            websocket_paths: PathPatterns::new(&config.websocket_paths),
             budget: body::Budget::new(config.limits.held_body_bytes),
             census: listen::Census::default(),
             body_over_limit: config.body_over_limit,

@@ -12,6 +12,7 @@ pub mod gateway;
 pub mod host;
 pub mod inspect;
 pub mod lifecycle;
+pub mod limits;
 pub mod store;
 pub mod telemetry;
 pub mod verdict;

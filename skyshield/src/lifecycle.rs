@@ -3,9 +3,31 @@
 use std::io;
 use std::time::Duration;
 
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
+
+/// Descriptors that are too few to guard a busy host with.
+const FEW_DESCRIPTORS: u64 = 4096;
+
+/// Takes as many file descriptors as the host allows, and says how many: each client in the middle
+/// of a request needs two.
+pub fn raise_descriptor_limit() {
+    let raised = getrlimit(Resource::RLIMIT_NOFILE).and_then(|(soft, hard)| {
+        if soft < hard {
+            setrlimit(Resource::RLIMIT_NOFILE, hard, hard)?;
+        }
+        Ok((soft, hard))
+    });
+    match raised {
+        Ok((was, limit)) if limit < FEW_DESCRIPTORS => {
+            tracing::warn!(was, limit, "few file descriptors: raise the hard limit (LimitNOFILE=)");
+        }
+        Ok((was, limit)) => tracing::info!(was, limit, "file descriptors"),
+        Err(error) => tracing::warn!(%error, "the limit of file descriptors stays as it is"),
+    }
+}
 
 /// The daemon's tasks.
 #[derive(Debug)]

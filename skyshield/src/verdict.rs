@@ -11,12 +11,15 @@ use crate::engine::incident::{Client, Door, Incident, IncidentId};
 use crate::engine::risk::{self, Score};
 use crate::engine::view::View;
 use crate::inspect::{Inspector, OverLimit, Request};
+use crate::limits::{Counted, Limiter, Quota};
 
 /// What happens to a request.
 #[derive(Debug)]
 pub enum Verdict {
     /// It may be forwarded, by whoever shows the permit.
     Pass(Permit),
+    /// It comes too early.
+    Limit(Limited),
     /// It is refused.
     Refuse(Refusal),
 }
@@ -26,6 +29,7 @@ pub enum Verdict {
 #[must_use]
 pub struct Permit {
     score: Score,
+    quota: Option<Quota>,
 }
 
 impl Permit {
@@ -33,6 +37,22 @@ impl Permit {
     pub fn score(&self) -> Score {
         self.score
     }
+
+    /// What is left of the sender's quota, for him to know; where nobody limits him, nothing.
+    pub fn take_quota(&mut self) -> Option<Quota> {
+        self.quota.take()
+    }
+}
+
+/// A request beyond its sender's quota. Never evidence for a ban.
+#[derive(Debug)]
+pub struct Limited {
+    /// What a person may ask the operator about.
+    pub incident: IncidentId,
+    /// The quota.
+    pub quota: Quota,
+    /// After this long, a request like it is within.
+    pub retry_after: Duration,
 }
 
 /// Why a request is refused, and what its sender may quote.
@@ -84,6 +104,7 @@ pub struct Judge {
     risk: Arc<risk::Config>,
     view: Arc<View>,
     control: Control,
+    limiter: Option<Arc<Limiter>>,
 }
 
 /// A refusal waits for its ban this long at the most; the ban comes all the same.
@@ -94,7 +115,13 @@ const MAX_TEXT: usize = 512;
 impl Judge {
     /// A judge that inspects with `inspector`, acts by `risk` and reports to `control`.
     pub fn new(inspector: Inspector, risk: risk::Config, view: Arc<View>, control: Control) -> Self {
-        Self { inspector: Arc::new(inspector), risk: Arc::new(risk), view, control }
+        Self { inspector: Arc::new(inspector), risk: Arc::new(risk), view, control, limiter: None }
+    }
+
+    /// The same, and requests are counted against the quotas of `limiter`.
+    #[must_use]
+    pub fn limited_by(self, limiter: Limiter) -> Self {
+        Self { limiter: Some(Arc::new(limiter)), ..self }
     }
 
     /// Whether the whole of what `address` sends is refused at `now`, before a body is read.
@@ -113,6 +140,15 @@ impl Judge {
         if let Some(refusal) = self.ban_of(client.address, complete_at) {
             return Verdict::Refuse(refusal);
         }
+        let counted =
+            self.limiter.as_ref().map(|limiter| limiter.count(client.address, request, complete_at));
+        let quota = match counted {
+            None | Some(Counted::Free) => None,
+            Some(Counted::Within(quota)) => Some(quota),
+            Some(Counted::Over { quota, retry_after }) => {
+                return Verdict::Limit(Limited { incident: mint(), quota, retry_after });
+            }
+        };
         let inspection = self.inspector.inspect(request);
         for limit in &inspection.limits_reached {
             self.control.count_limit(limit);
@@ -120,13 +156,13 @@ impl Judge {
         let unread = inspection.left_unread().filter(|_| self.inspector.over_limit() == OverLimit::Refuse);
         let findings = inspection.findings;
         if findings.is_empty() && unread.is_none() {
-            return Verdict::Pass(Permit { score: Score::default() });
+            return Verdict::Pass(Permit { score: Score::default(), quota });
         }
         let score = risk::score(&findings, self.view.standing(client.address, complete_at));
         let reason = match unread {
             _ if self.risk.refuses(score) => RefusalReason::Risk,
             Some(limit) => RefusalReason::Unread(limit),
-            None => return Verdict::Pass(Permit { score }),
+            None => return Verdict::Pass(Permit { score, quota }),
         };
         let id = mint();
         let host = request.headers.iter().find(|header| header.name.eq_ignore_ascii_case(b"host"));

@@ -5,7 +5,9 @@ mod gateway {
     mod bench;
     mod clients;
     mod limits;
+    mod quotas;
     mod refusals;
     mod streaming;
     mod upstreams;
+    mod websocket;
 }

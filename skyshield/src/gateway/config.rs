@@ -27,6 +27,9 @@ pub struct Config {
     pub client_address_header: ClientAddressHeader,
     /// What happens to a body larger than `limits.inspected_body_bytes`. Default `refuse`.
     pub body_over_limit: BodyOverLimit,
+    /// Paths on which `WebSocket` may be opened, as in `limits`: `/ws/**`. What flows through one
+    /// afterwards is not inspected. Default none.
+    pub websocket_paths: Vec<String>,
     /// Whether clients are sent their request's score as `X-SkyShield-Risk`. Default false.
     pub risk_header_to_client: bool,
     /// The headers added to responses.
@@ -43,6 +46,7 @@ impl Default for Config {
             trusted_proxies: Vec::new(),
             client_address_header: ClientAddressHeader::default(),
             body_over_limit: BodyOverLimit::default(),
+            websocket_paths: Vec::new(),
             risk_header_to_client: false,
             headers: security_headers::Config::default(),
             limits: Limits::default(),
@@ -80,6 +84,9 @@ impl Config {
         if let Some(everyone) = everyone {
             let what = format!("{everyone} trusts everyone's word on who they are; name the proxies");
             return Some(("gateway.trusted_proxies", what));
+        }
+        if let Some(path) = self.websocket_paths.iter().find(|path| !path.starts_with('/')) {
+            return Some(("gateway.websocket_paths", format!("`{path}` does not begin with `/`")));
         }
         self.headers.problem().or_else(|| self.limits.problem())
     }

@@ -171,21 +171,36 @@ impl Connection<'_> {
             Ok(body) => body,
             Err(cause) => return self.turn_away(cause).await,
         };
+        if self.is_report() {
+            return self.take_report(body).await;
+        }
         let complete_at = self.read_at;
-        let permit = match self.judge(client, body.held, complete_at) {
+        let mut permit = match self.judge(client, body.held, complete_at) {
             Verdict::Pass(permit) => permit,
+            Verdict::Limit(limited) => return self.limit(&limited, body).await,
             Verdict::Refuse(refusal) => return self.refuse(refusal).await,
         };
         shared.metrics.passed.inc();
+        let quota = permit.take_quota();
         let risk = shared.risk_to_client.then(|| permit.score().value());
+        let switching = self.head.opens_websocket
+            && shared.websocket_paths.match_target(self.head.target.at(self.input.filled()));
         let asked = Asked {
+            switching,
             bodiless: self.head.bodiless,
             minor: self.head.minor,
             keep_alive: self.head.keep_alive && !stop.is_cancelled(),
             risk,
+            quota: quota.as_ref(),
             security: &shared.security,
         };
-        let origin = Origin { peer: self.peer, peer_lines: &self.peer_lines, client, trusted: self.trusted };
+        let origin = Origin {
+            peer: self.peer,
+            peer_lines: &self.peer_lines,
+            client,
+            trusted: self.trusted,
+            switching,
+        };
         let exchange = Exchange {
             shared,
             client: &mut self.stream,

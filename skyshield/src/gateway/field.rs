@@ -51,9 +51,9 @@ pub(super) enum Kind {
     /// Another word on where a request came from, which only a trusted proxy may speak.
     Forwarded,
     RealIp,
-    ContentSecurityPolicy,
-    /// One of those that the classic profile sets.
-    Secured,
+    Upgrade,
+    WebSocketKey,
+    WebSocketVersion,
     /// Meant for this connection alone, or ours: never passed on.
     Dropped,
 }
@@ -68,23 +68,20 @@ impl Kind {
             2 => &[("te", Self::Dropped)],
             4 => &[("host", Self::Host)],
             6 => &[("accept", Self::Accept), ("expect", Self::Expect)],
-            7 => &[("upgrade", Self::Dropped), ("trailer", Self::Dropped)],
+            7 => &[("upgrade", Self::Upgrade), ("trailer", Self::Dropped)],
             9 => &[("x-real-ip", Self::RealIp), ("forwarded", Self::Dropped)],
             10 => &[("connection", Self::Connection), ("keep-alive", Self::Dropped)],
             14 => &[("content-length", Self::ContentLength), ("http2-settings", Self::Dropped)],
-            15 => &[("x-forwarded-for", Self::ForwardedFor), ("x-frame-options", Self::Secured)],
-            16 => &[
-                ("x-forwarded-host", Self::ForwardedHost),
-                ("proxy-connection", Self::Dropped),
-                ("x-xss-protection", Self::Secured),
+            15 => &[("x-forwarded-for", Self::ForwardedFor)],
+            16 => &[("x-forwarded-host", Self::ForwardedHost), ("proxy-connection", Self::Dropped)],
+            17 => &[
+                ("transfer-encoding", Self::TransferEncoding),
+                ("x-forwarded-proto", Self::ForwardedProto),
+                ("sec-websocket-key", Self::WebSocketKey),
             ],
-            17 => {
-                &[("transfer-encoding", Self::TransferEncoding), ("x-forwarded-proto", Self::ForwardedProto)]
-            }
             18 => &[("proxy-authenticate", Self::Dropped)],
             19 => &[("proxy-authorization", Self::Dropped)],
-            22 => &[("x-content-type-options", Self::Secured)],
-            23 => &[("content-security-policy", Self::ContentSecurityPolicy)],
+            21 => &[("sec-websocket-version", Self::WebSocketVersion)],
             _ => &[],
         };
         if let Some(&(_, kind)) = candidates.iter().find(|(known, _)| reads_as(name, known)) {
@@ -115,6 +112,7 @@ fn reads_as(name: &[u8], known: &str) -> bool {
 pub(super) struct Wishes {
     pub(super) close: bool,
     pub(super) keep_alive: bool,
+    pub(super) upgrade: bool,
     /// Other header lines are named in it.
     pub(super) names: bool,
 }
@@ -126,6 +124,8 @@ impl Wishes {
                 self.close = true;
             } else if token.eq_ignore_ascii_case(b"keep-alive") {
                 self.keep_alive = true;
+            } else if token.eq_ignore_ascii_case(b"upgrade") {
+                self.upgrade = true;
             } else if !token.is_empty() {
                 self.names = true;
             }

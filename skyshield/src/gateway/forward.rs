@@ -13,10 +13,12 @@ use super::deadline::Deadline;
 use super::framing::Framing;
 use super::guard::Cause;
 use super::head::Head;
+use super::presence::gone;
 use super::pump::{Unsent, pump};
 use super::relay::{COPIED, receive_head, relay};
 use super::request_head::{self, Origin};
 use super::response_head::{Asked, Response};
+use super::tunnel;
 use super::upstream::{Connection, Failure};
 use super::write::write_all;
 use crate::clock;
@@ -103,10 +105,10 @@ impl Exchange<'_> {
         };
         loop {
             match self.ask(&mut connection, head, apart, asked).await {
-                Ok(response) => return self.relay_and_keep(connection, response).await,
+                Ok(response) => return self.relay_and_keep(connection, head, response).await,
                 // The upstream closed a kept connection as we wrote to it: nothing was answered, and
                 // asking again does no harm.
-                Err(Failure::Cut)
+                Err(Some(Failure::Cut))
                     if connection.reused && connection.buffer.is_empty() && head.is_idempotent =>
                 {
                     self.shared.metrics.retries.inc();
@@ -115,10 +117,16 @@ impl Exchange<'_> {
                         Err(failure) => return Outcome::Failed(failure),
                     };
                 }
-                Err(failure) => return Outcome::Failed(failure),
+                Err(Some(failure)) => return Outcome::Failed(failure),
+                Err(None) => {
+                    self.shared.metrics.clients_left.inc();
+                    return Outcome::Broken(None);
+                }
             }
         }
     }
+
+    /// Sends the request and reads the response's head; nothing came of it where the client left.
 
     async fn ask(
         &mut self,
@@ -126,7 +134,7 @@ impl Exchange<'_> {
         head: &Head,
         apart: usize,
         asked: Asked<'_>,
-    ) -> Result<Response, Failure> {
+    ) -> Result<Response, Option<Failure>> {
         let limits = &self.shared.limits;
         let body = self.input.filled().get(head.len..head.len + apart).unwrap_or_default();
         let pieces = [self.request.as_slice(), body, b""];
@@ -136,10 +144,23 @@ impl Exchange<'_> {
             .map_err(|error| sending_failed(&error))?;
         let until = clock::now() + limits.upstream_head();
         let max = limits.upstream_head_bytes;
-        receive_head(stream, buffer, max, asked, self.reply, self.deadline, until).await
+        let receiving = receive_head(stream, buffer, max, asked, self.reply, self.deadline, until);
+        tokio::select! {
+            biased;
+            received = receiving => received.map_err(Some),
+            () = gone(self.client) => Err(None),
+        }
     }
 
-    async fn relay_and_keep(&mut self, mut connection: Connection, response: Response) -> Outcome {
+    async fn relay_and_keep(
+        &mut self,
+        mut connection: Connection,
+        head: &Head,
+        response: Response,
+    ) -> Outcome {
+        if response == Response::Switched {
+            return self.carry(connection, head).await;
+        }
         let Response::Final { status, body, rechunk, reuse, keep_alive, doubtful } = response else {
             return Outcome::Failed(Failure::Malformed);
         };
@@ -154,6 +175,21 @@ impl Exchange<'_> {
             self.shared.upstream.keep(connection, clock::now());
         }
         Outcome::Answered { status, keep_alive }
+    }
+
+    /// Tells the client that the upstream has switched, and carries what they say from then on.
+    async fn carry(&mut self, mut connection: Connection, head: &Head) -> Outcome {
+        let metrics = &self.shared.metrics;
+        metrics.tunnels.inc();
+        metrics.bytes_out.inc_by(self.reply.len() as u64);
+        self.input.consume(head.len);
+        let stall = self.shared.limits.write_stall();
+        if write_all(self.client, [self.reply, b"", b""], self.deadline, stall).await.is_ok() {
+            let upstream = (&mut connection.stream, &mut connection.buffer);
+            tunnel::carry(self.shared, (self.client, self.input), upstream).await;
+        }
+        self.input.consume(self.input.len());
+        Outcome::Broken(None)
     }
 
     /// Streams the rest of the body to the upstream while its response may already be coming back.
@@ -202,7 +238,7 @@ impl Exchange<'_> {
             Ok(Response::Final { status, body, rechunk, keep_alive, .. }) => {
                 (status, body, rechunk, keep_alive)
             }
-            Ok(Response::Interim) => return Outcome::Failed(Failure::Malformed),
+            Ok(Response::Interim | Response::Switched) => return Outcome::Failed(Failure::Malformed),
             Err(failure) => return Outcome::Failed(failure),
         };
         let relayed = {

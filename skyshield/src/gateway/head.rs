@@ -8,6 +8,7 @@ use super::chunked::is_token;
 use super::field::{Field, Kind, MAX_FIELDS, Span, Wishes, drop_named};
 use super::framing::{Framing, FramingLines};
 use super::guard::Cause;
+use super::opening::Opening;
 
 /// How far the search for the end of a head came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,6 +53,8 @@ pub(super) struct Head {
     pub(super) prefers_json: bool,
     /// The response has no body, whatever its head says.
     pub(super) bodiless: bool,
+    /// It is a whole opening of a `WebSocket`, by RFC 6455.
+    pub(super) opens_websocket: bool,
     /// Sending it twice does no more than sending it once.
     pub(super) is_idempotent: bool,
 }
@@ -112,6 +115,7 @@ impl Head {
         (self.host, self.expects_continue) = (None, false);
         let mut framing = FramingLines::default();
         let mut wishes = Wishes::default();
+        let mut opening = Opening::default();
         let mut hosts = 0;
         for field in &mut self.fields {
             if field.kind == Kind::Other {
@@ -135,14 +139,15 @@ impl Head {
                 }
                 Kind::Expect => return Err(Cause::Expectation),
                 Kind::Accept => self.prefers_json = prefers_json(value),
+                Kind::Upgrade => opening.protocol(value),
+                Kind::WebSocketKey => opening.key(value),
+                Kind::WebSocketVersion => opening.version(value),
                 Kind::Other
                 | Kind::ForwardedFor
                 | Kind::ForwardedProto
                 | Kind::ForwardedHost
                 | Kind::Forwarded
                 | Kind::RealIp
-                | Kind::ContentSecurityPolicy
-                | Kind::Secured
                 | Kind::Dropped => {}
             }
         }
@@ -152,6 +157,11 @@ impl Head {
         }
         self.framing = framing.settle(self.minor)?.unwrap_or_default();
         self.keep_alive = if self.minor == 0 { wishes.keep_alive && !wishes.close } else { !wishes.close };
+        self.opens_websocket = self.minor > 0
+            && method == b"GET"
+            && self.framing == Framing::None
+            && wishes.upgrade
+            && opening.is_whole();
         if wishes.names {
             drop_named(bytes, &mut self.fields);
         }

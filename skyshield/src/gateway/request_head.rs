@@ -19,6 +19,8 @@ pub(super) struct Origin<'a> {
     pub(super) client: Client,
     /// Whether the peer is a trusted proxy.
     pub(super) trusted: bool,
+    /// Whether the upstream is asked to switch to `WebSocket`.
+    pub(super) switching: bool,
 }
 
 /// The lines that tell of a peer which is the client itself.
@@ -46,7 +48,7 @@ pub(super) fn write(
     out.extend_from_slice(b"\r\n");
     for field in &head.fields {
         let passed_on = match field.kind {
-            Kind::Other | Kind::Accept | Kind::Secured | Kind::ContentSecurityPolicy => true,
+            Kind::Other | Kind::Accept | Kind::WebSocketKey | Kind::WebSocketVersion => true,
             Kind::Forwarded => origin.trusted,
             Kind::Host
             | Kind::ContentLength
@@ -57,6 +59,7 @@ pub(super) fn write(
             | Kind::ForwardedProto
             | Kind::ForwardedHost
             | Kind::RealIp
+            | Kind::Upgrade
             | Kind::Dropped => false,
         };
         if passed_on {
@@ -76,6 +79,9 @@ pub(super) fn write(
         let _infallible = write!(out, "X-SkyShield-Risk: {score:.3}\r\n");
     } else {
         out.extend_from_slice(b"X-SkyShield-Risk: 0.000\r\n");
+    }
+    if origin.switching {
+        out.extend_from_slice(b"Connection: Upgrade\r\nUpgrade: websocket\r\n");
     }
     match framing {
         Framing::None => out.extend_from_slice(b"\r\n"),

@@ -4,11 +4,17 @@ use std::io::Write;
 
 use crate::clock;
 use crate::engine::incident::IncidentId;
+use crate::verdict::Limited;
+
+use super::response_head::quota_lines;
 
 /// Our pages load nothing, are framed by nobody and send nothing anywhere.
 const PAGE_HEADERS: &str = "Cache-Control: no-store\r\n\
     Content-Security-Policy: default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'\r\n\
     X-Frame-Options: DENY\r\nX-XSS-Protection: 1; mode=block\r\nX-Content-Type-Options: nosniff\r\n";
+
+/// The type of a problem that is a used-up quota.
+const QUOTA_EXCEEDED: &str = "https://iana.org/assignments/http-problem-types#quota-exceeded";
 
 /// An answer of our own.
 #[derive(Clone, Copy, Debug)]
@@ -19,6 +25,8 @@ pub(super) struct Page<'a> {
     pub(super) detail: &'a str,
     /// The score to tell, where clients are told.
     pub(super) risk: Option<f64>,
+    /// The quota that is used up.
+    pub(super) limited: Option<&'a Limited>,
 }
 
 /// To whom it goes, and how.
@@ -36,9 +44,15 @@ impl Page<'_> {
         let Self { status, id, detail, .. } = *self;
         let title = phrase(status);
         let (media, body) = if audience.json {
+            let (kind, policies) = match self.limited {
+                None => ("about:blank", String::new()),
+                Some(limited) => {
+                    (QUOTA_EXCEEDED, format!(",\"violated-policies\":[\"{}\"]", limited.quota.class()))
+                }
+            };
             let body = format!(
-                "{{\"type\":\"about:blank\",\"title\":\"{title}\",\"status\":{status},\"detail\":\"{detail}\",\
-                 \"incident\":\"{id}\"}}\n"
+                "{{\"type\":\"{kind}\",\"title\":\"{title}\",\"status\":{status},\"detail\":\"{detail}\",\
+                 \"incident\":\"{id}\"{policies}}}\n"
             );
             ("application/problem+json", body)
         } else {
@@ -61,12 +75,20 @@ impl Page<'_> {
         let retry = if status == 503 { "Retry-After: 1\r\n" } else { "" };
         let risk = self.risk.map(|risk| format!("X-SkyShield-Risk: {risk:.3}\r\n")).unwrap_or_default();
         let length = body.len();
+        let date = jiff::Timestamp::try_from(clock::wall()).unwrap_or_default();
+        let date = date.strftime("%a, %d %b %Y %H:%M:%S GMT");
         // Writing to memory does not fail.
         let _infallible = write!(
             out,
-            "HTTP/1.1 {status} {title}\r\nContent-Type: {media}\r\nContent-Length: {length}\r\n\
-             X-SkyShield-Incident: {id}\r\n{risk}{PAGE_HEADERS}{allow}{retry}{connection}\r\n"
+            "HTTP/1.1 {status} {title}\r\nDate: {date}\r\nContent-Type: {media}\r\nContent-Length: {length}\r\n\
+             X-SkyShield-Incident: {id}\r\n{risk}{PAGE_HEADERS}{allow}{retry}{connection}"
         );
+        if let Some(limited) = self.limited {
+            let secs = limited.retry_after.as_nanos().div_ceil(1_000_000_000);
+            let _infallible = write!(out, "Retry-After: {secs}\r\n");
+            quota_lines(&limited.quota, out);
+        }
+        out.extend_from_slice(b"\r\n");
         if !audience.bodiless {
             out.extend_from_slice(body.as_bytes());
         }
@@ -90,6 +112,7 @@ const fn phrase(status: u16) -> &'static str {
         413 => "Content Too Large",
         414 => "URI Too Long",
         417 => "Expectation Failed",
+        429 => "Too Many Requests",
         431 => "Request Header Fields Too Large",
         501 => "Not Implemented",
         502 => "Bad Gateway",

@@ -5,8 +5,9 @@ use std::mem::MaybeUninit;
 
 use super::field::{Kind, MAX_FIELDS, Wishes, tokens};
 use super::framing::{Framing, FramingLines};
-use super::security_headers::SecurityHeaders;
+use super::security_headers::{Kept, SecurityHeaders};
 use super::upstream::Failure;
+use crate::limits::Quota;
 
 /// What the client asked for, as far as it shapes the response.
 #[derive(Clone, Copy, Debug)]
@@ -15,8 +16,12 @@ pub(super) struct Asked<'a> {
     pub(super) minor: u8,
     /// Whether we would serve another request on this connection.
     pub(super) keep_alive: bool,
+    /// Whether the upstream was asked to switch to `WebSocket`.
+    pub(super) switching: bool,
     /// The score to tell, where clients are told.
     pub(super) risk: Option<f64>,
+    /// What is left of the client's quota, where it has one.
+    pub(super) quota: Option<&'a Quota>,
     pub(super) security: &'a SecurityHeaders,
 }
 
@@ -36,6 +41,8 @@ pub(super) enum BodyEnd {
 pub(super) enum Response {
     /// An interim one of no concern to the client.
     Interim,
+    /// The upstream has switched to `WebSocket`.
+    Switched,
     /// The final one.
     Final {
         /// Its status.
@@ -64,6 +71,7 @@ pub(super) fn translate(bytes: &[u8], asked: Asked<'_>, out: &mut Vec<u8>) -> Re
         return Err(Failure::Malformed);
     };
     match status {
+        101 if asked.switching => return switched(parsed.headers, asked.security, out),
         // Nothing was asked to be switched to.
         ..100 | 101 | 600.. => return Err(Failure::Malformed),
         102..200 | 100 => return Ok(Response::Interim),
@@ -90,9 +98,9 @@ pub(super) fn translate(bytes: &[u8], asked: Asked<'_>, out: &mut Vec<u8>) -> Re
     } else if rechunk {
         out.extend_from_slice(b"Transfer-Encoding: chunked\r\n");
     }
-    out.extend_from_slice(asked.security.enforced);
-    if !seen.policy {
-        out.extend_from_slice(&asked.security.policy);
+    asked.security.write(seen.kept, out);
+    if let Some(quota) = asked.quota {
+        quota_lines(quota, out);
     }
     if let Some(risk) = asked.risk {
         let _infallible = write!(out, "X-SkyShield-Risk: {risk:.3}\r\n");
@@ -108,11 +116,40 @@ pub(super) fn translate(bytes: &[u8], asked: Asked<'_>, out: &mut Vec<u8>) -> Re
     Ok(Response::Final { status, body, rechunk, reuse, keep_alive, doubtful })
 }
 
+/// Appends the head of an upstream's consent to what it was asked to switch to.
+fn switched(
+    headers: &[httparse::Header<'_>],
+    security: &SecurityHeaders,
+    out: &mut Vec<u8>,
+) -> Result<Response, Failure> {
+    let mut upgrades = headers.iter().filter(|header| kind_of(header) == Kind::Upgrade);
+    let agreed = upgrades.next().is_some_and(|header| header.value.eq_ignore_ascii_case(b"websocket"));
+    out.extend_from_slice(b"HTTP/1.1 101 Switching Protocols\r\n");
+    let seen = lines(headers, security, out)?;
+    let unframed = seen.framing.settle(1).is_ok_and(|framing| framing.is_none());
+    if !agreed || upgrades.next().is_some() || !seen.wishes.upgrade || !unframed {
+        return Err(Failure::Malformed);
+    }
+    out.extend_from_slice(b"Connection: Upgrade\r\nUpgrade: websocket\r\n\r\n");
+    Ok(Response::Switched)
+}
+
+/// Appends the lines that tell a client of its quota.
+pub(super) fn quota_lines(quota: &Quota, out: &mut Vec<u8>) {
+    let (class, requests, window) = (quota.class(), quota.requests, quota.window_secs);
+    let (remaining, whole_in) = (quota.remaining, quota.whole_in_secs);
+    // Writing to memory does not fail.
+    let _infallible = write!(
+        out,
+        "RateLimit-Policy: \"{class}\";q={requests};w={window}\r\nRateLimit: \"{class}\";r={remaining};t={whole_in}\r\n"
+    );
+}
+
 #[derive(Default)]
 struct Seen {
     framing: FramingLines,
     wishes: Wishes,
-    policy: bool,
+    kept: Kept,
 }
 
 /// Copies the header lines that are the client's to see.
@@ -136,10 +173,9 @@ fn lines(
                 seen.framing.transfer_encoding(header.value).map_err(|_| Failure::Malformed)?;
                 continue;
             }
-            Kind::Connection | Kind::Dropped => continue,
-            Kind::Secured if !security.enforced.is_empty() => continue,
-            Kind::ContentSecurityPolicy => seen.policy = true,
-            Kind::Secured
+            Kind::Connection | Kind::Upgrade | Kind::Dropped => continue,
+            Kind::WebSocketKey
+            | Kind::WebSocketVersion
             | Kind::Other
             | Kind::Host
             | Kind::Expect
@@ -149,6 +185,9 @@ fn lines(
             | Kind::ForwardedHost
             | Kind::Forwarded
             | Kind::RealIp => {}
+        }
+        if !security.passes(name, &mut seen.kept) {
+            continue;
         }
         if seen.wishes.names && is_named(name, headers) {
             continue;
@@ -181,7 +220,15 @@ mod tests {
 
     fn translated(bytes: &str, bodiless: bool, minor: u8) -> Result<(Response, String), Failure> {
         let security = SecurityHeaders::new(&security_headers::Config::default());
-        let asked = Asked { bodiless, minor, keep_alive: true, risk: None, security: &security };
+        let asked = Asked {
+            bodiless,
+            minor,
+            keep_alive: true,
+            switching: false,
+            risk: None,
+            quota: None,
+            security: &security,
+        };
         let mut out = Vec::new();
         let response = translate(bytes.as_bytes(), asked, &mut out)?;
         Ok((response, String::from_utf8(out).unwrap()))
@@ -275,7 +322,7 @@ mod tests {
         ] {
             let outcome = translated(head, bodiless, 1).map(|(response, _)| match response {
                 Response::Final { body, reuse, .. } => (body, reuse),
-                Response::Interim => panic!("{what}: interim"),
+                Response::Interim | Response::Switched => panic!("{what}: not final"),
             });
             assert_eq!(outcome, expected, "{what}");
         }
@@ -312,7 +359,7 @@ mod tests {
                 bytes[at] = byte;
             }
             let security = SecurityHeaders::new(&security_headers::Config::default());
-            let asked = Asked { bodiless: false, minor: 1, keep_alive: true, risk: None, security: &security };
+            let asked = Asked { bodiless: false, minor: 1, keep_alive: true, switching: false, risk: None, quota: None, security: &security };
             let mut out = Vec::new();
             let _any = translate(&bytes, asked, &mut out);
         }

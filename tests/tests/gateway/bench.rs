@@ -12,6 +12,7 @@ use skyshield::engine::risk;
 use skyshield::engine::view::View;
 use skyshield::gateway::{Config, Error, Gateway, Limits, Metrics};
 use skyshield::inspect::{self, Inspector};
+use skyshield::limits::{self, Limiter};
 use skyshield::verdict::Judge;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -52,6 +53,15 @@ impl Bench {
     }
 
     pub(crate) fn with(upstream: SocketAddr, change: impl FnOnce(&mut Config)) -> Result<Self> {
+        Self::counting(upstream, change, None)
+    }
+
+    /// One that counts requests against the quotas of `limits`.
+    pub(crate) fn counting(
+        upstream: SocketAddr,
+        change: impl FnOnce(&mut Config),
+        limits: Option<&limits::Config>,
+    ) -> Result<Self> {
         let mut config = Config {
             listen: vec![SocketAddr::from(([127, 0, 0, 1], 0))],
             upstream: upstream.to_string().parse()?,
@@ -64,7 +74,11 @@ impl Bench {
         let registry = prometheus::Registry::new();
         let metrics = Metrics::new(&registry)?;
         let stop = CancellationToken::new();
-        let serving = tokio::spawn(gateway.serve(judge(), metrics, stop.clone()));
+        let mut judge = judge();
+        if let Some(limits) = limits {
+            judge = judge.limited_by(Limiter::new(limits, &registry, skyshield::clock::now())?);
+        }
+        let serving = tokio::spawn(gateway.serve(judge, metrics, stop.clone()));
         Ok(Self { address, stop, registry, serving })
     }
 

@@ -177,3 +177,64 @@ async fn a_stopping_gateway_ends_idle_connections_and_finishes_busy_ones() -> Re
     bench.serving.await??;
     Ok(())
 }
+
+#[tokio::test]
+async fn a_client_that_goes_away_while_the_upstream_is_silent_is_noticed() -> Result<()> {
+    let (told, mut left) = tokio::sync::mpsc::channel(8);
+    let upstream = Upstream::doing(move |mut client| {
+        let told = told.clone();
+        async move {
+            client.until("\r\n\r\n").await?;
+            while client.more().await? {}
+            Ok(told.send(()).await?)
+        }
+    })
+    .await?;
+    let bench = Bench::start(upstream.address)?;
+    for reset in [false, true] {
+        let mut client = bench.client().await?;
+        client.send(GET.as_bytes()).await?;
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        if reset {
+            client.stream.set_zero_linger()?;
+        }
+        drop(client);
+        let heard = tokio::time::timeout(std::time::Duration::from_secs(4), left.recv()).await;
+        ensure!(heard.is_ok(), "the upstream still works for a client that left (reset: {reset})");
+    }
+    assert!((bench.counted("skyshield_gateway_clients_left_total", "") - 2.0).abs() < 0.5);
+
+    let slow = Upstream::doing(|mut client| async move {
+        client.until("\r\n\r\n").await?;
+        tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+        client.send(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").await
+    })
+    .await?;
+    let bench = Bench::start(slow.address)?;
+    let mut client = bench.client().await?;
+    client.send(GET.as_bytes()).await?;
+    tokio::io::AsyncWriteExt::shutdown(&mut client.stream).await?;
+    assert_eq!(client.answer(false).await?.text(), "ok", "who has only said all may still listen");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_policy_in_trial_is_reported_to_us_and_counted() -> Result<()> {
+    let upstream = Upstream::echo().await?;
+    let bench = Bench::with(upstream.address, |config| config.headers.report_only = true)?;
+    let mut client = bench.client().await?;
+    client.send(GET.as_bytes()).await?;
+    let answer = client.answer(false).await?;
+    assert_eq!(answer.header("content-security-policy"), None);
+    let policy = answer.header("content-security-policy-report-only").unwrap_or_default();
+    let path = policy.rsplit(' ').next().unwrap_or_default();
+    let report = r#"{"csp-report":{"blocked-uri":"x","script-sample":"<script>alert(1)</script>"}}"#;
+    let head = format!("POST {path} HTTP/1.1\r\nHost: a\r\nContent-Length: {}\r\n\r\n", report.len());
+    for _ in 0..2 {
+        client.send([head.as_bytes(), report.as_bytes()].concat().as_slice()).await?;
+        assert_eq!(client.answer(false).await?.status, 204, "what it quotes is nobody's attack");
+    }
+    assert!((bench.counted("skyshield_csp_reports_total", "") - 2.0).abs() < 0.5);
+    assert_eq!(upstream.requests(), 1);
+    Ok(())
+}

@@ -16,6 +16,11 @@ async fn an_upstream_that_is_down_or_late_is_told_as_such() -> Result<()> {
     let answer = bench.ask(GET).await?;
     assert_eq!(answer.status, 502);
     assert!(answer.header("x-skyshield-incident").is_some());
+    assert!(
+        answer.header("date").is_some_and(|date| date.len() == 29 && date.ends_with(" GMT")),
+        "{}",
+        answer.head
+    );
     assert!((bench.counted("skyshield_upstream_errors_total", "connect") - 1.0).abs() < 0.5);
 
     let mute = Upstream::doing(|mut client| async move {

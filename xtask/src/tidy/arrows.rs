@@ -10,6 +10,8 @@ const ARROWS: &[(&str, &[&str])] = &[
     // Pure: nothing but `skyshield-common`, and what a detector claims.
     ("inspect", &[]),
     ("engine", &["inspect"]),
+    // Handed the time and the request; counts, and nothing else.
+    ("limits", &["engine", "inspect"]),
     // Owners of one outside thing each.
     ("clock", &[]),
     ("telemetry", &["clock", "engine", "inspect"]),
@@ -26,9 +28,9 @@ const ARROWS: &[(&str, &[&str])] = &[
         "control",
         &["alerts", "clock", "cluster", "dataplane", "engine", "geoip", "reputation", "store", "telemetry"],
     ),
-    ("verdict", &["clock", "control", "engine", "inspect", "telemetry"]),
+    ("verdict", &["clock", "control", "engine", "inspect", "limits", "telemetry"]),
     // The doors.
-    ("gateway", &["clock", "engine", "inspect", "telemetry", "verdict"]),
+    ("gateway", &["clock", "engine", "inspect", "limits", "telemetry", "verdict"]),
     ("forward_auth", &["clock", "engine", "inspect", "telemetry", "verdict"]),
     ("tap", &["clock", "engine", "inspect", "telemetry", "verdict"]),
     ("api", &["clock", "control", "engine", "monitor", "store", "telemetry"]),
@@ -51,6 +53,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "geoip",
             "host",
             "inspect",
+            "limits",
             "monitor",
             "reputation",
             "store",
@@ -78,6 +81,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "host",
             "inspect",
             "lifecycle",
+            "limits",
             "monitor",
             "reputation",
             "store",

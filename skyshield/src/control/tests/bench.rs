@@ -1,6 +1,6 @@
 //! A host with a model of the kernel and a real disk, and the control tasks that run on it.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
@@ -11,7 +11,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::super::*;
 use crate::clock;
-use crate::dataplane::{Counters, Enforcer, Entry, EventTotals, Fill, Memory, Reader, Settings};
+use crate::dataplane::{
+    Counters, Enforcer, Entry, EventTotals, Fill, Memory, Reader, Replaced, Settings, Shape,
+};
 use crate::engine::decision::{Layer, Origin};
 use crate::engine::incident::{Client, Door, IncidentId};
 use crate::engine::risk::{self, Score};
@@ -49,6 +51,12 @@ impl Enforcer for Kernel {
     }
     fn entries(&self) -> Result<Vec<(Source, Entry)>, dataplane::Error> {
         self.lock().entries()
+    }
+    fn shape(&mut self, source: IpAddr, shape: Option<Shape>) -> Result<(), dataplane::Error> {
+        self.lock().shape(source, shape)
+    }
+    fn replace_list(&mut self, addresses: &[Ipv4Addr]) -> Result<Replaced, dataplane::Error> {
+        self.lock().replace_list(addresses)
     }
     fn sweep(&mut self, limit: usize) -> Result<usize, dataplane::Error> {
         self.lock().sweep(limit)

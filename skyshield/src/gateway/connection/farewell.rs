@@ -6,11 +6,13 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::{Connection, Next};
 use crate::clock;
+use crate::gateway::forward::Body;
 use crate::gateway::guard::Cause;
 use crate::gateway::respond::{Audience, Page, mint};
+use crate::gateway::security_headers::REPORT_PATH;
 use crate::gateway::upstream::Failure;
 use crate::gateway::write::write_all;
-use crate::verdict::{Refusal, RefusalReason};
+use crate::verdict::{Limited, Refusal, RefusalReason};
 
 /// How long a refused client may take to receive why.
 const GOODBYE: Duration = Duration::from_secs(1);
@@ -38,7 +40,47 @@ impl Connection<'_> {
             }
         };
         let risk = self.shared.risk_to_client.then(|| refusal.score.value());
-        self.answer(Page { status: 403, id: refusal.incident, detail, risk }, false).await
+        self.answer(Page { status: 403, id: refusal.incident, detail, risk, limited: None }, false).await
+    }
+
+    /// Says when to come again. Where the request was read whole, the connection stays.
+    pub(super) async fn limit(&mut self, limited: &Limited, body: Body) -> Next {
+        self.shared.metrics.limited.inc();
+        let keep_alive = self.head.keep_alive && body.rest.is_done();
+        let detail = "there were too many like it; come again later";
+        let page = Page { status: 429, id: limited.incident, detail, risk: None, limited: Some(limited) };
+        let next = self.answer(page, keep_alive).await;
+        self.input.consume(self.head.len + body.held);
+        match next {
+            Next::Goodbye if keep_alive => Next::Request,
+            Next::Request | Next::Close | Next::Goodbye => next,
+        }
+    }
+
+    /// Whether the request is a browser's report of what a policy would have forbidden.
+    ///
+    /// Such a report quotes what was forbidden, so it is not inspected: it goes nowhere but into a
+    /// counter.
+    pub(super) fn is_report(&self) -> bool {
+        let bytes = self.input.filled();
+        self.shared.security.collects
+            && self.head.method.at(bytes) == b"POST"
+            && self.head.target.at(bytes) == REPORT_PATH.as_bytes()
+    }
+
+    pub(super) async fn take_report(&mut self, body: Body) -> Next {
+        self.shared.metrics.policy_reports.inc();
+        let keep_alive = self.head.keep_alive && body.rest.is_done();
+        let farewell: &[u8] = if keep_alive { b"" } else { b"Connection: close\r\n" };
+        let stall = self.shared.limits.write_stall().min(GIVEN_UP);
+        let pieces: [&[u8]; 3] = [b"HTTP/1.1 204 No Content\r\n", farewell, b"\r\n"];
+        let written = write_all(&mut self.stream, pieces, &mut self.deadline, stall).await;
+        self.input.consume(self.head.len + body.held);
+        match written {
+            Ok(()) if keep_alive => Next::Request,
+            Ok(()) => Next::Goodbye,
+            Err(_) => Next::Close,
+        }
     }
 
     pub(super) async fn turn_away(&mut self, cause: Cause) -> Next {
@@ -46,7 +88,8 @@ impl Connection<'_> {
         let id = mint();
         tracing::debug!(incident = %id, peer = %self.peer, cause = cause.name(), "a request was turned away");
         let detail = cause.to_string();
-        self.answer(Page { status: cause.status(), id, detail: &detail, risk: None }, false).await
+        self.answer(Page { status: cause.status(), id, detail: &detail, risk: None, limited: None }, false)
+            .await
     }
 
     pub(super) async fn upstream_failed(&mut self, failure: Failure) -> Next {
@@ -54,7 +97,8 @@ impl Connection<'_> {
         let id = mint();
         tracing::warn!(incident = %id, kind = failure.name(), "no answer from the upstream");
         let detail = failure.to_string();
-        self.answer(Page { status: failure.status(), id, detail: &detail, risk: None }, false).await
+        self.answer(Page { status: failure.status(), id, detail: &detail, risk: None, limited: None }, false)
+            .await
     }
 
     async fn answer(&mut self, page: Page<'_>, keep_alive: bool) -> Next {
@@ -67,7 +111,9 @@ impl Connection<'_> {
         self.shared.metrics.bytes_out.inc_by(self.reply.len() as u64);
         // By the time a refusal is on its way the kernel may drop all that comes from this client, its
         // acknowledgements too.
-        self.give_up_soon();
+        if !keep_alive {
+            self.give_up_soon();
+        }
         let stall = self.shared.limits.write_stall().min(GIVEN_UP);
         let pieces: [&[u8]; 3] = [&self.reply, b"", b""];
         match write_all(&mut self.stream, pieces, &mut self.deadline, stall).await {

@@ -1,0 +1,102 @@
+use super::*;
+use crate::clock;
+use crate::inspect::Header;
+
+fn limiter(text: &str) -> (Limiter, Instant) {
+    let now = clock::now();
+    let config: Config = toml::from_str(text).unwrap();
+    assert_eq!(config.problem(), None);
+    (Limiter::new(&config, &Registry::new(), now).unwrap(), now)
+}
+
+/// How many of `sent` requests are within, and the class.
+fn within(
+    limiter: &Limiter,
+    now: Instant,
+    line: &str,
+    client: &str,
+    user: &str,
+    sent: usize,
+) -> (usize, String) {
+    let (method, target) = line.split_once(' ').unwrap();
+    let headers = [Header { name: b"X-User", value: user.as_bytes() }];
+    let request =
+        Request { method: method.as_bytes(), target: target.as_bytes(), headers: &headers, body: b"" };
+    let mut class = "free".to_owned();
+    let count = (0..sent).filter(|_| match limiter.count(client.parse().unwrap(), &request, now) {
+        Counted::Free => true,
+        Counted::Within(quota) => {
+            quota.class().clone_into(&mut class);
+            true
+        }
+        Counted::Over { quota, .. } => {
+            quota.class().clone_into(&mut class);
+            false
+        }
+    });
+    (count.count(), class)
+}
+
+#[test]
+fn the_classes_every_installation_starts_with() {
+    let (limiter, now) = limiter("");
+    for (number, (line, class, requests)) in [
+        ("GET /api/products", "api", 100),
+        ("POST /login", "auth", 5),
+        ("POST /api/v1/auth/token/refresh", "auth", 5),
+        ("POST /wp-login.php", "auth", 5),
+        ("POST /%6Cogin", "auth", 5),
+        ("POST /user/password/reset", "auth", 5),
+        ("GET /login", "default", 1000),
+        ("POST /api/v1/charts/7/render", "chart", 10),
+        ("GET /api/v1/charts/7", "api", 100),
+        ("GET /products/42?x=.css", "default", 1000),
+        ("GET /static/app.css?v=2", "free", 2000),
+        ("POST /static/app.css", "default", 1000),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let client = format!("203.0.113.{number}");
+        assert_eq!(within(&limiter, now, line, &client, "", 2000), (requests, class.to_owned()), "{line}");
+    }
+}
+
+#[test]
+fn a_source_is_a_prefix_and_sources_do_not_share() {
+    let (limiter, now) = limiter("exempt = ['198.51.100.0/24']");
+    let count = |client: &str, sent| within(&limiter, now, "POST /login", client, "", sent).0;
+    assert_eq!(count("2001:db8:0:1::1", 9), 5);
+    assert_eq!(count("2001:db8:0:1:ffff::2", 9), 0, "the same /64");
+    assert_eq!(count("2001:db8:0:2::1", 9), 5);
+    assert_eq!(count("192.0.2.1", 9), 5);
+    assert_eq!(count("::ffff:192.0.2.1", 9), 0, "the same address in other clothes");
+    assert_eq!(count("192.0.2.2", 9), 5);
+    assert_eq!(count("198.51.100.7", 9), 9);
+}
+
+#[test]
+fn users_have_quotas_of_their_own_where_asked_for() {
+    let (by_user, now) = limiter("[user]\nheader = 'x-user'\n[classes.auth]\nby = 'user'");
+    let count = |client: &str, user: &str| within(&by_user, now, "POST /login", client, user, 9).0;
+    assert_eq!(count("192.0.2.1", "anna"), 5);
+    assert_eq!(count("192.0.2.2", "anna"), 0);
+    assert_eq!(count("192.0.2.1", "bert"), 5);
+    assert_eq!(count("192.0.2.1", ""), 5, "who names nobody counts for his source");
+    let (both, now) = limiter("[user]\nheader = 'x-user'\n[classes.auth]\nby = 'both'");
+    let count = |client: &str, user: &str, sent| within(&both, now, "POST /login", client, user, sent).0;
+    assert_eq!(count("192.0.2.1", "anna", 9), 5);
+    assert_eq!(count("192.0.2.2", "anna", 9), 0);
+    assert_eq!(
+        count("192.0.2.2", "bert", 9),
+        5,
+        "what was refused for one reason used up nothing of the other"
+    );
+    assert_eq!(count("192.0.2.1", "carl", 9), 0);
+}
+
+#[test]
+fn switched_off_is_off() {
+    let (limiter, now) = limiter("enabled = false");
+    assert_eq!(within(&limiter, now, "POST /login", "192.0.2.1", "", 5000).0, 5000);
+}
