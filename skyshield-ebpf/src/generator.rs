@@ -22,6 +22,8 @@ mod program {
     const CHECKSUM_AT: usize = 24;
 
     #[xdp]
+    #[expect(clippy::needless_pass_by_value, reason = "the signature is the macro's")]
+    #[expect(clippy::cast_possible_truncation, reason = "halves and quarters of words")]
     fn generate(ctx: XdpContext) -> u32 {
         let start = ctx.data();
         if start + SOURCE_AT + 4 > ctx.data_end() {
@@ -32,7 +34,7 @@ mod program {
         let [made, first, count, sum, action] = unsafe { &mut *state };
         *made = made.wrapping_add(1);
         let dice = made.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32;
-        let number = (*first + (dice * *count >> 32)) as u32;
+        let number = (*first + ((dice * *count) >> 32)) as u32;
         let source = (number.wrapping_mul(0x9e37_79b1) & 0x3fff_ffff | 0x4000_0000).to_be();
         let mut total = *sum + u64::from(source & 0xffff) + u64::from(source >> 16);
         total = (total & 0xffff) + (total >> 16);

@@ -2,6 +2,7 @@
 
 mod field;
 mod figures;
+mod peers;
 
 pub use figures::run;
 

@@ -15,6 +15,8 @@ mod limits;
 mod lists;
 #[path = "kernel/loader.rs"]
 mod loader;
+#[path = "kernel/networks.rs"]
+mod networks;
 #[path = "kernel/object.rs"]
 mod object;
 #[path = "kernel/odd.rs"]
