@@ -15,6 +15,8 @@ mod limits;
 mod lists;
 #[path = "kernel/loader.rs"]
 mod loader;
+#[path = "kernel/networks.rs"]
+mod networks;
 #[path = "kernel/object.rs"]
 mod object;
 #[path = "kernel/odd.rs"]
@@ -47,7 +49,7 @@ fn main() -> ExitCode {
         ("object_carries_exactly_the_maps_that_common_names", object::maps),
         ("object_is_licensed_and_takes_frames_in_several_buffers", object::sections),
     ];
-    let kernel: [(&str, Test); 30] = [
+    let kernel: [(&str, Test); 31] = [
         ("rows_have_their_verdict_and_their_reason", rows::verdicts),
         ("rows_cut_short_at_every_length_are_counted_once", reference::truncated),
         ("rows_of_random_packets_agree_with_the_reference", reference::random),
@@ -76,6 +78,7 @@ fn main() -> ExitCode {
         ("jumbo_frames_do_not_keep_the_program_from_the_driver", lifecycle::jumbo),
         ("verifier_walks_little", lifecycle::verified),
         ("rate_is_exact_under_two_cpus", rate::exact),
+        ("rate_above_the_clock_s_tick_is_exact_under_two_cpus", rate::fast),
         ("rate_holds_one_v4_source_from_two_threads", rate::v4),
         ("rate_holds_one_v6_network_from_two_addresses", rate::v6),
     ];

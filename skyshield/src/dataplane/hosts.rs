@@ -25,6 +25,7 @@ pub(super) struct Hosts {
 }
 
 /// Where an address is.
+#[derive(Clone, Copy)]
 enum Place {
     Slot(usize),
     Stash,

@@ -109,6 +109,38 @@ pub(crate) fn exact() -> anyhow::Result<()> {
     })
 }
 
+/// A rate of many packets to the tick of the clock, from two CPUs that see it tick one after the other.
+pub(crate) fn fast() -> anyhow::Result<()> {
+    const FAST: u64 = 100_000;
+    let bench = Bench::quiet()?;
+    let config = Config { rate_packets_per_sec: FAST, rate_burst: BURST, ..bench.config() };
+    bench.with_kernel(&config, |kernel| {
+        let frame = packet::udp(IpAddr::from([203, 0, 113, 7]));
+        let attachment = &kernel.attachment;
+        let started = now();
+        thread::scope(|scope| {
+            let runs = [(); 2].map(|()| {
+                scope.spawn(|| -> anyhow::Result<()> {
+                    while started.elapsed() < LASTS {
+                        attachment.judge_often(&frame, 1_000)?;
+                    }
+                    Ok(())
+                })
+            });
+            runs.into_iter().try_for_each(|run| run.join().map_err(|_| anyhow::anyhow!("a run died"))?)
+        })?;
+        let took = started.elapsed();
+        let counted = Counted::now(kernel)?;
+        let passed = counted.packets(Reason::Passed);
+        let expected = BURST + FAST * u64::try_from(took.as_micros())? / 1_000_000;
+        let parts = passed * 10_000 / expected;
+        crate::report(&format!("{passed} passed at {FAST} a second; {parts} of 10000 parts of {expected}"));
+        ensure!(counted.packets(Reason::RateExceeded) > passed, "too slow for this to mean anything");
+        ensure!((9_000..=10_500).contains(&parts), "{passed} passed, {expected} expected");
+        Ok(())
+    })
+}
+
 fn flood(from: &str, to: SocketAddr, stop: &AtomicBool) -> anyhow::Result<()> {
     let socket = UdpSocket::bind((from.parse::<IpAddr>()?, 0))?;
     while !stop.load(Ordering::Relaxed) {

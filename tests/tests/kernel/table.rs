@@ -6,7 +6,7 @@ use skyshield::dataplane::Settings;
 use skyshield_common::Reason;
 use tests::packet;
 
-use crate::odd;
+use crate::{networks, odd};
 
 /// What is in force while a row runs.
 pub(crate) struct Setting {
@@ -67,7 +67,7 @@ pub(crate) fn all() -> Vec<(Setting, Vec<Row>)> {
         })
         .into_iter()
         .chain(odd)
-        .chain(odd::networks())
+        .chain(networks::all())
         .collect()
 }
 

@@ -1,0 +1,23 @@
+//! `cargo xtask bench kernel`: what the packet path costs, beside a floor and its peers.
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "the figures are the product")]
+
+use std::process::ExitCode;
+
+use tests::bench_kernel;
+
+fn main() -> ExitCode {
+    let is_bare = std::env::args().any(|argument| argument == "--json");
+    let say = |line: &str| {
+        if is_bare { eprintln!("{line}") } else { println!("{line}") }
+    };
+    match bench_kernel::run(&say) {
+        Ok(figures) => {
+            println!("{figures}");
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
