@@ -327,15 +327,12 @@ fn unpercent(text: &str) -> Vec<u8> {
     let mut pieces = text.split('%');
     let mut out = pieces.next().unwrap_or_default().as_bytes().to_vec();
     for piece in pieces {
-        match piece.get(..2).and_then(|code| u8::from_str_radix(code, 16).ok()) {
-            Some(byte) => {
-                out.push(byte);
-                out.extend_from_slice(&piece.as_bytes()[2..]);
-            }
-            None => {
-                out.push(b'%');
-                out.extend_from_slice(piece.as_bytes());
-            }
+        if let Some(byte) = piece.get(..2).and_then(|code| u8::from_str_radix(code, 16).ok()) {
+            out.push(byte);
+            out.extend_from_slice(&piece.as_bytes()[2..]);
+        } else {
+            out.push(b'%');
+            out.extend_from_slice(piece.as_bytes());
         }
     }
     out
