@@ -308,6 +308,22 @@ proptest! {
     }
 
     #[test]
+    fn findings_do_not_depend_on_the_order_of_parameters(
+        values in proptest::collection::vec("(' or 1=1|<script>|\\.\\./|[a-z<'=;|]){0,12}", 1..6),
+    ) {
+        let claims = |values: &[String]| {
+            let pairs: Vec<_> = values.iter().map(|value| format!("a={}", percent(value))).collect();
+            let found = inspect(&format!("/?{}", pairs.join("&")), &[], b"");
+            let mut claims: Vec<_> =
+                found.findings.iter().map(|finding| (finding.rule, finding.confidence.value().to_bits())).collect();
+            claims.sort_unstable();
+            claims
+        };
+        let turned: Vec<_> = values.iter().rev().cloned().collect();
+        prop_assert_eq!(claims(&values), claims(&turned));
+    }
+
+    #[test]
     fn anything_like_an_attack_can_be_inspected(
         words in proptest::collection::vec(
             "(union|select|'|\"|--|/\\*|\\*/|<|script|>|on|=|%|u00|c0|ae|\\.\\./|\\$\\{|:-|\\}|;|&|#x|\\\\|\\(|1| ){1,8}",
