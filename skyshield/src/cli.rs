@@ -2,6 +2,8 @@
 
 mod client;
 mod commands;
+mod replay;
+mod rules;
 mod show;
 
 use std::net::SocketAddr;
@@ -63,6 +65,15 @@ enum Command {
     /// Make, list and revoke the tokens that operators come in with by the network
     #[command(subcommand)]
     Tokens(Tokens),
+    /// Put recorded requests before the rules and count what would be refused; no daemon is needed
+    Replay {
+        /// Lines of JSON, plain or packed (.gz): {"id", "label": "attack" or "legit", "category", "raw": base64}
+        #[arg(required = true)]
+        files: Vec<PathBuf>,
+    },
+    /// List, explain and test the rules of inspection
+    #[command(subcommand)]
+    Rules(Rules),
     /// Take the program and all that is in force out of the kernel; the daemon must be stopped
     Detach,
 }
@@ -103,6 +114,22 @@ struct Ban {
     /// Ban even a prefix that is a share of the whole internet
     #[arg(long)]
     force: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum Rules {
+    /// List the rules
+    List,
+    /// Say what a rule looks for, with an example
+    Explain {
+        /// The rule's id: `sqli.union-select`
+        rule: String,
+    },
+    /// Say what the rules find in each line of a file, each taken as the value of a parameter
+    Test {
+        /// The file; - is standard input
+        file: PathBuf,
+    },
 }
 
 #[derive(Debug, Subcommand)]

@@ -19,3 +19,4 @@ pub use finding::{Class, Confidence, Finding, Inspection, Place};
 pub use inspector::Inspector;
 pub use limits::{Limits, NAMES as LIMIT_NAMES, OverLimit};
 pub use request::{Header, Request};
+pub use rules::{RuleInfo, infos as rules};

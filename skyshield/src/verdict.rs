@@ -9,8 +9,9 @@ use crate::control::{Control, Settled};
 use crate::engine::decision::DecisionId;
 use crate::engine::incident::{Client, Door, Incident, IncidentId};
 use crate::engine::risk::{self, Score};
+use crate::engine::standing::Standing;
 use crate::engine::view::View;
-use crate::inspect::{Inspector, OverLimit, Request};
+use crate::inspect::{Inspection, Inspector, OverLimit, Request};
 use crate::limits::{Counted, Limiter, Quota};
 
 /// What happens to a request.
@@ -153,17 +154,12 @@ impl Judge {
         for limit in &inspection.limits_reached {
             self.control.count_limit(limit);
         }
-        let unread = inspection.left_unread().filter(|_| self.inspector.over_limit() == OverLimit::Refuse);
-        let findings = inspection.findings;
-        if findings.is_empty() && unread.is_none() {
-            return Verdict::Pass(Permit { score: Score::default(), quota });
-        }
-        let score = risk::score(&findings, self.view.standing(client.address, complete_at));
-        let reason = match unread {
-            _ if self.risk.refuses(score) => RefusalReason::Risk,
-            Some(limit) => RefusalReason::Unread(limit),
-            None => return Verdict::Pass(Permit { score, quota }),
+        let standing = self.view.standing(client.address, complete_at);
+        let (score, reason) = opinion(&inspection, self.inspector.over_limit(), &self.risk, standing);
+        let Some(reason) = reason else {
+            return Verdict::Pass(Permit { score, quota });
         };
+        let findings = inspection.findings;
         let id = mint();
         let host = request.headers.iter().find(|header| header.name.eq_ignore_ascii_case(b"host"));
         let settled = self.control.report(Incident {
@@ -180,6 +176,22 @@ impl Judge {
         });
         Verdict::Refuse(Refusal { incident: id, score, reason, settled })
     }
+}
+
+/// The score of what was inspected, and why it is to be refused, if it is.
+pub fn opinion(
+    inspection: &Inspection,
+    over_limit: OverLimit,
+    risk: &risk::Config,
+    standing: Standing,
+) -> (Score, Option<RefusalReason>) {
+    let findings = &inspection.findings;
+    let score = if findings.is_empty() { Score::default() } else { risk::score(findings, standing) };
+    if risk.refuses(score) {
+        return (score, Some(RefusalReason::Risk));
+    }
+    let unread = inspection.left_unread().filter(|_| over_limit == OverLimit::Refuse);
+    (score, unread.map(RefusalReason::Unread))
 }
 
 fn mint() -> IncidentId {

@@ -1,62 +1,31 @@
-//! `cargo xtask bench`: builds a bench and becomes it.
+//! `cargo xtask bench`: how fast, beside what it replaces.
+
+mod inspect;
+mod kernel;
 
 use std::process::ExitCode;
 
 use anyhow::Result;
 
-use crate::workspace::{BPF_TARGET, Workspace};
-use crate::{process, setup};
+use crate::workspace::Workspace;
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
-    /// Which one
-    #[arg(value_enum)]
-    bench: Bench,
-    /// The bench's own arguments, such as `--json`
-    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
-    arguments: Vec<String>,
+    #[command(subcommand)]
+    what: What,
 }
 
-#[derive(Clone, Copy, clap::ValueEnum)]
-enum Bench {
-    /// The kernel's packet path, in namespaces of its own, beside its peers
-    Kernel,
+#[derive(clap::Subcommand)]
+enum What {
+    /// The kernel's packet path, in namespaces of its own, beside nft and ipset
+    Kernel(kernel::Arguments),
+    /// CPU time of inspection alone, beside libmodsecurity with Debian's CRS where it is installed
+    Inspect(inspect::Arguments),
 }
 
 pub(crate) fn obey(workspace: &Workspace, arguments: &Arguments) -> Result<ExitCode> {
-    match arguments.bench {
-        Bench::Kernel => kernel(workspace, &arguments.arguments),
+    match &arguments.what {
+        What::Kernel(arguments) => kernel::obey(workspace, arguments),
+        What::Inspect(arguments) => inspect::obey(workspace, arguments),
     }
-}
-
-fn kernel(workspace: &Workspace, arguments: &[String]) -> Result<ExitCode> {
-    setup::for_building(workspace)?;
-    setup::for_namespaces()?;
-    let mut cargo = process::cargo(workspace);
-    cargo.args(["build", "--locked", "--release", "--package", "tests", "--bin", "bench-kernel"]);
-    process::run(&mut cargo)?;
-    let linker = workspace.tools().join("bin").join("bpf-linker");
-    let mut cargo = process::cargo(workspace);
-    cargo
-        .args(["build", "--locked", "--package", "skyshield-ebpf", "--bin", "bench-generator"])
-        .args(["--profile", "ebpf", "--target", BPF_TARGET, "-Z", "build-std=core", "--target-dir"])
-        .arg(workspace.target.join("ebpf"))
-        .env("RUSTC_BOOTSTRAP", "1")
-        .env_remove("CARGO_ENCODED_RUSTFLAGS")
-        .env(
-            "RUSTFLAGS",
-            format!("-Cdebuginfo=2 -Clink-arg=--btf -Ctarget-cpu=v3 -Clinker={}", linker.display()),
-        );
-    let library = workspace.tools().join("rust-src").join("library");
-    if library.exists() {
-        cargo.env("__CARGO_TESTS_ONLY_SRC_ROOT", library);
-    }
-    process::run(&mut cargo)?;
-    let generator = workspace.target.join("ebpf").join(BPF_TARGET).join("ebpf").join("bench-generator");
-    match process::become_root(
-        &workspace.built(true, "bench-kernel"),
-        &[("SKYSHIELD_GENERATOR", generator.as_os_str())],
-        arguments,
-        "the bench makes network namespaces of its own and loads programs into the kernel",
-    )? {}
 }

@@ -44,7 +44,7 @@ enum Command {
     Tidy,
     /// Runs the tests, by what they need, and counts them
     Test(test::Arguments),
-    /// Measures: nanoseconds a packet, and what leaks
+    /// Measures, beside what it replaces
     Bench(bench::Arguments),
     /// Shows an attack over HTTP end as a dropped packet in the kernel
     Demo(demo::Arguments),

@@ -6,8 +6,8 @@ use hyper::Method;
 use serde_json::{Value, json};
 
 use super::client::{ask, encoded};
-use super::show;
 use super::{Arguments, Ban, Command, Failure, Overrides, Run, Tokens};
+use super::{replay, rules, show};
 use crate::app::{self, KernelSide};
 use crate::config::{self, Config};
 use crate::dataplane::Pinned;
@@ -56,6 +56,8 @@ pub(super) fn obey(arguments: Arguments) -> Result<(), Failure> {
             show::incidents(&rows, json);
             Ok(())
         }
+        Command::Replay { files } => replay::obey(&load(config, &Overrides::default())?, &files, json),
+        Command::Rules(rules) => rules::obey(&load(config, &Overrides::default())?, &rules, json),
         Command::Tokens(tokens) => self::tokens(&place()?, tokens, json),
     }
 }

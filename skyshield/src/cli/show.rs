@@ -1,6 +1,8 @@
 //! What the commands print: tables and sentences for people, JSON for programs.
 #![expect(clippy::print_stderr, reason = "what a command prints is its product")]
 
+mod detection;
+
 use std::fmt::Display;
 use std::io::{self, Write as _};
 use std::path::Path;
@@ -12,6 +14,8 @@ use skyshield_common::Verdict;
 use super::Failure;
 use crate::config::{Config, DEFAULT_PATH};
 use crate::dataplane::{Attached, Remains};
+
+pub(super) use detection::{replayed, rule, rules, tested};
 
 pub(super) fn failure(failure: &Failure, as_json: bool) {
     if matches!(failure, Failure::ToldUnreachable) {

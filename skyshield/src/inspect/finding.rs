@@ -50,6 +50,34 @@ pub enum Class {
     Probe,
 }
 
+impl Class {
+    /// Where the weakness (CWE) and the attack (CAPEC) are described.
+    pub const fn references(self) -> [&'static str; 2] {
+        match self {
+            Self::Sqli => ["CWE-89", "CAPEC-66"],
+            Self::Xss => ["CWE-79", "CAPEC-63"],
+            Self::PathTraversal => ["CWE-22", "CAPEC-126"],
+            Self::CommandInjection => ["CWE-78", "CAPEC-88"],
+            Self::LookupInjection => ["CWE-917", "CAPEC-136"],
+            Self::Ssrf => ["CWE-918", "CAPEC-664"],
+            Self::TemplateInjection => ["CWE-1336", "CAPEC-242"],
+            Self::Xxe => ["CWE-611", "CAPEC-221"],
+            Self::NosqlInjection => ["CWE-943", "CAPEC-676"],
+            Self::LdapInjection => ["CWE-90", "CAPEC-136"],
+            Self::ResponseSplitting => ["CWE-113", "CAPEC-34"],
+            Self::PrototypePollution => ["CWE-1321", "CAPEC-77"],
+            Self::OpenRedirect => ["CWE-601", "CAPEC-194"],
+            Self::Deserialization => ["CWE-502", "CAPEC-586"],
+            Self::CodeInjection => ["CWE-94", "CAPEC-242"],
+            Self::RemoteFile => ["CWE-98", "CAPEC-193"],
+            Self::MailInjection => ["CWE-93", "CAPEC-134"],
+            Self::WebShell => ["CWE-434", "CAPEC-650"],
+            Self::Scanner => ["CWE-200", "CAPEC-310"],
+            Self::Probe => ["CWE-1395", "CAPEC-310"],
+        }
+    }
+}
+
 /// How sure a finding is: 0 is nothing, 1 is certain.
 #[derive(Clone, Copy, Debug, PartialEq, PartialOrd, Serialize)]
 #[serde(transparent)]

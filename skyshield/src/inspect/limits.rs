@@ -53,7 +53,7 @@ pub struct Limits {
     /// Bytes matched per request, decoded views included. Default 1048576.
     pub matched_total_bytes: usize,
     /// Bytes given to the rules' own checks per request: a text counts once for each rule that it could
-    /// match. Default 2621440.
+    /// match. Default 3145728.
     pub checked_total_bytes: usize,
     /// Nesting of a JSON body whose keys are told apart; deeper strings are read under the deepest key. Default 32.
     pub json_depth: usize,
@@ -79,7 +79,7 @@ impl Default for Limits {
             value_bytes: 128 * 1024,
             file_bytes: 64 * 1024,
             matched_total_bytes: 1024 * 1024,
-            checked_total_bytes: 5 * 512 * 1024,
+            checked_total_bytes: 3 * 1024 * 1024,
             json_depth: 32,
             decode_depth: 4,
             grammar_bytes: 4 * 1024,

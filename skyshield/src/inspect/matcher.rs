@@ -207,7 +207,16 @@ mod tests {
         let mut budget = Budget::new(&limits);
         let (texts, _) = decode::texts(value.as_bytes(), Encoding::Form, limits.decode_depth);
         for text in &texts {
-            for part in [Parts::PATH, Parts::QUERY, Parts::TEXT, Parts::COOKIE, Parts::BROWSER] {
+            for part in [
+                Parts::PATH,
+                Parts::QUERY,
+                Parts::TEXT,
+                Parts::COOKIE,
+                Parts::BROWSER,
+                Parts::FILE,
+                Parts::FILENAME,
+                Parts::AGENT,
+            ] {
                 let mut quick = Vec::new();
                 matcher.matches(part, text, &texts[0], false, &limits, &mut budget, |hit| {
                     quick.push(hit.rule.id);
@@ -293,6 +302,11 @@ mod tests {
             "${env:a}",
             "${::-j}${::-n}${::-d}",
         ];
+        let examples: Vec<_> = rules::infos().map(|info| info.attack).collect();
+        for example in &examples {
+            assert_nothing_is_filtered_away(&matcher, example);
+            assert_nothing_is_filtered_away(&matcher, &example.to_ascii_uppercase());
+        }
         for first in pieces {
             assert_nothing_is_filtered_away(&matcher, first);
             assert_nothing_is_filtered_away(&matcher, &first.to_ascii_uppercase());

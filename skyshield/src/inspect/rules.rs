@@ -5,6 +5,7 @@ use super::byteset::ByteSet;
 use super::decode::Views;
 use super::values::Parts;
 
+mod catalog;
 mod command;
 mod interpreters;
 mod lookup;
@@ -13,6 +14,8 @@ mod probes;
 mod sqli;
 mod traversal;
 mod xss;
+
+pub use catalog::{RuleInfo, infos};
 
 /// How a rule makes sure, once the prefilter let a text through.
 #[derive(Clone, Copy, Debug)]

@@ -308,6 +308,22 @@ proptest! {
     }
 
     #[test]
+    fn findings_do_not_depend_on_the_order_of_parameters(
+        values in proptest::collection::vec("(' or 1=1|<script>|\\.\\./|[a-z<'=;|]){0,12}", 1..6),
+    ) {
+        let claims = |values: &[String]| {
+            let pairs: Vec<_> = values.iter().map(|value| format!("a={}", percent(value))).collect();
+            let found = inspect(&format!("/?{}", pairs.join("&")), &[], b"");
+            let mut claims: Vec<_> =
+                found.findings.iter().map(|finding| (finding.rule, finding.confidence.value().to_bits())).collect();
+            claims.sort_unstable();
+            claims
+        };
+        let turned: Vec<_> = values.iter().rev().cloned().collect();
+        prop_assert_eq!(claims(&values), claims(&turned));
+    }
+
+    #[test]
     fn anything_like_an_attack_can_be_inspected(
         words in proptest::collection::vec(
             "(union|select|'|\"|--|/\\*|\\*/|<|script|>|on|=|%|u00|c0|ae|\\.\\./|\\$\\{|:-|\\}|;|&|#x|\\\\|\\(|1| ){1,8}",
@@ -320,4 +336,60 @@ proptest! {
             prop_assert!(found.findings.len() <= Limits::default().findings);
         }
     }
+}
+
+/// What `%XX` stands for; a percent sign before anything else is itself.
+fn unpercent(text: &str) -> Vec<u8> {
+    let mut pieces = text.split('%');
+    let mut out = pieces.next().unwrap_or_default().as_bytes().to_vec();
+    for piece in pieces {
+        if let Some(byte) = piece.get(..2).and_then(|code| u8::from_str_radix(code, 16).ok()) {
+            out.push(byte);
+            out.extend_from_slice(&piece.as_bytes()[2..]);
+        } else {
+            out.push(b'%');
+            out.extend_from_slice(piece.as_bytes());
+        }
+    }
+    out
+}
+
+/// The rules that `example` meets, wherever in a request it stands.
+fn found_anywhere(example: &str) -> Vec<&'static str> {
+    let text = unpercent(example);
+    let encoded = text.iter().fold(String::new(), |mut out, byte| {
+        let _ = write!(out, "%{byte:02X}");
+        out
+    });
+    let plain = String::from_utf8_lossy(&text).into_owned();
+    let file = |name: &str, content: &[u8]| {
+        let head = format!("--b\r\nContent-Disposition: form-data; name=f; filename=\"{name}\"\r\n\r\n");
+        [head.as_bytes(), content, b"\r\n--b--\r\n"].concat()
+    };
+    let multipart = [("Content-Type", "multipart/form-data; boundary=b")];
+    let all = [
+        inspect(&format!("/search?q={encoded}"), &[], b""),
+        inspect(&plain, &[], b""),
+        inspect("/", &[("Content-Type", FORM)], format!("q={encoded}").as_bytes()),
+        inspect("/", &[("User-Agent", &plain)], b""),
+        inspect("/", &multipart, &file(&plain, b"x")),
+        inspect("/", &multipart, &file("x.bin", &text)),
+        inspect("/", &[("Content-Type", "application/json")], &text),
+    ];
+    all.iter().flat_map(|found| &found.findings).map(|finding| finding.rule).collect()
+}
+
+#[test]
+fn each_rule_meets_its_own_example_and_lets_the_honest_one_through() {
+    let mut wrong = Vec::new();
+    for info in crate::inspect::rules() {
+        assert!(!info.about.is_empty(), "{} is not in the catalog", info.id);
+        if !found_anywhere(info.attack).contains(&info.id) {
+            wrong.push(format!("{} misses {}", info.id, info.attack));
+        }
+        if found_anywhere(info.honest).contains(&info.id) {
+            wrong.push(format!("{} meets {}", info.id, info.honest));
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
 }

@@ -18,7 +18,7 @@ pub(super) const RULES: &[Rule] = &[
         "template.expression",
         Class::TemplateInjection,
         0.86,
-        r#"\{\{[^{}]*?(?:\bself\b|^\s*request\s*\}|\brequest\s*[|}]|\bconfig\b|\bdump\s*\(|_self\b|\.mro\b|__\w+__|\|\s*(?:attr|filter|map|sort|reduce)\s*\(|\bgetclass\b|\bforname\b|subclasses|\blipsum\b|\bcycler\b|\bjoiner\b|\bnamespace\b|\bget_flashed|\bapp\.request|\.touppercase\s*\(|\bget_user_file|\bsource\s*\()|\{%\s*(?:for|if|set|import|include|with|extends|debug)\b[^%]{0,200}?(?:config|self|\brequest\b|__|\bos\b|popen|debug)|\{\$smarty\b|\{/?php\}|\{system\s*\(|\{literal\}"#,
+        r"\{\{[^{}]*?(?:\bself\b|^\s*request\s*\}|\brequest\s*[|}]|\bconfig\b|\bdump\s*\(|_self\b|\.mro\b|__\w+__|\|\s*(?:attr|filter|map|sort|reduce)\s*\(|\bgetclass\b|\bforname\b|subclasses|\blipsum\b|\bcycler\b|\bjoiner\b|\bnamespace\b|\bget_flashed|\bapp\.request|\.touppercase\s*\(|\bget_user_file|\bsource\s*\()|\{%\s*(?:for|if|set|import|include|with|extends|debug)\b[^%]{0,200}?(?:config|self|\brequest\b|__|\bos\b|popen|debug)|\{\$smarty\b|\{/?php\}|\{system\s*\(|\{literal\}",
     )
     .needs(b"{", b"}")
     .at(Parts::INPUT),
@@ -34,7 +34,7 @@ pub(super) const RULES: &[Rule] = &[
         "template.class-reach",
         Class::TemplateInjection,
         0.94,
-        r#"freemarker\.template|\?new\(\)|\bt\s*\(\s*java\.|<#assign\b|\[#assign\b|#set\s*\(\s*\$\w+\s*=|javax\.script|__(?:class|mro|subclasses|globals|builtins|import)__|#_memberaccess|@java\.lang|[$%#]\{\s*\(?\s*(?:#\w+\s*[=.]|@[\w.]+@)|\$\{\s*(?:pagecontext|applicationscope|facescontext|request\.get|session\.get)\b"#,
+        r"freemarker\.template|\?new\(\)|\bt\s*\(\s*java\.|<#assign\b|\[#assign\b|#set\s*\(\s*\$\w+\s*=|javax\.script|__(?:class|mro|subclasses|globals|builtins|import)__|#_memberaccess|@java\.lang|[$%#]\{\s*\(?\s*(?:#\w+\s*[=.]|@[\w.]+@)|\$\{\s*(?:pagecontext|applicationscope|facescontext|request\.get|session\.get)\b",
     )
     .at(Parts::ALL)
     .words(&["freemarker", "?new()", "java", "#assign", "#set", "__", "memberaccess", "${", "%{", "#{"]),

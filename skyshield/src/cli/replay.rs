@@ -1,0 +1,203 @@
+//! `skyshield replay`: recorded requests before the live configuration, in this process.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Read};
+use std::path::{Path, PathBuf};
+
+use flate2::read::MultiGzDecoder;
+use serde::{Deserialize, Serialize};
+
+use super::{Failure, show};
+use crate::config::Config;
+use crate::engine::standing::Standing;
+use crate::inspect::{Header, Inspector, Request};
+use crate::verdict;
+
+/// Characters of one line at the most: a request of some megabytes in base64.
+const MAX_LINE: u64 = 32 * 1024 * 1024;
+
+/// One recorded request.
+#[derive(Deserialize)]
+struct Row {
+    #[serde(default)]
+    label: String,
+    #[serde(default)]
+    category: String,
+    /// The request as it went over the wire, in base64.
+    raw: String,
+}
+
+/// What became of the requests of one category, or of all.
+#[derive(Debug, Default, Serialize)]
+pub(super) struct Tally {
+    pub(super) attack: Attacks,
+    pub(super) legit: Honest,
+}
+
+/// Those that should be refused.
+#[derive(Debug, Default, Serialize)]
+pub(super) struct Attacks {
+    pub(super) n: u64,
+    pub(super) detected: u64,
+}
+
+/// Those that should not.
+#[derive(Debug, Default, Serialize)]
+pub(super) struct Honest {
+    pub(super) n: u64,
+    pub(super) flagged: u64,
+}
+
+/// What became of all requests.
+#[derive(Debug, Default, Serialize)]
+pub(super) struct Outcome {
+    pub(super) total: Tally,
+    pub(super) categories: BTreeMap<String, Tally>,
+}
+
+impl Tally {
+    fn count(&mut self, is_attack: bool, refused: bool) {
+        if is_attack {
+            self.attack.n += 1;
+            self.attack.detected += u64::from(refused);
+        } else {
+            self.legit.n += 1;
+            self.legit.flagged += u64::from(refused);
+        }
+    }
+}
+
+pub(super) fn obey(config: &Config, files: &[PathBuf], json: bool) -> Result<(), Failure> {
+    let inspector = Inspector::new(config.inspect.clone());
+    let mut outcome = Outcome::default();
+    for path in files {
+        let failed = |what: String| Failure::Refused(format!("{}: {what}", path.display()));
+        let lines = open(path).map_err(|error| failed(error.to_string()))?;
+        read(lines, |row| {
+            let raw = decoded(row.raw.as_bytes()).ok_or("`raw` is no base64")?;
+            let refused = refused(config, &inspector, &raw).ok_or("`raw` holds no request")?;
+            let is_attack = row.label == "attack";
+            outcome.total.count(is_attack, refused);
+            outcome.categories.entry(row.category).or_default().count(is_attack, refused);
+            Ok(())
+        })
+        .map_err(|(line, what)| failed(format!("line {line}: {what}")))?;
+    }
+    show::replayed(&outcome, json);
+    Ok(())
+}
+
+fn open(path: &Path) -> io::Result<Box<dyn BufRead>> {
+    let file = File::open(path)?;
+    let packed = path.extension().is_some_and(|extension| extension == "gz");
+    Ok(if packed {
+        Box::new(BufReader::new(MultiGzDecoder::new(file)))
+    } else {
+        Box::new(BufReader::new(file))
+    })
+}
+
+fn read(
+    mut lines: Box<dyn BufRead>,
+    mut see: impl FnMut(Row) -> Result<(), &'static str>,
+) -> Result<(), (usize, String)> {
+    let mut line = Vec::new();
+    for number in 1.. {
+        line.clear();
+        let read = lines.by_ref().take(MAX_LINE).read_until(b'\n', &mut line);
+        match read.map_err(|error| (number, error.to_string()))? {
+            0 => break,
+            _ if line.trim_ascii().is_empty() => {}
+            _ => {
+                let row = serde_json::from_slice(&line).map_err(|error| (number, error.to_string()))?;
+                see(row).map_err(|what| (number, what.to_owned()))?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Whether the verdict on `raw` would be to refuse it; nothing where it is no request at all.
+fn refused(config: &Config, inspector: &Inspector, raw: &[u8]) -> Option<bool> {
+    let (head, body) = match memchr::memmem::find(raw, b"\r\n\r\n") {
+        Some(at) => (&raw[..at], &raw[at + 4..]),
+        None => (raw, &[][..]),
+    };
+    let mut lines = head.split(|byte| *byte == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line));
+    let first = lines.next()?;
+    let method_end = memchr::memchr(b' ', first)?;
+    let rest = &first[method_end + 1..];
+    // Recorded targets hold spaces: the version is what follows the last one.
+    let target_end = memchr::memmem::rfind(rest, b" HTTP/").unwrap_or(rest.len());
+    let headers: Vec<_> = lines
+        .filter_map(|line| {
+            let colon = memchr::memchr(b':', line)?;
+            Some(Header { name: &line[..colon], value: line[colon + 1..].trim_ascii() })
+        })
+        .collect();
+    let request =
+        Request { method: &first[..method_end], target: &rest[..target_end], headers: &headers, body };
+    let inspection = inspector.inspect(&request);
+    let (_, reason) =
+        verdict::opinion(&inspection, inspector.over_limit(), &config.risk, Standing::default());
+    Some(reason.is_some())
+}
+
+/// What `text` is the base64 of, white space aside.
+fn decoded(text: &[u8]) -> Option<Vec<u8>> {
+    let mut out = Vec::with_capacity(text.len() / 4 * 3);
+    let (mut bits, mut count) = (0_u32, 0);
+    for &letter in text.iter().filter(|letter| !letter.is_ascii_whitespace() && **letter != b'=') {
+        let value = match letter {
+            b'A'..=b'Z' => letter - b'A',
+            b'a'..=b'z' => letter - b'a' + 26,
+            b'0'..=b'9' => letter - b'0' + 52,
+            b'+' => 62,
+            b'/' => 63,
+            _ => return None,
+        };
+        bits = bits << 6 | u32::from(value);
+        count += 6;
+        if count >= 8 {
+            count -= 8;
+            out.push((bits >> count & 0xff).to_le_bytes()[0]);
+        }
+    }
+    Some(out)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn base64_is_decoded_and_what_is_none_is_told() {
+        assert_eq!(decoded(b"R0VUIC8=").as_deref(), Some(&b"GET /"[..]));
+        assert_eq!(decoded(b"R0V%"), None);
+    }
+
+    #[test]
+    fn the_verdict_is_that_of_the_configuration() {
+        let config = Config::default();
+        let inspector = Inspector::new(config.inspect.clone());
+        let rows = [
+            ("GET /?q=%3Cscript%3Ealert(1) HTTP/1.1\r\nHost: a\r\n\r\n", Some(true)),
+            ("GET /?q=hello there HTTP/1.1\r\nHost: a\r\n\r\n", Some(false)),
+            ("nonsense", None),
+        ];
+        for (raw, expected) in rows {
+            assert_eq!(refused(&config, &inspector, raw.as_bytes()), expected, "{raw}");
+        }
+        let mut lenient = config;
+        lenient.risk.refuse = 1.0;
+        assert_eq!(refused(&lenient, &inspector, rows[0].0.as_bytes()), Some(false));
+    }
+
+    #[test]
+    fn a_broken_line_is_named() {
+        let text: Box<dyn BufRead> = Box::new(io::Cursor::new(b"{\"raw\":\"\"}\n\nnonsense\n".to_vec()));
+        let (line, _) = read(text, |_| Ok(())).unwrap_err();
+        assert_eq!(line, 3);
+    }
+}

@@ -1,0 +1,114 @@
+//! `cargo xtask bench inspect`: microseconds of CPU per request, ours and a peer's, in one run.
+
+use std::path::Path;
+use std::process::{Command, ExitCode};
+
+use anyhow::{Context, Result, ensure};
+
+use crate::workspace::Workspace;
+use crate::{process, setup};
+
+#[derive(clap::Args)]
+pub(crate) struct Arguments {
+    /// End with one JSON object on stdout's last line
+    #[arg(long)]
+    json: bool,
+    /// How often each request is inspected
+    #[arg(long, default_value_t = 2000)]
+    rounds: u32,
+    /// How often the peer inspects it: it takes a hundred times as long
+    #[arg(long, default_value_t = 50)]
+    peer_rounds: u32,
+}
+
+pub(crate) fn obey(workspace: &Workspace, arguments: &Arguments) -> Result<ExitCode> {
+    setup::for_building(workspace)?;
+    let mut cargo = process::cargo(workspace);
+    cargo.args(["build", "--locked", "--release", "--package", "tests", "--bin", "bench-inspect"]);
+    process::run(&mut cargo)?;
+    let directory = workspace.root.join("target/bench-inspect");
+    std::fs::create_dir_all(&directory)?;
+    let ours = Command::new(workspace.built(true, "bench-inspect"))
+        .arg(&directory)
+        .arg(arguments.rounds.to_string())
+        .output()
+        .context("bench-inspect cannot be run")?;
+    ensure!(ours.status.success(), "bench-inspect failed: {}", String::from_utf8_lossy(&ours.stderr));
+    let ours = String::from_utf8(ours.stdout)?;
+    let shapes: Vec<_> = ours.lines().filter_map(Shape::read).collect();
+    let peer = peer(workspace, &directory, &shapes, arguments.peer_rounds);
+    if let Err(why) = &peer {
+        eprintln!("the peer was not measured: {why:#}");
+    }
+    let peer = peer.unwrap_or_default();
+    let mut rows = Vec::new();
+    for (at, shape) in shapes.iter().enumerate() {
+        let [mean, p99] = peer.get(at).cloned().unwrap_or_else(|| ["null".into(), "null".into()]);
+        println!(
+            "{:<20} {:>9} us (p99 {:>9})   peer {mean:>9} us (p99 {p99:>9})",
+            shape.name, shape.mean, shape.p99
+        );
+        rows.push(format!(
+            "\"{}\":{{\"mean_us\":{},\"p99_us\":{},\"peer_mean_us\":{mean},\"peer_p99_us\":{p99}}}",
+            shape.name, shape.mean, shape.p99
+        ));
+    }
+    if arguments.json {
+        rows.push("\"recorded_browser\":null".to_owned());
+        println!(
+            "{{\"bench\":\"inspect\",\"peer\":\"libmodsecurity + CRS\",\"shapes\":{{{}}}}}",
+            rows.join(",")
+        );
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+struct Shape {
+    name: String,
+    mean: String,
+    p99: String,
+}
+
+impl Shape {
+    fn read(line: &str) -> Option<Self> {
+        let after = |key: &str| {
+            let rest = line.split_once(&format!("\"{key}\":"))?.1;
+            Some(rest.split([',', '}']).next()?.trim_matches('"').to_owned())
+        };
+        Some(Self { name: after("shape")?, mean: after("mean_us")?, p99: after("p99_us")? })
+    }
+}
+
+/// The peer's mean and 99th percentile for each shape.
+fn peer(workspace: &Workspace, directory: &Path, shapes: &[Shape], rounds: u32) -> Result<Vec<[String; 2]>> {
+    let program = directory.join("modsecurity");
+    ensure!(
+        Path::new("/usr/share/modsecurity-crs/rules").exists(),
+        "`apt-get install libmodsecurity-dev modsecurity-crs` brings it"
+    );
+    let compiled = Command::new("cc")
+        .args(["-O2", "-o"])
+        .arg(&program)
+        .arg(workspace.root.join("tests/bench/modsecurity.c"))
+        .arg("-lmodsecurity")
+        .output()
+        .context("cc cannot be run")?;
+    ensure!(compiled.status.success(), "{}", String::from_utf8_lossy(&compiled.stderr));
+    let files = shapes.iter().map(|shape| directory.join(&shape.name));
+    let measured = Command::new(&program).arg(rounds.to_string()).args(files).output()?;
+    ensure!(measured.status.success(), "{}", String::from_utf8_lossy(&measured.stderr));
+    let text = String::from_utf8(measured.stdout)?;
+    let pairs = text.lines().filter_map(|line| line.split_once(' '));
+    Ok(pairs.map(|(mean, p99)| [mean.to_owned(), p99.to_owned()]).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_of_figures_is_read() {
+        let shape = Shape::read("{\"shape\":\"get\",\"mean_us\":3.25,\"p99_us\":4.50}").expect("a shape");
+        assert_eq!((shape.name.as_str(), shape.mean.as_str(), shape.p99.as_str()), ("get", "3.25", "4.50"));
+    }
+}

@@ -1,0 +1,47 @@
+//! `cargo xtask bench kernel`: builds the bench of the packet path and becomes it.
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+
+use crate::workspace::{BPF_TARGET, Workspace};
+use crate::{process, setup};
+
+#[derive(clap::Args)]
+pub(crate) struct Arguments {
+    /// The bench's own arguments, such as `--json`
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    arguments: Vec<String>,
+}
+
+pub(crate) fn obey(workspace: &Workspace, arguments: &Arguments) -> Result<ExitCode> {
+    setup::for_building(workspace)?;
+    setup::for_namespaces()?;
+    let mut cargo = process::cargo(workspace);
+    cargo.args(["build", "--locked", "--release", "--package", "tests", "--bin", "bench-kernel"]);
+    process::run(&mut cargo)?;
+    let linker = workspace.tools().join("bin").join("bpf-linker");
+    let mut cargo = process::cargo(workspace);
+    cargo
+        .args(["build", "--locked", "--package", "skyshield-ebpf", "--bin", "bench-generator"])
+        .args(["--profile", "ebpf", "--target", BPF_TARGET, "-Z", "build-std=core", "--target-dir"])
+        .arg(workspace.target.join("ebpf"))
+        .env("RUSTC_BOOTSTRAP", "1")
+        .env_remove("CARGO_ENCODED_RUSTFLAGS")
+        .env(
+            "RUSTFLAGS",
+            format!("-Cdebuginfo=2 -Clink-arg=--btf -Ctarget-cpu=v3 -Clinker={}", linker.display()),
+        );
+    let library = workspace.tools().join("rust-src").join("library");
+    if library.exists() {
+        cargo.env("__CARGO_TESTS_ONLY_SRC_ROOT", library);
+    }
+    process::run(&mut cargo)?;
+    let generator = workspace.target.join("ebpf").join(BPF_TARGET).join("ebpf").join("bench-generator");
+    match process::become_root(
+        &workspace.built(true, "bench-kernel"),
+        &[("SKYSHIELD_GENERATOR", generator.as_os_str())],
+        &arguments.arguments,
+        "the bench makes network namespaces of its own and loads programs into the kernel",
+    )? {}
+}
