@@ -5,6 +5,7 @@
     reason = "what these commands print is their product: results on stdout, progress on stderr"
 )]
 
+mod bench;
 mod build;
 mod demo;
 mod lint;
@@ -43,6 +44,8 @@ enum Command {
     Tidy,
     /// Runs the tests, by what they need, and counts them
     Test(test::Arguments),
+    /// Measures, beside what it replaces
+    Bench(bench::Arguments),
     /// Shows an attack over HTTP end as a dropped packet in the kernel
     Demo(demo::Arguments),
 }
@@ -67,6 +70,7 @@ fn obey(command: Command) -> anyhow::Result<ExitCode> {
         Command::Lint(arguments) => lint::obey(&workspace, &arguments),
         Command::Tidy => tidy::obey(&workspace),
         Command::Test(arguments) => test::obey(&workspace, &arguments),
+        Command::Bench(arguments) => bench::obey(&workspace, &arguments),
         Command::Demo(arguments) => demo::obey(&workspace, &arguments),
     }
 }
