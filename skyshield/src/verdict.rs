@@ -69,7 +69,7 @@ pub struct Refusal {
 
 impl Refusal {
     /// Resolves when the ban that this refusal led to, if any, is in the kernel; after
-    /// [`PATIENCE`] at the latest. Whoever is answered after it finds the door shut.
+    /// `PATIENCE` at the latest. Whoever is answered after it finds the door shut.
     pub async fn settled(&mut self) {
         self.settled.wait(PATIENCE).await;
     }
