@@ -17,6 +17,7 @@ mod listen;
 mod metrics;
 mod opening;
 mod presence;
+mod proxy_protocol;
 mod pump;
 mod relay;
 mod request_head;
@@ -78,6 +79,7 @@ struct Shared {
     limits: Limits,
     body_over_limit: BodyOverLimit,
     risk_to_client: bool,
+    proxy_protocol: bool,
     trusted: client_ip::TrustedProxies,
     security: security_headers::SecurityHeaders,
     upstream: upstream::Upstream,
@@ -117,6 +119,7 @@ impl Gateway {
             budget: body::Budget::new(config.limits.held_body_bytes),
             census: listen::Census::default(),
             body_over_limit: config.body_over_limit,
+            proxy_protocol: config.proxy_protocol,
             risk_to_client: config.risk_header_to_client,
             limits: config.limits,
         });

@@ -1,5 +1,6 @@
 //! `cargo xtask bench`: how fast, beside what it replaces.
 
+mod gateway;
 mod inspect;
 mod kernel;
 
@@ -21,11 +22,14 @@ enum What {
     Kernel(kernel::Arguments),
     /// CPU time of inspection alone, beside libmodsecurity with Debian's CRS where it is installed
     Inspect(inspect::Arguments),
+    /// The gateway beside Debian's nginx, with wrk, in interleaved rounds
+    Gateway(gateway::Arguments),
 }
 
 pub(crate) fn obey(workspace: &Workspace, arguments: &Arguments) -> Result<ExitCode> {
     match &arguments.what {
         What::Kernel(arguments) => kernel::obey(workspace, arguments),
         What::Inspect(arguments) => inspect::obey(workspace, arguments),
+        What::Gateway(arguments) => gateway::obey(workspace, arguments),
     }
 }

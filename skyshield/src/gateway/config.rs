@@ -23,6 +23,9 @@ pub struct Config {
     pub upstream: Authority,
     /// Proxies, by address or prefix, whose word on client addresses is taken. Default none.
     pub trusted_proxies: Vec<Source>,
+    /// Whether connections of `trusted_proxies` begin with a PROXY protocol header, version 1 or 2.
+    /// One that does not is closed; nobody else's is looked for. Default false.
+    pub proxy_protocol: bool,
     /// The header in which trusted proxies name the client. Default `x-forwarded-for`.
     pub client_address_header: ClientAddressHeader,
     /// What happens to a body larger than `limits.inspected_body_bytes`. Default `refuse`.
@@ -44,6 +47,7 @@ impl Default for Config {
             listen: vec![SocketAddr::from(([0; 4], 80)), SocketAddr::from(([0; 8], 80))],
             upstream: Authority { host: "127.0.0.1".to_owned(), port: 8080 },
             trusted_proxies: Vec::new(),
+            proxy_protocol: false,
             client_address_header: ClientAddressHeader::default(),
             body_over_limit: BodyOverLimit::default(),
             websocket_paths: Vec::new(),
@@ -84,6 +88,10 @@ impl Config {
         if let Some(everyone) = everyone {
             let what = format!("{everyone} trusts everyone's word on who they are; name the proxies");
             return Some(("gateway.trusted_proxies", what));
+        }
+        if self.proxy_protocol && self.trusted_proxies.is_empty() {
+            let what = "name the proxies that speak it in `trusted_proxies`".to_owned();
+            return Some(("gateway.proxy_protocol", what));
         }
         if let Some(path) = self.websocket_paths.iter().find(|path| !path.starts_with('/')) {
             return Some(("gateway.websocket_paths", format!("`{path}` does not begin with `/`")));

@@ -19,6 +19,7 @@ use super::forward::{Body, Exchange, Outcome};
 use super::framing::Framing;
 use super::guard::Cause;
 use super::head::{Head, Scan, early_problem, scan};
+use super::proxy_protocol::{self, Header as ProxyHeader};
 use super::request_head::{Origin, peer_lines};
 use super::response_head::Asked;
 use super::write::write_all;
@@ -35,6 +36,8 @@ struct Connection<'a> {
     stream: TcpStream,
     peer: IpAddr,
     trusted: bool,
+    /// Whether `peer` is who a proxy says connected to it.
+    spoken_for: bool,
     peer_lines: Vec<u8>,
     input: Buffer,
     request: Vec<u8>,
@@ -63,6 +66,7 @@ pub(super) async fn serve(shared: &Shared, stream: TcpStream, peer: IpAddr, stop
         stream,
         peer,
         trusted,
+        spoken_for: false,
         peer_lines: if trusted { Vec::new() } else { peer_lines(peer) },
         input: Buffer::with_capacity(FIRST_READ),
         request: Vec::new(),
@@ -71,6 +75,10 @@ pub(super) async fn serve(shared: &Shared, stream: TcpStream, peer: IpAddr, stop
         deadline: Deadline::default(),
         read_at: clock::now(),
     };
+    if shared.proxy_protocol && trusted && connection.read_proxy_header().await.is_none() {
+        shared.metrics.refused_proxy.inc();
+        return;
+    }
     let mut wait = shared.limits.first_byte();
     let mut stopped = pin!(stop.cancelled());
     loop {
@@ -88,6 +96,29 @@ pub(super) async fn serve(shared: &Shared, stream: TcpStream, peer: IpAddr, stop
 }
 
 impl Connection<'_> {
+    /// Reads what a trusted proxy says ahead of the first request; nothing where it does not.
+    async fn read_proxy_header(&mut self) -> Option<()> {
+        let until = self.read_at + self.shared.limits.first_byte();
+        loop {
+            if let ProxyHeader::Complete(len, named) = proxy_protocol::parse(self.input.filled()).ok()? {
+                self.input.consume(len);
+                if let Some(peer) = named {
+                    self.peer = peer;
+                    self.spoken_for = true;
+                    self.trusted = self.shared.trusted.contain(peer);
+                    self.peer_lines = if self.trusted { Vec::new() } else { peer_lines(peer) };
+                }
+                return Some(());
+            }
+            self.input.reserve(1);
+            let Some(Ok(count @ 1..)) = self.deadline.within(until, self.input.fill(&mut self.stream)).await
+            else {
+                return None;
+            };
+            self.received(count);
+        }
+    }
+
     /// Reads and parses a request's head; nothing where the client has no further request.
     async fn read_head(
         &mut self,
@@ -152,7 +183,7 @@ impl Connection<'_> {
 
     fn client(&self) -> Client {
         if !self.trusted {
-            return Client { address: self.peer, by_proxy: false };
+            return Client { address: self.peer, by_proxy: self.spoken_for };
         }
         let bytes = self.input.filled();
         let lines = self.head.fields.iter().filter(|field| field.kind == Kind::ForwardedFor);

@@ -109,6 +109,7 @@ fn reads_as(name: &[u8], known: &str) -> bool {
 
 /// What a `Connection` header's value asks for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "independent wishes, any of which may be spoken")]
 pub(super) struct Wishes {
     pub(super) close: bool,
     pub(super) keep_alive: bool,

@@ -127,7 +127,6 @@ impl Exchange<'_> {
     }
 
     /// Sends the request and reads the response's head; nothing came of it where the client left.
-
     async fn ask(
         &mut self,
         connection: &mut Connection,

@@ -22,6 +22,7 @@ pub struct Metrics {
     upstream: Vec<IntCounter>,
     pub(super) retries: IntCounter,
     pub(super) clients_left: IntCounter,
+    pub(super) refused_proxy: IntCounter,
     pub(super) tunnels: IntCounter,
     pub(super) policy_reports: IntCounter,
     pub(super) connections: IntGauge,
@@ -119,6 +120,7 @@ impl Metrics {
             connections: gauge(registry)?,
             refused_total: refused.with_label_values(&["total"]),
             refused_per_source: refused.with_label_values(&["per_source"]),
+            refused_proxy: refused.with_label_values(&["proxy_protocol"]),
             accept_errors: counter(
                 registry,
                 "skyshield_gateway_accept_errors_total",

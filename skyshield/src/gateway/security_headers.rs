@@ -10,7 +10,7 @@ use super::field::is_name;
 pub(super) const REPORT_PATH: &str = "/.well-known/skyshield/csp-report";
 
 /// The headers added to responses.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
     /// Which headers are added. Default `classic`.
@@ -63,19 +63,6 @@ pub enum Mode {
     Fill,
     /// Ours takes its place.
     Enforce,
-}
-
-#[expect(clippy::derivable_impls, reason = "the defaults of a section stand in one place, to be read")]
-impl Default for Config {
-    fn default() -> Self {
-        Self {
-            profile: Profile::Classic,
-            content_security_policy: None,
-            report_only: false,
-            remove: Vec::new(),
-            set: BTreeMap::new(),
-        }
-    }
 }
 
 const CLASSIC_POLICY: &str =

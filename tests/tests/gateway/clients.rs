@@ -238,3 +238,34 @@ async fn a_policy_in_trial_is_reported_to_us_and_counted() -> Result<()> {
     assert_eq!(upstream.requests(), 1);
     Ok(())
 }
+
+#[tokio::test]
+async fn a_trusted_proxy_says_ahead_of_a_connection_whose_it_is() -> Result<()> {
+    let upstream = Upstream::echo().await?;
+    let trusted = vec!["127.0.0.0/8".parse()?];
+    let bench = Bench::with(upstream.address, |config| {
+        (config.trusted_proxies, config.proxy_protocol) = (trusted, true);
+    })?;
+    let v1 = b"PROXY TCP4 203.0.113.7 10.0.0.1 4711 80\r\n".to_vec();
+    let v2 = b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c\xcb\0\x71\x07\x0a\0\0\x01\x12\x67\0\x50".to_vec();
+    for header in [v1, v2] {
+        let mut client = bench.client().await?;
+        client.send(&header[..9]).await?;
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        client.send(&[&header[9..], GET.as_bytes(), GET.as_bytes()].concat()).await?;
+        for _ in 0..2 {
+            let text = client.answer(false).await?.text();
+            ensure!(text.contains("\r\nX-Forwarded-For: 203.0.113.7\r\n"), "{text}");
+        }
+    }
+    let mut client = bench.client().await?;
+    client.send(GET.as_bytes()).await?;
+    assert_eq!(client.rest().await.unwrap_or_default(), "", "a proxy that does not say is not guessed for");
+    assert!(
+        (bench.counted("skyshield_gateway_connections_refused_total", "proxy_protocol") - 1.0).abs() < 0.5
+    );
+    let bench = Bench::start(upstream.address)?;
+    let forged = bench.ask(&format!("PROXY TCP4 203.0.113.7 10.0.0.1 4711 80\r\n{GET}")).await?;
+    assert_eq!(forged.status, 400, "from anyone else it is no request");
+    Ok(())
+}
