@@ -7,7 +7,7 @@ use crate::cli::replay::{Outcome, Tally};
 
 pub(in crate::cli) fn replayed(outcome: &Outcome, as_json: bool) {
     if as_json {
-        put(&json!(outcome));
+        put(&serde_json::to_string(outcome).unwrap_or_default());
         return;
     }
     let mut rows: Vec<_> = outcome.categories.iter().map(|(name, tally)| row(name, tally)).collect();
