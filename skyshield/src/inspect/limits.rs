@@ -45,12 +45,13 @@ pub struct Limits {
     pub over_limit: OverLimit,
     /// Values read per request: path, parameter names and values, headers, cookies, body fields. Default 10000.
     pub values: usize,
-    /// Bytes read of one value, from its start. Default 131072.
+    /// Bytes read of one value, from its start. Default 2097152: more than a door hands on of a body, so
+    /// that a long honest value is not refused for its length alone.
     pub value_bytes: usize,
     /// Bytes read of an uploaded file or a body of a binary type, from its start; those beyond never refuse.
     /// Default 65536.
     pub file_bytes: usize,
-    /// Bytes matched per request, decoded views included. Default 1048576.
+    /// Bytes matched per request, decoded views included. Default 4194304.
     pub matched_total_bytes: usize,
     /// Bytes given to the rules' own checks per request: a text counts once for each rule that it could
     /// match. Default 3145728.
@@ -76,9 +77,9 @@ impl Default for Limits {
         Self {
             over_limit: OverLimit::default(),
             values: 10_000,
-            value_bytes: 128 * 1024,
+            value_bytes: 2 * 1024 * 1024,
             file_bytes: 64 * 1024,
-            matched_total_bytes: 1024 * 1024,
+            matched_total_bytes: 4 * 1024 * 1024,
             checked_total_bytes: 3 * 1024 * 1024,
             json_depth: 32,
             decode_depth: 4,

@@ -71,7 +71,10 @@ async fn large_bodies_flow_both_ways_at_once_with_memory_flat() -> Result<()> {
     let (mut from, mut to) = client.stream.into_split();
     let sending = tokio::spawn(async move {
         use tokio::io::AsyncWriteExt;
-        let head = format!("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: {LARGE}\r\n\r\n");
+        let head = format!(
+            "POST / HTTP/1.1\r\nHost: a\r\nContent-Type: application/octet-stream\r\n\
+             Content-Length: {LARGE}\r\n\r\n"
+        );
         to.write_all(head.as_bytes()).await?;
         let piece: Vec<u8> = (0..=255).cycle().take(MIB).collect();
         for _ in 0..LARGE / MIB {

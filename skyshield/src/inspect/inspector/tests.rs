@@ -244,7 +244,7 @@ fn padding_is_told_and_a_large_file_is_not() {
     let padded = format!("{}q=%3Cscript%3Ealert(1)", "a=b&".repeat(10_000));
     let found = inspect("/", &[("Content-Type", FORM)], padded.as_bytes());
     assert_eq!(found.left_unread(), Some("values"));
-    let long = format!("{{\"a\":\"{} <script>alert(1)</script>\"}}", "x".repeat(200_000));
+    let long = format!("{{\"a\":\"{} <script>alert(1)</script>\"}}", "x".repeat(2_200_000));
     let found = inspect("/", &[("Content-Type", "application/json")], long.as_bytes());
     assert_eq!(found.left_unread(), Some("value_bytes"));
     let found = inspect("/", &[("Content-Type", "image/png")], "x y".repeat(100_000).as_bytes());
