@@ -41,7 +41,6 @@ pub fn show(wish: Wish, interrupted: &AtomicBool) -> anyhow::Result<bool> {
     say(&format!(
         "skyshield guards {INTERFACE} ({xdp_mode} XDP) and forwards to the shop at 10.67.0.2:8080"
     ))?;
-    say("limits by class are off here: each customer lives through hours in seconds")?;
     tell_of_admin(&world, &daemon)?;
 
     let tally = Tally::default();

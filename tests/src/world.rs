@@ -84,15 +84,11 @@ impl World {
     }
 
     /// Writes the daemon's configuration anew, with these lines more for the gateway and these sections.
-    ///
-    /// Unless a section says otherwise nobody is limited: a few clients live through hours here in
-    /// seconds.
     pub fn configure(&self, gateway: &str, sections: &str) -> anyhow::Result<()> {
-        let unlimited = if sections.contains("[limits") { "" } else { "[limits]\nenabled = false\n\n" };
         let text = format!(
             "[dataplane]\ninterface = \"{INTERFACE}\"\npin_dir = \"{}\"\n\n\
              [gateway]\nlisten = [\"{HOST_V4}:80\", \"[{HOST_V6}]:80\"]\nupstream = \"10.67.0.2:8080\"\n{gateway}\n\n\
-             [store]\ndir = \"{}\"\n\n[api]\nsocket = \"{}\"\n\n{unlimited}{sections}",
+             [store]\ndir = \"{}\"\n\n[api]\nsocket = \"{}\"\n\n{sections}",
             self.bpffs.pin_dir().display(),
             self.dir.path().join("state").display(),
             self.dir.path().join("admin.sock").display(),

@@ -12,8 +12,9 @@ use crate::world::{HOST, World, gateway, honest_client};
 
 /// People shopping at once.
 pub(super) const THREADS: u16 = 4;
-/// Each has this many addresses in turn.
-const ADDRESSES: u16 = 16;
+/// Each comes from this many addresses in turn: a customer logs in once a visit, and nobody may do that
+/// more than five times in five minutes.
+const ADDRESSES: u16 = 2000;
 /// Between two requests of one person.
 const PAUSE: Duration = Duration::from_millis(15);
 /// Nobody waits longer for a page.
