@@ -1,5 +1,5 @@
 //! What a file may not carry: too many lines, an empty name, a silenced lint, a mark of the
-//! unfinished, the host of a package registry.
+//! unfinished.
 
 use super::module::{self, Module};
 use super::{File, Violation};
@@ -15,20 +15,7 @@ const UNFINISHED_MACROS: &[&str] = &["dbg", "todo", "unimplemented"];
 /// In halves, so that this file passes its own check.
 const UNFINISHED_WORDS: &[(&str, &str)] = &[("TO", "DO"), ("FIX", "ME"), ("XX", "X")];
 
-/// Hosts that packages come from, in halves. Which mirror serves them is each machine's own
-/// configuration.
-const REGISTRIES: &[(&str, &str)] = &[
-    ("crates", ".io"),
-    ("npmjs", ".org"),
-    ("pypi", ".org"),
-    ("pythonhosted", ".org"),
-    ("deb.debian", ".org"),
-    ("security.debian", ".org"),
-    ("proxy.golang", ".org"),
-    ("static.rust-lang", ".org"),
-];
-
-/// Written by a package manager, which names its registry in them.
+/// Written by a package manager, not by us.
 const LOCK_FILES: &[&str] = &["Cargo.lock", "package-lock.json"];
 
 pub(super) fn check(files: &[File], modules: &[Module]) -> Vec<Violation> {
@@ -43,13 +30,6 @@ fn in_text(file: &File) -> Vec<Violation> {
     let name = file.path.rsplit('/').next().unwrap_or_default();
     if !LOCK_FILES.contains(&name) {
         for (at, line) in file.text.lines().enumerate() {
-            if let Some(host) = REGISTRIES.iter().map(joined).find(|host| line.contains(host)) {
-                found.push(violation(
-                    at + 1,
-                    format!("names the registry host {host}"),
-                    "leave the host to the configuration of the machine: name the tool that asks it",
-                ));
-            }
             let prose = module::is_rust(&file.path) || module::extension(name) == Some("md");
             if !prose && let Some(word) = unfinished(line) {
                 found.push(violation(at + 1, format!("is marked {word}"), FINISH));
@@ -167,12 +147,5 @@ mod tests {
     fn long_files_and_empty_names_are_found() {
         assert_eq!(lines("a/src/lib.rs", &"\n".repeat(401)), [401]);
         assert_eq!(lines("a/src/lib.rs", "mod wire;\nmod utils;"), [2]);
-    }
-
-    #[test]
-    fn registry_hosts_stay_out_of_all_but_lock_files() {
-        let host = joined(&REGISTRIES[0]);
-        assert_eq!(lines("README.md", &format!("from\n{host}")), [2]);
-        assert!(lines("Cargo.lock", &host).is_empty());
     }
 }
