@@ -13,7 +13,7 @@ use prometheus::{IntCounter, IntCounterVec, Opts, Registry};
 
 pub use config::{By, Class, Config};
 pub use pattern::PathPatterns;
-pub use user::UserKey;
+pub use user::{Secret, UserKey};
 
 use self::pattern::{Path, Pattern};
 use self::table::{Charge, Rate, Table};

@@ -10,6 +10,25 @@ use crate::inspect::Header;
 
 /// Tokens longer than this are nobody's, in bytes.
 const MAX_TOKEN: usize = 8 * 1024;
+/// A secret shorter than this is guessed, in bytes: RFC 7518 asks for as many as the digest has.
+const MIN_SECRET: usize = 32;
+
+/// A secret of the configuration's: read, used, and never shown again.
+#[derive(Clone, PartialEq, Eq, Deserialize)]
+#[serde(transparent)]
+pub struct Secret(String);
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.write_str("(hidden)")
+    }
+}
+
+impl Serialize for Secret {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str("(hidden)")
+    }
+}
 
 /// Where a request says who its user is.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -21,8 +40,8 @@ pub struct UserKey {
     pub cookie: Option<String>,
     /// The claim that names the user in a bearer token (JWT, HS256). Default none.
     pub jwt_claim: Option<String>,
-    /// The secret that bearer tokens are signed with. Without it no token is believed.
-    pub jwt_secret: Option<String>,
+    /// The secret that bearer tokens are signed with, of 32 bytes or more. Without it no token is believed.
+    pub jwt_secret: Option<Secret>,
     /// Take the claim of a token without looking at its signature. Its sender may then be whoever he
     /// says, and have as many quotas as he makes up names: limit by source as well. Default false.
     pub jwt_unverified: bool,
@@ -30,6 +49,10 @@ pub struct UserKey {
 
 impl UserKey {
     pub(super) fn problem(&self) -> Option<(&'static str, String)> {
+        if self.jwt_secret.as_ref().is_some_and(|secret| secret.0.len() < MIN_SECRET) {
+            let what = format!("a secret of fewer than {MIN_SECRET} bytes can be guessed, and tokens forged");
+            return Some(("limits.user.jwt_secret", what));
+        }
         let blind = self.jwt_claim.is_some() && self.jwt_secret.is_none() && !self.jwt_unverified;
         blind.then(|| {
             let what = "a claim needs `jwt_secret`, or `jwt_unverified = true` to take anyone's word";
@@ -77,7 +100,7 @@ impl UserKey {
             if header.get("alg")?.as_str()? != "HS256" {
                 return None;
             }
-            let mut mac = Hmac::<Sha256>::new_from_slice(self.jwt_secret.as_ref()?.as_bytes()).ok()?;
+            let mut mac = Hmac::<Sha256>::new_from_slice(self.jwt_secret.as_ref()?.0.as_bytes()).ok()?;
             mac.update(signed);
             mac.verify_slice(&base64url(signature)?).ok()?;
         }
@@ -120,6 +143,8 @@ fn base64url(text: &[u8]) -> Option<Vec<u8>> {
 mod tests {
     use super::*;
 
+    const SECRET: &str = "0123456789abcdef0123456789abcdef";
+
     /// `{"alg":"HS256","typ":"JWT"}.{"sub":"anna","n":7}`, signed with `secret`.
     fn token(secret: &[u8]) -> Vec<u8> {
         let signed = b"eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.eyJzdWIiOiJhbm5hIiwibiI6N30";
@@ -156,15 +181,30 @@ mod tests {
     fn a_claim_is_believed_after_its_signature_or_where_that_is_waived() {
         let signed = UserKey {
             jwt_claim: Some("sub".to_owned()),
-            jwt_secret: Some("s3cret".to_owned()),
+            jwt_secret: Some(Secret(SECRET.to_owned())),
             ..UserKey::default()
         };
-        assert_eq!(user(&signed, "Authorization", &token(b"s3cret")).as_deref(), Some("anna"));
+        assert_eq!(user(&signed, "Authorization", &token(SECRET.as_bytes())).as_deref(), Some("anna"));
         assert_eq!(user(&signed, "Authorization", &token(b"other")), None);
         let none = b"Bearer eyJhbGciOiJub25lIn0.eyJzdWIiOiJhbm5hIn0.";
         assert_eq!(user(&signed, "Authorization", none), None);
         let waived = UserKey { jwt_secret: None, jwt_unverified: true, ..signed.clone() };
         assert_eq!(user(&waived, "Authorization", none).as_deref(), Some("anna"));
         assert!(UserKey { jwt_secret: None, ..signed }.problem().is_some());
+    }
+
+    #[test]
+    fn a_secret_is_long_and_never_shown() {
+        let key = UserKey { jwt_secret: Some(Secret(SECRET.to_owned())), ..UserKey::default() };
+        assert_eq!(key.problem(), None);
+        for shown in
+            [format!("{key:?}"), toml::to_string(&key).unwrap(), serde_json::to_string(&key).unwrap()]
+        {
+            assert!(shown.contains("(hidden)") && !shown.contains(SECRET), "{shown}");
+        }
+        for short in ["", "s3cret", &SECRET[1..]] {
+            let key = UserKey { jwt_secret: Some(Secret(short.to_owned())), ..UserKey::default() };
+            assert_eq!(key.problem().map(|(key, _)| key), Some("limits.user.jwt_secret"), "{short:?}");
+        }
     }
 }
