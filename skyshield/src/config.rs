@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::engine::risk;
-use crate::{api, dataplane, gateway, host, inspect, limits, store, telemetry};
+use crate::{api, dataplane, gateway, host, inspect, limits, routes, store, telemetry};
 
 pub use problem::Problem;
 
@@ -31,6 +31,8 @@ pub struct Config {
     pub inspect: inspect::Limits,
     /// Where scores turn into acts.
     pub risk: risk::Config,
+    /// What is otherwise for parts of the application: the first route that takes a request decides.
+    pub routes: Vec<routes::Config>,
     /// Whom no decision may cut off.
     pub never_ban: host::Config,
     /// What outlives the daemon.
@@ -109,6 +111,7 @@ impl Config {
     pub fn problem(&self) -> Option<(&'static str, String)> {
         self.risk
             .problem()
+            .or_else(|| routes::problem(&self.routes, &self.risk))
             .or_else(|| self.gateway.problem())
             .or_else(|| self.limits.problem())
             .or_else(|| self.api.problem())

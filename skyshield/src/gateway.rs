@@ -40,7 +40,7 @@ pub use limits::Limits;
 pub use metrics::Metrics;
 pub use security_headers::{Config as HeadersConfig, Mode, Profile, Setting};
 
-use crate::limits::PathPatterns;
+use crate::routes::PathPatterns;
 use crate::verdict::Judge;
 
 /// An address to listen on cannot be had.

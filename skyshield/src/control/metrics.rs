@@ -11,7 +11,7 @@ const LAG_BUCKETS: [f64; 12] =
 /// The counters; clones count into the same.
 #[derive(Clone, Debug)]
 pub struct Metrics {
-    pub(super) incidents: IntCounter,
+    pub(super) incidents: IntCounterVec,
     pub(super) reports_dropped: IntCounter,
     pub(super) inspection_limits: IntCounterVec,
     pub(super) bans: IntCounterVec,
@@ -29,7 +29,10 @@ impl Metrics {
     /// The counters, registered.
     pub fn new(registry: &Registry) -> Result<Self, prometheus::Error> {
         let metrics = Self {
-            incidents: IntCounter::new("skyshield_incidents_total", "Requests that were refused for their risk")?,
+            incidents: IntCounterVec::new(
+                Opts::new("skyshield_incidents_total", "Requests flagged for their risk, by what became of them"),
+                &["act"],
+            )?,
             reports_dropped: IntCounter::new(
                 "skyshield_reports_dropped_total",
                 "Incidents not recorded because the control queue was full",

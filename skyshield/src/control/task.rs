@@ -16,7 +16,7 @@ use super::{Control, Health, Metrics, Order, OrderError, Target, Wanted, records
 use crate::clock;
 use crate::dataplane::Enforcer;
 use crate::engine::decision::{Decision, DecisionId, Ended, Layer, NewBan, Origin};
-use crate::engine::incident::Incident;
+use crate::engine::incident::{Act, Incident};
 use crate::engine::ledger::{Banned, Ledger, Rejected};
 use crate::engine::never_ban::NeverBan;
 use crate::engine::risk;
@@ -218,7 +218,7 @@ impl Task {
     /// From `risk.ban` on the source of a refused request is banned.
     fn judge(&mut self, incident: &Incident) {
         let address = incident.client.address;
-        if self.risk.bans(incident.score) {
+        if incident.act == Act::Ban {
             let reason = incident.findings.first().map_or("risk", |finding| finding.rule);
             let new = NewBan {
                 source: Source::host(address),
@@ -238,11 +238,14 @@ impl Task {
         }
     }
 
-    /// A refused request is kept, and its source's standing worsens.
+    /// A flagged request is kept; by a refused one its source's standing worsens.
     fn record(&mut self, incident: &Incident) {
-        self.metrics.incidents.inc();
+        self.metrics.incidents.with_label_values(&[incident.act.name()]).inc();
         let (now, address) = (clock::now(), incident.client.address);
         self.store.append(Record::Incident(Box::new(records::incident_row(incident))));
+        if incident.act == Act::Observe {
+            return;
+        }
         let standing = self.view.standing(address, now).after_incident(incident.score.value(), now);
         if !self.view.set_standing(address, standing) {
             self.metrics.standings_refused.inc();

@@ -67,7 +67,11 @@ async fn a_protected_source_is_never_banned_whoever_asks() {
     assert!(matches!(error, OrderError::Rejected(Rejected::Protected { .. })), "{error}");
     assert_eq!(daemon.in_force().await, []);
     assert_eq!(host.kernel.lock().entries().unwrap(), []);
-    assert_eq!(daemon.metrics.incidents.get(), 1, "it is an incident all the same");
+    assert_eq!(
+        daemon.metrics.incidents.with_label_values(&["ban"]).get(),
+        1,
+        "it is an incident all the same"
+    );
 }
 
 #[tokio::test]

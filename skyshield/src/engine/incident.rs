@@ -3,6 +3,7 @@
 use std::fmt;
 use std::net::IpAddr;
 use std::str::FromStr;
+use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use serde::Serialize;
@@ -69,6 +70,28 @@ pub struct Client {
     pub by_proxy: bool,
 }
 
+/// What became of a request, and of its source.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Act {
+    /// It passed: its route only observes.
+    Observe,
+    /// It was refused.
+    Refuse,
+    /// It was refused, and its source is to be banned.
+    Ban,
+}
+
+impl Act {
+    /// The act's name in the API, the metrics and the store.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Observe => "observe",
+            Self::Refuse => "refuse",
+            Self::Ban => "ban",
+        }
+    }
+}
+
 /// A refused or flagged request.
 #[derive(Clone, Debug)]
 pub struct Incident {
@@ -82,6 +105,10 @@ pub struct Incident {
     pub door: Door,
     /// Its score.
     pub score: Score,
+    /// What became of it.
+    pub act: Act,
+    /// The route that took it.
+    pub route: Arc<str>,
     /// What was found in it.
     pub findings: Vec<Finding>,
     /// The method, shortened, as text.

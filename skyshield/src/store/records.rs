@@ -50,6 +50,10 @@ pub struct IncidentRow {
     pub target: String,
     /// What was found in it, as JSON.
     pub findings: String,
+    /// What became of it: [`crate::engine::incident::Act::name`].
+    pub act: String,
+    /// The route that took it.
+    pub route: String,
 }
 
 /// An operator's token as kept: never the secret, only its digest.
@@ -120,7 +124,7 @@ impl Record {
                 )?
                 .execute(params![id.0.cast_signed(), at_ms, cause.name()]),
             Self::Incident(row) => connection
-                .prepare_cached("INSERT OR IGNORE INTO incidents VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)")?
+                .prepare_cached("INSERT OR IGNORE INTO incidents VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)")?
                 .execute(params![
                     row.id,
                     row.at_ms,
@@ -131,7 +135,9 @@ impl Record {
                     row.method,
                     row.host,
                     row.target,
-                    row.findings
+                    row.findings,
+                    row.act,
+                    row.route
                 ]),
             Self::Token(row) => connection
                 .prepare_cached("INSERT INTO tokens VALUES (?1, ?2, ?3, ?4, ?5)")?
@@ -177,6 +183,8 @@ impl IncidentRow {
             host: row.get(7)?,
             target: row.get(8)?,
             findings: row.get(9)?,
+            act: row.get(10)?,
+            route: row.get(11)?,
         })
     }
 }
