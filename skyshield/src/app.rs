@@ -79,6 +79,7 @@ pub async fn run(config: Config, kernel_side: KernelSide) -> anyhow::Result<()> 
         view: Arc::clone(&view),
         never_ban: host::never_ban(&known),
         risk: config.risk.clone(),
+        escalation: config.escalation.clone(),
         capacity: config.dataplane.max_bans as usize,
         missed_after: (config.dataplane.on_silence == OnSilence::Disarm)
             .then(|| Duration::from_secs(config.dataplane.silent_after_secs)),

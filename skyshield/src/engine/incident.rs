@@ -17,6 +17,12 @@ use crate::inspect::Finding;
 pub struct IncidentId(Ulid);
 
 impl IncidentId {
+    /// A share of 1 that nobody can foresee, and that is the same for the same incident.
+    pub fn chance(self) -> f64 {
+        let drawn = u32::try_from(self.0.random() & u128::from(u32::MAX)).unwrap_or_default();
+        f64::from(drawn) / f64::from(u32::MAX)
+    }
+
     /// The id of what happened at `at`, told from others of that millisecond by `random`.
     pub fn new(at: SystemTime, random: u128) -> Self {
         let since_epoch = at.duration_since(SystemTime::UNIX_EPOCH).unwrap_or(Duration::ZERO);

@@ -71,6 +71,17 @@ pub struct TokenRow {
     pub expires_at_ms: Option<i64>,
 }
 
+/// How often a source was banned by detectors.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Repeat {
+    /// The source.
+    pub source: String,
+    /// How often.
+    pub times: u32,
+    /// When the last time, in milliseconds since 1970.
+    pub last_ms: i64,
+}
+
 /// One change to what is kept.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Record {

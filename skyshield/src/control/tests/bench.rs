@@ -15,6 +15,7 @@ use crate::dataplane::{
     Counters, Enforcer, Entry, EventTotals, Fill, Memory, Reader, Replaced, Settings, Shape,
 };
 use crate::engine::decision::{Layer, Origin};
+use crate::engine::escalation;
 use crate::engine::incident::{Act, Client, Door, IncidentId};
 use crate::engine::risk::{self, Score};
 use crate::engine::view::View;
@@ -155,6 +156,7 @@ impl Host {
             view: Arc::clone(&view),
             never_ban: self.never_ban.clone(),
             risk: risk::Config::default(),
+            escalation: escalation::Config::default(),
             capacity: 1000,
             missed_after: None,
         };
