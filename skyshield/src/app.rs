@@ -14,6 +14,7 @@ use crate::api::{Api, Facts, Listeners};
 use crate::config::Config;
 use crate::control::{self, Control, Parts, Task};
 use crate::dataplane::{Attachment, Change, Enforcer, Events, Kernel, Memory, OnSilence};
+use crate::engine::allow::Whom;
 use crate::engine::never_ban::Protection;
 use crate::engine::source::Source;
 use crate::engine::view::View;
@@ -25,6 +26,8 @@ use crate::{clock, dataplane, host, store};
 
 /// How often the host is asked for its addresses, however quiet the kernel is.
 const LOOK_AT_HOST_EVERY: Duration = Duration::from_secs(5);
+/// How often it is seen which names are to be resolved.
+const LOOK_AT_NAMES_EVERY: Duration = Duration::from_secs(2);
 /// How often it is made sure that the program is attached.
 const CHECK_ATTACHMENT_EVERY: Duration = Duration::from_secs(1);
 
@@ -127,6 +130,7 @@ pub async fn run(config: Config, kernel_side: KernelSide) -> anyhow::Result<()> 
             Ok(())
         });
     }
+    lifecycle.spawn("names", keep_names(control.clone(), stop.clone()));
     lifecycle.spawn("host", watch_host(known, control, stop.clone()));
     if let Some((attachment, events)) = kernel.running {
         lifecycle.spawn("attachment", keep_attached(attachment, stop.clone()));
@@ -203,6 +207,47 @@ async fn watch_host(
         if last.as_ref() != Some(&found) {
             control.set_never_ban(found.clone()).await?;
             last = Some(found);
+        }
+    }
+}
+
+/// Keeps the names on the allow list resolved. A resolver that is dead leaves their last answers standing.
+async fn keep_names(control: Control, stop: CancellationToken) -> anyhow::Result<()> {
+    let mut schedule = host::Schedule::default();
+    let mut period = tokio::time::interval(LOOK_AT_NAMES_EVERY);
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return Ok(()),
+            _ = period.tick() => {}
+        }
+        let Ok(entries) = control.allows().await else { continue };
+        let names: Vec<_> = entries
+            .into_iter()
+            .filter_map(|entry| match entry.whom {
+                Whom::Name(name) => Some(name),
+                Whom::Source(_) => None,
+            })
+            .collect();
+        let due = schedule.due(&names, clock::now());
+        if due.is_empty() {
+            continue;
+        }
+        // Made anew each time: the host's resolvers may have changed.
+        let resolver = host::Resolver::of_host().inspect_err(
+            |error| tracing::warn!(%error, "the host's resolvers are unknown: names keep their last answers"),
+        );
+        for name in due {
+            let found = match &resolver {
+                Ok(resolver) => resolver.addresses(&name, clock::now()).await,
+                Err(_) => None,
+            };
+            if found.is_none() {
+                control.count_unresolved();
+            }
+            schedule.note(name.clone(), found.as_ref().map(|(_, ttl)| *ttl), clock::now());
+            if let Some((addresses, _)) = found {
+                control.resolved(name, addresses).await?;
+            }
         }
     }
 }
