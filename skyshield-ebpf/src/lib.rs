@@ -15,7 +15,9 @@ extern crate std;
 mod look;
 mod parse;
 mod screen;
+mod walk;
 
-pub use look::{Class, look};
+pub use look::{Class, Looked, look};
 pub use parse::{Details, Frame, Packet, details, parse};
 pub use screen::{Admission, Limit, Outcome, Tables, screen};
+pub use walk::{Part, Walked, walk};
