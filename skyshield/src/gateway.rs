@@ -24,6 +24,7 @@ mod request_head;
 mod respond;
 mod response_head;
 mod security_headers;
+mod sites;
 mod tunnel;
 mod upstream;
 mod write;
@@ -32,6 +33,7 @@ use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 
+use arc_swap::ArcSwapOption;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -39,6 +41,7 @@ pub use config::{Authority, BodyOverLimit, ClientAddressHeader, Config, NotAnAut
 pub use limits::Limits;
 pub use metrics::Metrics;
 pub use security_headers::{Config as HeadersConfig, Mode, Profile, Setting};
+pub use sites::{Balance, Health, SiteConfig, UnknownHost};
 
 use crate::limits::PathPatterns;
 use crate::verdict::Judge;
@@ -68,8 +71,29 @@ pub enum Error {
 #[derive(Debug)]
 pub struct Gateway {
     listeners: Vec<TcpListener>,
-    upstream: upstream::Upstream,
+    known: sites::Known,
     config: Config,
+    upstreams: Upstreams,
+}
+
+/// What the gateway knows of its upstreams, for whoever wants to see it. Clones see the same.
+#[derive(Clone, Debug, Default)]
+pub struct Upstreams {
+    serving: Arc<ArcSwapOption<sites::Sites>>,
+    at_first: Arc<Vec<SocketAddr>>,
+}
+
+impl Upstreams {
+    /// How each of them is; none before the gateway serves.
+    pub fn states(&self) -> Vec<crate::engine::upstream::Upstream> {
+        self.serving.load().as_ref().map(|sites| sites.upstreams()).unwrap_or_default()
+    }
+
+    /// Every address that requests are forwarded to now.
+    pub fn addresses(&self) -> Vec<SocketAddr> {
+        let serving = self.serving.load();
+        serving.as_ref().map_or_else(|| self.at_first.to_vec(), |sites| sites.addresses())
+    }
 }
 
 /// What every connection shares.
@@ -81,8 +105,7 @@ struct Shared {
     risk_to_client: bool,
     proxy_protocol: bool,
     trusted: client_ip::TrustedProxies,
-    security: security_headers::SecurityHeaders,
-    upstream: upstream::Upstream,
+    sites: Arc<sites::Sites>,
     websocket_paths: PathPatterns,
     budget: body::Budget,
     census: listen::Census,
@@ -95,10 +118,13 @@ impl std::fmt::Debug for Shared {
 }
 
 impl Gateway {
-    /// Binds every address of `config`, or none. Resolves the upstream's name too: may block.
+    /// Binds every address of `config`, or none. Resolves the upstreams' names too: may block.
     pub fn bind(config: &Config) -> Result<Self, BindError> {
         let listeners = listen::bind(&config.listen)?;
-        Ok(Self { listeners, upstream: upstream::Upstream::new(config), config: config.clone() })
+        let known = sites::Known::resolve(config);
+        let at_first = known.addresses().collect();
+        let upstreams = Upstreams { at_first: Arc::new(at_first), ..Upstreams::default() };
+        Ok(Self { listeners, known, config: config.clone(), upstreams })
     }
 
     /// The addresses that are bound: where a port was 0, the one the kernel chose.
@@ -106,15 +132,21 @@ impl Gateway {
         self.listeners.iter().filter_map(|listener| listener.local_addr().ok()).collect()
     }
 
+    /// What it will know of its upstreams.
+    pub fn upstreams(&self) -> Upstreams {
+        self.upstreams.clone()
+    }
+
     /// Serves until `stop`; then idle connections end, busy ones get the drain time.
     pub async fn serve(self, judge: Judge, metrics: Metrics, stop: CancellationToken) -> Result<(), Error> {
-        let Self { listeners, upstream, config } = self;
+        let Self { listeners, known, config, upstreams } = self;
+        let sites = Arc::new(sites::Sites::new(&config, &known, &metrics));
+        upstreams.serving.store(Some(Arc::clone(&sites)));
         let shared = Arc::new(Shared {
             judge,
             metrics,
             trusted: client_ip::TrustedProxies::new(&config.trusted_proxies),
-            security: security_headers::SecurityHeaders::new(&config.headers),
-            upstream,
+            sites,
             websocket_paths: PathPatterns::new(&config.websocket_paths),
             budget: body::Budget::new(config.limits.held_body_bytes),
             census: listen::Census::default(),
@@ -127,10 +159,7 @@ impl Gateway {
         for listener in listeners {
             tasks.spawn(listen::accept(listener, Arc::clone(&shared), stop.clone()));
         }
-        tasks.spawn(async move {
-            shared.upstream.maintain(&stop).await;
-            Ok(())
-        });
+        shared.sites.look_after(&mut tasks, &stop);
         while let Some(ended) = tasks.join_next().await {
             ended.map_err(Error::Task)?.map_err(Error::Listener)?;
         }
