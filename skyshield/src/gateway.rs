@@ -24,6 +24,8 @@ mod request_head;
 mod respond;
 mod response_head;
 mod security_headers;
+mod stream;
+mod tls;
 mod tunnel;
 mod upstream;
 mod write;
@@ -39,6 +41,9 @@ pub use config::{Authority, BodyOverLimit, ClientAddressHeader, Config, NotAnAut
 pub use limits::Limits;
 pub use metrics::Metrics;
 pub use security_headers::{Config as HeadersConfig, Mode, Profile, Setting};
+pub use tls::{
+    CertificateError, Certificates, Config as TlsConfig, Pair as CertificatePair, Version as TlsVersion,
+};
 
 use crate::limits::PathPatterns;
 use crate::verdict::Judge;
@@ -51,6 +56,17 @@ pub struct BindError {
     pub address: SocketAddr,
     /// Why.
     pub source: io::Error,
+}
+
+/// The gateway cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// An address cannot be had.
+    #[error("gateway.listen")]
+    Bind(#[from] BindError),
+    /// A certificate cannot be served.
+    #[error("gateway.tls")]
+    Certificate(#[from] CertificateError),
 }
 
 /// The gateway ended by itself.
@@ -68,6 +84,8 @@ pub enum Error {
 #[derive(Debug)]
 pub struct Gateway {
     listeners: Vec<TcpListener>,
+    tls_listeners: Vec<TcpListener>,
+    tls: Option<tls::Tls>,
     upstream: upstream::Upstream,
     config: Config,
 }
@@ -95,20 +113,30 @@ impl std::fmt::Debug for Shared {
 }
 
 impl Gateway {
-    /// Binds every address of `config`, or none. Resolves the upstream's name too: may block.
-    pub fn bind(config: &Config) -> Result<Self, BindError> {
+    /// Loads the certificates and binds every address of `config`, or none. Reads files and resolves
+    /// the upstream's name: may block.
+    pub fn bind(config: &Config) -> Result<Self, StartError> {
+        let tls = tls::Tls::new(&config.tls)?;
         let listeners = listen::bind(&config.listen)?;
-        Ok(Self { listeners, upstream: upstream::Upstream::new(config), config: config.clone() })
+        let tls_listeners = listen::bind(&config.tls.listen)?;
+        let upstream = upstream::Upstream::new(config);
+        Ok(Self { listeners, tls_listeners, tls, upstream, config: config.clone() })
     }
 
-    /// The addresses that are bound: where a port was 0, the one the kernel chose.
+    /// The addresses that are bound, those of TLS last: where a port was 0, the one the kernel chose.
     pub fn addresses(&self) -> Vec<SocketAddr> {
-        self.listeners.iter().filter_map(|listener| listener.local_addr().ok()).collect()
+        let listeners = self.listeners.iter().chain(&self.tls_listeners);
+        listeners.filter_map(|listener| listener.local_addr().ok()).collect()
+    }
+
+    /// The certificates in use, to have them looked at anew; nothing where nobody speaks TLS.
+    pub fn certificates(&self) -> Option<Certificates> {
+        self.tls.as_ref().map(|tls| tls.certificates().clone())
     }
 
     /// Serves until `stop`; then idle connections end, busy ones get the drain time.
     pub async fn serve(self, judge: Judge, metrics: Metrics, stop: CancellationToken) -> Result<(), Error> {
-        let Self { listeners, upstream, config } = self;
+        let Self { listeners, tls_listeners, tls, upstream, config } = self;
         let shared = Arc::new(Shared {
             judge,
             metrics,
@@ -125,7 +153,14 @@ impl Gateway {
         });
         let mut tasks = JoinSet::new();
         for listener in listeners {
-            tasks.spawn(listen::accept(listener, Arc::clone(&shared), stop.clone()));
+            tasks.spawn(listen::accept(listener, None, Arc::clone(&shared), stop.clone()));
+        }
+        for listener in tls_listeners {
+            tasks.spawn(listen::accept(listener, tls.clone(), Arc::clone(&shared), stop.clone()));
+        }
+        if let Some(tls) = tls {
+            let (metrics, stop) = (shared.metrics.clone(), stop.clone());
+            tasks.spawn(async move { tls::watch(&tls, &metrics.tls, &stop).await.map_err(io::Error::other) });
         }
         tasks.spawn(async move {
             shared.upstream.maintain(&stop).await;
