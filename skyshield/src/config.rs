@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::engine::risk;
-use crate::{api, dataplane, gateway, host, inspect, limits, store, telemetry};
+use crate::engine::{escalation, risk};
+use crate::{api, dataplane, gateway, host, inspect, limits, routes, store, telemetry};
 
 pub use problem::Problem;
 
@@ -31,6 +31,10 @@ pub struct Config {
     pub inspect: inspect::Limits,
     /// Where scores turn into acts.
     pub risk: risk::Config,
+    /// How bans grow.
+    pub escalation: escalation::Config,
+    /// What is otherwise for parts of the application: the first route that takes a request decides.
+    pub routes: Vec<routes::Config>,
     /// Whom no decision may cut off.
     pub never_ban: host::Config,
     /// What outlives the daemon.
@@ -109,6 +113,8 @@ impl Config {
     pub fn problem(&self) -> Option<(&'static str, String)> {
         self.risk
             .problem()
+            .or_else(|| self.escalation.problem(self.risk.ban_secs))
+            .or_else(|| routes::problem(&self.routes, &self.risk))
             .or_else(|| self.gateway.problem())
             .or_else(|| self.limits.problem())
             .or_else(|| self.api.problem())

@@ -45,7 +45,7 @@ pub use tls::{
     CertificateError, Certificates, Config as TlsConfig, Pair as CertificatePair, Version as TlsVersion,
 };
 
-use crate::limits::PathPatterns;
+use crate::routes::PathPatterns;
 use crate::verdict::Judge;
 
 /// An address to listen on cannot be had.

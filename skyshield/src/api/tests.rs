@@ -14,7 +14,7 @@ use super::{Api, Facts, metrics_router, router};
 use crate::control::{self, Parts, Task};
 use crate::dataplane::{self, Memory};
 use crate::engine::never_ban::{NeverBan, Protection};
-use crate::engine::risk;
+use crate::engine::{escalation, risk};
 use crate::{clock, store};
 
 /// The API over a real store and the model of the kernel.
@@ -38,6 +38,7 @@ pub(super) fn parts() -> (Api, tempfile::TempDir, DropGuard) {
         view: Arc::default(),
         never_ban: NeverBan::new([("198.51.100.0/24".parse().unwrap(), Protection::AllowList)]),
         risk: risk::Config::default(),
+        escalation: escalation::Config::default(),
         capacity: 1000,
         missed_after: None,
     };

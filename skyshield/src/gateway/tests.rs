@@ -11,12 +11,14 @@ use crate::control::{self, Control};
 use crate::engine::decision::{Decision, DecisionId, Layer, Origin};
 use crate::engine::risk;
 use crate::engine::view::View;
-use crate::inspect::{Inspector, Limits};
+use crate::inspect::Limits;
+use crate::verdict::Settings;
 
 fn judge(view: Arc<View>) -> Judge {
     let metrics = control::Metrics::new(&prometheus::Registry::new()).unwrap();
     let (control, _queue) = Control::channel(metrics);
-    Judge::new(Inspector::new(Limits::default()), risk::Config::default(), view, control)
+    let settings = Settings::new(&Limits::default(), &risk::Config::default(), &[]);
+    Judge::new(settings, view, control)
 }
 
 fn on_any_port() -> Config {

@@ -11,9 +11,9 @@ use skyshield::control::{self, Control};
 use skyshield::engine::risk;
 use skyshield::engine::view::View;
 use skyshield::gateway::{Certificates, Config, Error, Gateway, Limits, Metrics};
-use skyshield::inspect::{self, Inspector};
+use skyshield::inspect;
 use skyshield::limits::{self, Limiter};
-use skyshield::verdict::Judge;
+use skyshield::verdict::{Judge, Settings};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
@@ -38,12 +38,8 @@ fn judge() -> Judge {
     let (control, queue) = Control::channel(metrics);
     // Reports are taken for as long as the test runs.
     std::mem::forget(queue);
-    Judge::new(
-        Inspector::new(inspect::Limits::default()),
-        risk::Config::default(),
-        Arc::new(View::default()),
-        control,
-    )
+    let settings = Settings::new(&inspect::Limits::default(), &risk::Config::default(), &[]);
+    Judge::new(settings, Arc::new(View::default()), control)
 }
 
 impl Bench {
