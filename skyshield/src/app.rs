@@ -18,10 +18,9 @@ use crate::engine::never_ban::Protection;
 use crate::engine::source::Source;
 use crate::engine::view::View;
 use crate::gateway::{self, Gateway};
-use crate::inspect::Inspector;
 use crate::lifecycle::{Lifecycle, raise_descriptor_limit};
 use crate::limits::Limiter;
-use crate::verdict::Judge;
+use crate::verdict::{Judge, Settings};
 use crate::{clock, dataplane, host, store};
 
 /// How often the host is asked for its addresses, however quiet the kernel is.
@@ -53,7 +52,7 @@ pub async fn run(config: Config, kernel_side: KernelSide) -> anyhow::Result<()> 
     raise_descriptor_limit();
     // The gateway's drain takes the longest.
     let mut lifecycle = Lifecycle::new(Duration::from_secs(config.gateway.limits.drain_secs) + SETTLE)?;
-    let gateway = Gateway::bind(&config.gateway).context("gateway.listen")?;
+    let gateway = Gateway::bind(&config.gateway)?;
     let listeners = Listeners::bind(&config.api).await?;
     let opened = store::open(&config.store).context("the store cannot be opened")?;
     if let Some(aside) = &opened.quarantined {
@@ -81,6 +80,7 @@ pub async fn run(config: Config, kernel_side: KernelSide) -> anyhow::Result<()> 
         view: Arc::clone(&view),
         never_ban: host::never_ban(&known_now(&known, &upstreams)),
         risk: config.risk.clone(),
+        escalation: config.escalation.clone(),
         capacity: config.dataplane.max_bans as usize,
         missed_after: (config.dataplane.on_silence == OnSilence::Disarm)
             .then(|| Duration::from_secs(config.dataplane.silent_after_secs)),
@@ -96,7 +96,7 @@ pub async fn run(config: Config, kernel_side: KernelSide) -> anyhow::Result<()> 
     let stop = lifecycle.stop_token();
     let finish = CancellationToken::new();
     let judge =
-        Judge::new(Inspector::new(config.inspect.clone()), config.risk.clone(), view, control.clone())
+        Judge::new(Settings::new(&config.inspect, &config.risk, &config.routes), view, control.clone())
             .limited_by(limiter);
     let last_words = opened.store.clone();
     let api = Api {

@@ -2,6 +2,7 @@
 
 pub mod decision;
 pub mod effect;
+pub mod escalation;
 pub mod incident;
 pub mod ledger;
 pub mod never_ban;

@@ -25,6 +25,8 @@ mod respond;
 mod response_head;
 mod security_headers;
 mod sites;
+mod stream;
+mod tls;
 mod tunnel;
 mod upstream;
 mod write;
@@ -42,8 +44,11 @@ pub use limits::Limits;
 pub use metrics::Metrics;
 pub use security_headers::{Config as HeadersConfig, Mode, Profile, Setting};
 pub use sites::{Balance, Health, SiteConfig, UnknownHost};
+pub use tls::{
+    CertificateError, Certificates, Config as TlsConfig, Pair as CertificatePair, Version as TlsVersion,
+};
 
-use crate::limits::PathPatterns;
+use crate::routes::PathPatterns;
 use crate::verdict::Judge;
 
 /// An address to listen on cannot be had.
@@ -54,6 +59,17 @@ pub struct BindError {
     pub address: SocketAddr,
     /// Why.
     pub source: io::Error,
+}
+
+/// The gateway cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// An address cannot be had.
+    #[error("gateway.listen")]
+    Bind(#[from] BindError),
+    /// A certificate cannot be served.
+    #[error("gateway.tls")]
+    Certificate(#[from] CertificateError),
 }
 
 /// The gateway ended by itself.
@@ -72,6 +88,8 @@ pub enum Error {
 pub struct Gateway {
     listeners: Vec<TcpListener>,
     known: sites::Known,
+    tls_listeners: Vec<TcpListener>,
+    tls: Option<tls::Tls>,
     config: Config,
     upstreams: Upstreams,
 }
@@ -118,18 +136,27 @@ impl std::fmt::Debug for Shared {
 }
 
 impl Gateway {
-    /// Binds every address of `config`, or none. Resolves the upstreams' names too: may block.
-    pub fn bind(config: &Config) -> Result<Self, BindError> {
+    /// Loads the certificates and binds every address of `config`, or none. Reads files and resolves
+    /// the upstreams' names: may block.
+    pub fn bind(config: &Config) -> Result<Self, StartError> {
+        let tls = tls::Tls::new(&config.tls)?;
         let listeners = listen::bind(&config.listen)?;
+        let tls_listeners = listen::bind(&config.tls.listen)?;
         let known = sites::Known::resolve(config);
         let at_first = known.addresses().collect();
         let upstreams = Upstreams { at_first: Arc::new(at_first), ..Upstreams::default() };
-        Ok(Self { listeners, known, config: config.clone(), upstreams })
+        Ok(Self { listeners, tls_listeners, tls, known, config: config.clone(), upstreams })
     }
 
-    /// The addresses that are bound: where a port was 0, the one the kernel chose.
+    /// The addresses that are bound, those of TLS last: where a port was 0, the one the kernel chose.
     pub fn addresses(&self) -> Vec<SocketAddr> {
-        self.listeners.iter().filter_map(|listener| listener.local_addr().ok()).collect()
+        let listeners = self.listeners.iter().chain(&self.tls_listeners);
+        listeners.filter_map(|listener| listener.local_addr().ok()).collect()
+    }
+
+    /// The certificates in use, to have them looked at anew; nothing where nobody speaks TLS.
+    pub fn certificates(&self) -> Option<Certificates> {
+        self.tls.as_ref().map(|tls| tls.certificates().clone())
     }
 
     /// What it will know of its upstreams.
@@ -139,7 +166,7 @@ impl Gateway {
 
     /// Serves until `stop`; then idle connections end, busy ones get the drain time.
     pub async fn serve(self, judge: Judge, metrics: Metrics, stop: CancellationToken) -> Result<(), Error> {
-        let Self { listeners, known, config, upstreams } = self;
+        let Self { listeners, tls_listeners, tls, known, config, upstreams } = self;
         let sites = Arc::new(sites::Sites::new(&config, &known, &metrics));
         upstreams.serving.store(Some(Arc::clone(&sites)));
         let shared = Arc::new(Shared {
@@ -157,7 +184,14 @@ impl Gateway {
         });
         let mut tasks = JoinSet::new();
         for listener in listeners {
-            tasks.spawn(listen::accept(listener, Arc::clone(&shared), stop.clone()));
+            tasks.spawn(listen::accept(listener, None, Arc::clone(&shared), stop.clone()));
+        }
+        for listener in tls_listeners {
+            tasks.spawn(listen::accept(listener, tls.clone(), Arc::clone(&shared), stop.clone()));
+        }
+        if let Some(tls) = tls {
+            let (metrics, stop) = (shared.metrics.clone(), stop.clone());
+            tasks.spawn(async move { tls::watch(&tls, &metrics.tls, &stop).await.map_err(io::Error::other) });
         }
         shared.sites.look_after(&mut tasks, &stop);
         while let Some(ended) = tasks.join_next().await {

@@ -14,8 +14,8 @@ use super::{Api, Facts, UpstreamStates, metrics_router, router};
 use crate::control::{self, Parts, Task};
 use crate::dataplane::{self, Memory};
 use crate::engine::never_ban::{NeverBan, Protection};
-use crate::engine::risk;
 use crate::engine::upstream::{State, Upstream};
+use crate::engine::{escalation, risk};
 use crate::{clock, store};
 
 /// The API over a real store and the model of the kernel.
@@ -39,6 +39,7 @@ pub(super) fn parts() -> (Api, tempfile::TempDir, DropGuard) {
         view: Arc::default(),
         never_ban: NeverBan::new([("198.51.100.0/24".parse().unwrap(), Protection::AllowList)]),
         risk: risk::Config::default(),
+        escalation: escalation::Config::default(),
         capacity: 1000,
         missed_after: None,
     };

@@ -8,8 +8,9 @@ use std::str::FromStr;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::limits::Limits;
-use super::security_headers;
 use super::sites::{self, Balance, Health, MAX_UPSTREAMS, SiteConfig, UnknownHost};
+use super::{security_headers, tls};
+use crate::clock;
 use crate::engine::source::Source;
 
 /// The gateway's section of the configuration.
@@ -52,6 +53,8 @@ pub struct Config {
     pub limits: Limits,
     /// What is served to whom by host name; `upstream` serves the rest. Default none.
     pub sites: Vec<SiteConfig>,
+    /// TLS with clients.
+    pub tls: tls::Config,
 }
 
 impl Default for Config {
@@ -72,6 +75,7 @@ impl Default for Config {
             health: Health::default(),
             limits: Limits::default(),
             sites: Vec::new(),
+            tls: tls::Config::default(),
         }
     }
 }
@@ -99,7 +103,7 @@ pub enum BodyOverLimit {
 impl Config {
     /// What is wrong with this section, if anything: the key and how to mend it.
     pub fn problem(&self) -> Option<(&'static str, String)> {
-        if self.listen.is_empty() {
+        if self.listen.is_empty() && self.tls.listen.is_empty() {
             return Some(("gateway.listen", "there is no address to listen on".to_owned()));
         }
         let everyone = self.trusted_proxies.iter().find(|source| source.as_prefix().prefix_len() == 0);
@@ -126,6 +130,12 @@ impl Config {
             .or_else(|| self.health.problem())
             .or_else(|| self.headers.problem())
             .or_else(|| self.limits.problem())
+            .or_else(|| self.tls.problem())
+    }
+
+    /// What is wrong with the files that are named here. Reads them: may block.
+    pub fn file_problems(&self) -> Vec<tls::CertificateError> {
+        tls::Certificates::problems(&self.tls.certificates, clock::wall())
     }
 
     /// The upstreams of the default site.

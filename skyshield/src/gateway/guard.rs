@@ -42,6 +42,8 @@ pub(super) enum Cause {
     NoRoom,
     #[error("the protocol version is not served here")]
     Version,
+    #[error("it came in the clear where TLS is spoken: ask by https")]
+    Cleartext,
     #[error("no site of this name is served here")]
     Misdirected,
     #[error("there is no site of this name")]
@@ -50,7 +52,7 @@ pub(super) enum Cause {
 
 impl Cause {
     /// Every cause, in the order of the discriminants.
-    pub(super) const ALL: [Self; 21] = [
+    pub(super) const ALL: [Self; 22] = [
         Self::LineEnd,
         Self::RequestLine,
         Self::Target,
@@ -70,6 +72,7 @@ impl Cause {
         Self::Coding,
         Self::NoRoom,
         Self::Version,
+        Self::Cleartext,
         Self::Misdirected,
         Self::UnknownSite,
     ];
@@ -85,7 +88,8 @@ impl Cause {
             | Self::Authority
             | Self::Framing
             | Self::Chunk
-            | Self::Cut => 400,
+            | Self::Cut
+            | Self::Cleartext => 400,
             Self::UnknownSite => 404,
             Self::Method => 405,
             Self::TooSlow => 408,
@@ -124,6 +128,7 @@ impl Cause {
             Self::Version => "version",
             Self::Misdirected => "misdirected",
             Self::UnknownSite => "unknown_site",
+            Self::Cleartext => "cleartext",
         }
     }
 }
