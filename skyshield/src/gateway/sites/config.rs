@@ -98,7 +98,8 @@ impl Health {
     /// What is wrong with it, if anything.
     pub(in crate::gateway) fn problem(&self) -> Option<(&'static str, String)> {
         let visible = |text: &str| text.bytes().all(|byte| matches!(byte, b'!'..=b'~'));
-        if !self.path.is_empty() && !(self.path.starts_with('/') && visible(&self.path)) {
+        let asked = self.path.strip_prefix('/');
+        if !self.path.is_empty() && !asked.is_some_and(visible) {
             let what = format!("`{}` is not a path: begin it with `/`, without spaces", self.path);
             return Some(("gateway.health.path", what));
         }
