@@ -20,7 +20,7 @@ pub const UNITS_PER_SEC: u64 = NS_PER_SEC >> UNIT_SHIFT;
 pub const fn admit(tat: u64, now: u64, interval: u64, tolerance: u64) -> Option<u64> {
     // `tat` may lie behind `now`, and `now` behind another CPU's: never subtract unguarded. The sums
     // do not wrap: of what is in units no part has more than 52 bits.
-    let ahead = if tat > now { tat - now } else { 0 };
+    let ahead = tat.saturating_sub(now);
     let most = tolerance * 2 + interval + UNITS_PER_SEC;
     let start = if ahead > most { 0 } else { ahead };
     let due = start + interval;

@@ -58,12 +58,12 @@ mod program {
         // SAFETY: it lies before the end, as was compared.
         unsafe { ((start + SOURCE_AT) as *mut u32).write_unaligned(source) };
         // SAFETY: the context is the one this run was given.
-        let _ = unsafe { NEXT.tail_call(&ctx, 0) };
+        unsafe { NEXT.tail_call(&ctx, 0) };
         xdp_action::XDP_ABORTED
     }
 
     /// The next frame's source as it stands in it, the rest of its header's sum, and what becomes of it.
-    #[inline(always)]
+    #[inline]
     #[expect(clippy::cast_possible_truncation, reason = "halves of words")]
     fn next_source() -> Option<(u32, u64, u64)> {
         let state = STATE.get_ptr_mut(0)?;

@@ -157,6 +157,48 @@ pub(crate) fn decision_of(source: &Address) -> u64 {
     entry.map_or(0, |entry| unsafe { (*entry).decision })
 }
 
+#[inline(always)]
+fn near_v4(address: u32) -> usize {
+    let (word, shift) = near::v4(address);
+    let Some(word) = NEAR_V4.get(word) else { return 0 };
+    low(*word >> shift) as usize & (near::HOSTS | near::PREFIXES)
+}
+
+#[inline(always)]
+fn near_v6(source: &Address, settings: &Settings) -> usize {
+    let mut hints = 0;
+    if settings.depths & Depth::Wide.bit() != 0 {
+        hints |= near::PREFIXES;
+    }
+    for depth in Depth::FILTERED {
+        if settings.depths & depth.bit() != 0 {
+            let (word, bits) = near::v6(*source, depth);
+            if NEAR_V6.get(word).is_some_and(|word| *word & bits == bits) {
+                hints |= depth.hint();
+            }
+        }
+    }
+    hints
+}
+
+/// What is said of an IPv4 address: in its buckets, or in the stash if there is anything.
+#[inline(always)]
+fn hold(address: u32, settings: &Settings) -> Hold {
+    let (first, second) = host::buckets(address, low(settings.hosts_mask));
+    let mut hold = held(first, address);
+    if hold == Hold::NONE {
+        hold = held(second, address);
+    }
+    if hold == Hold::NONE
+        && settings.stashed != 0
+        && let Some(stashed) = STASH_V4.get_ptr(address.to_be())
+    {
+        // SAFETY: the kernel keeps the element's memory while the program runs, as it does a ban's.
+        hold = Hold::from_bits(low(unsafe { stashed.read_volatile() }));
+    }
+    hold
+}
+
 /// A bucket's hold on an address.
 #[inline(always)]
 fn held(bucket: u32, address: u32) -> Hold {
@@ -196,53 +238,18 @@ impl Tables for KernelMaps {
 
     #[inline(always)]
     fn near(&self, source: &Address, settings: &Settings) -> usize {
-        match source.v4() {
-            Some(address) => {
-                let (word, shift) = near::v4(address);
-                let Some(word) = NEAR_V4.get(word) else { return 0 };
-                (*word >> shift) as usize & (near::HOSTS | near::PREFIXES)
-            }
-            None => {
-                let mut hints = 0;
-                if settings.depths & Depth::Wide.bit() != 0 {
-                    hints |= near::PREFIXES;
-                }
-                for depth in Depth::FILTERED {
-                    if settings.depths & depth.bit() != 0 {
-                        let (word, bits) = near::v6(*source, depth);
-                        if NEAR_V6.get(word).is_some_and(|word| *word & bits == bits) {
-                            hints |= depth.hint();
-                        }
-                    }
-                }
-                hints
-            }
-        }
+        if let Some(address) = source.v4() { near_v4(address) } else { near_v6(source, settings) }
     }
 
     #[inline(always)]
     fn bans(&self, source: &Address, settings: &Settings, now_ns: u64) -> bool {
-        match source.v4() {
-            Some(address) => {
-                let (first, second) = host::buckets(address, low(settings.hosts_mask));
-                let mut hold = held(first, address);
-                if hold == Hold::NONE {
-                    hold = held(second, address);
-                }
-                if hold == Hold::NONE && settings.stashed != 0 {
-                    let Some(stashed) = STASH_V4.get_ptr(address.to_be()) else { return false };
-                    // SAFETY: the kernel keeps the element's memory while the program runs. It may be
-                    // handed to another address at this moment; then one packet is judged by that one.
-                    hold = Hold::from_bits(low(unsafe { stashed.read_volatile() }));
-                }
-                hold.holds(now_ns)
-            }
-            None => {
-                let Some(ban) = BANS_V6.get_ptr(octets(source)) else { return false };
-                // SAFETY: as above.
-                unsafe { ban.read_volatile() }.holds(now_ns)
-            }
+        if let Some(address) = source.v4() {
+            return hold(address, settings).holds(now_ns);
         }
+        let Some(ban) = BANS_V6.get_ptr(octets(source)) else { return false };
+        // SAFETY: the kernel keeps the element's memory while the program runs. It may be handed to
+        // another address at this moment; then one packet is judged by that one.
+        unsafe { ban.read_volatile() }.holds(now_ns)
     }
 
     #[inline(always)]
