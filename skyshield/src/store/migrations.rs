@@ -3,7 +3,7 @@
 use rusqlite_migration::{M, Migrations};
 
 /// Every step, oldest first; a step once released is never changed.
-const STEPS: &[M<'static>] = &[M::up(FIRST), M::up(ACTS), M::up(ALLOWS)];
+const STEPS: &[M<'static>] = &[M::up(FIRST), M::up(ACTS), M::up(ASSESSMENTS), M::up(ALLOWS)];
 
 const FIRST: &str = "CREATE TABLE decisions (
          id INTEGER PRIMARY KEY,
@@ -41,6 +41,8 @@ const FIRST: &str = "CREATE TABLE decisions (
 
 const ACTS: &str = "ALTER TABLE incidents ADD COLUMN act TEXT NOT NULL DEFAULT 'refuse';
      ALTER TABLE incidents ADD COLUMN route TEXT NOT NULL DEFAULT 'default';";
+
+const ASSESSMENTS: &str = "ALTER TABLE incidents ADD COLUMN assessment TEXT NOT NULL DEFAULT '{}';";
 
 const ALLOWS: &str = "CREATE TABLE allows (
          id INTEGER PRIMARY KEY,
