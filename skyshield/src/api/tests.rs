@@ -45,7 +45,7 @@ pub(super) fn parts() -> (Api, tempfile::TempDir, DropGuard) {
     let (task, control, _) = Task::new(parts, metrics).unwrap();
     let stop = CancellationToken::new();
     tokio::spawn(task.run(stop.clone()));
-    let facts = Facts { interface: None, xdp_mode: "off", started_at: clock::now() };
+    let facts = Facts { interfaces: None, started_at: clock::now() };
     let api = Api { control, store: opened.store, reader: opened.reader, registry, facts: facts.into() };
     (api, dir, stop.drop_guard())
 }
@@ -344,7 +344,7 @@ async fn machines_ask_for_life_readiness_and_metrics_without_a_login() {
         health["components"],
         json!({
             "control": { "status": "ok" },
-            "dataplane": { "status": "ok", "interface": null, "xdp_mode": "off" },
+            "dataplane": { "status": "ok", "interface": null, "xdp_mode": "off", "interfaces": [] },
             "store": { "status": "ok" },
         })
     );
