@@ -20,6 +20,7 @@ use axum::routing::get;
 use tokio::sync::watch;
 
 use crate::control::Control;
+use crate::engine::upstream::Upstream;
 use crate::store::{Reader, Store};
 
 pub use auth::Operator;
@@ -44,6 +45,10 @@ pub struct Interface {
     pub xdp_mode: Option<&'static str>,
 }
 
+/// How each upstream is, whenever it is asked.
+#[derive(Clone)]
+pub struct UpstreamStates(pub Arc<dyn Fn() -> Vec<Upstream> + Send + Sync>);
+
 /// What handlers may use; each asks for the parts it needs.
 #[derive(Clone)]
 pub struct Api {
@@ -57,6 +62,8 @@ pub struct Api {
     pub registry: ::prometheus::Registry,
     /// What stays the same.
     pub facts: Arc<Facts>,
+    /// How the upstreams are.
+    pub upstreams: UpstreamStates,
 }
 
 impl FromRef<Api> for Control {
@@ -86,6 +93,12 @@ impl FromRef<Api> for ::prometheus::Registry {
 impl FromRef<Api> for Arc<Facts> {
     fn from_ref(api: &Api) -> Self {
         Arc::clone(&api.facts)
+    }
+}
+
+impl FromRef<Api> for UpstreamStates {
+    fn from_ref(api: &Api) -> Self {
+        api.upstreams.clone()
     }
 }
 

@@ -17,6 +17,6 @@ mod values;
 
 pub use finding::{Class, Confidence, Finding, Inspection, Place};
 pub use inspector::Inspector;
-pub use limits::{Limits, NAMES as LIMIT_NAMES, OverLimit};
+pub use limits::{Limits, Mode, NAMES as LIMIT_NAMES, OverLimit};
 pub use request::{Header, Request};
 pub use rules::{RuleInfo, infos as rules};

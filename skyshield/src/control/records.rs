@@ -67,5 +67,7 @@ pub(super) fn incident_row(incident: &Incident) -> IncidentRow {
         target: incident.target.clone(),
         // Findings are plain strings and numbers; there is nothing in them that JSON cannot say.
         findings: serde_json::to_string(&incident.findings).unwrap_or_default(),
+        act: incident.act.name().to_owned(),
+        route: incident.route.to_string(),
     }
 }

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::net::IpAddr;
 use std::str::FromStr;
+use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use serde::Serialize;
@@ -16,6 +17,12 @@ use crate::inspect::Finding;
 pub struct IncidentId(Ulid);
 
 impl IncidentId {
+    /// A share of 1 that nobody can foresee, and that is the same for the same incident.
+    pub fn chance(self) -> f64 {
+        let drawn = u32::try_from(self.0.random() & u128::from(u32::MAX)).unwrap_or_default();
+        f64::from(drawn) / f64::from(u32::MAX)
+    }
+
     /// The id of what happened at `at`, told from others of that millisecond by `random`.
     pub fn new(at: SystemTime, random: u128) -> Self {
         let since_epoch = at.duration_since(SystemTime::UNIX_EPOCH).unwrap_or(Duration::ZERO);
@@ -69,6 +76,28 @@ pub struct Client {
     pub by_proxy: bool,
 }
 
+/// What became of a request, and of its source.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Act {
+    /// It passed: its route only observes.
+    Observe,
+    /// It was refused.
+    Refuse,
+    /// It was refused, and its source is to be banned.
+    Ban,
+}
+
+impl Act {
+    /// The act's name in the API, the metrics and the store.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Observe => "observe",
+            Self::Refuse => "refuse",
+            Self::Ban => "ban",
+        }
+    }
+}
+
 /// A refused or flagged request.
 #[derive(Clone, Debug)]
 pub struct Incident {
@@ -82,6 +111,10 @@ pub struct Incident {
     pub door: Door,
     /// Its score.
     pub score: Score,
+    /// What became of it.
+    pub act: Act,
+    /// The route that took it.
+    pub route: Arc<str>,
     /// What was found in it.
     pub findings: Vec<Finding>,
     /// The method, shortened, as text.

@@ -85,6 +85,22 @@ impl Config {
         None
     }
 
+    /// Where scores turn into acts, where no route says otherwise.
+    pub fn thresholds(&self) -> Thresholds {
+        Thresholds { refuse: self.refuse, ban: self.ban }
+    }
+}
+
+/// Where the scores of a route's requests turn into acts.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Thresholds {
+    /// A request that scores above this is refused.
+    pub refuse: f64,
+    /// The source of a request that scores this or more is banned.
+    pub ban: f64,
+}
+
+impl Thresholds {
     /// Whether a request of this score is refused.
     pub fn refuses(&self, score: Score) -> bool {
         score.value() > self.refuse
@@ -160,8 +176,8 @@ mod tests {
     fn a_bad_past_alone_condemns_nothing() {
         let config = Config::default();
         let worst = Standing::of_weight(1.0);
-        assert!(!config.refuses(score(&[], worst)));
-        assert!(config.refuses(score(&[finding(Class::Xss, 0.7)], worst)));
+        assert!(!config.thresholds().refuses(score(&[], worst)));
+        assert!(config.thresholds().refuses(score(&[finding(Class::Xss, 0.7)], worst)));
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use super::decode::{self, Text, base64};
 use super::finding::{Confidence, Finding, Inspection, Place};
-use super::limits::{Budget, Limits, OverLimit};
+use super::limits::{Budget, Limits};
 use super::matcher::{Hit, Matcher};
 use super::values::{self, Parts, Value};
 use super::{Request, json};
@@ -22,11 +22,6 @@ impl Inspector {
     /// An inspector with all built-in rules, which reads as far as `limits` let it.
     pub fn new(limits: Limits) -> Self {
         Self { limits, matcher: Matcher::new() }
-    }
-
-    /// What happens to a request that outgrew a limit.
-    pub fn over_limit(&self) -> OverLimit {
-        self.limits.over_limit
     }
 
     /// What the rules say of `request`. Never fails: what cannot be parsed is read as text.

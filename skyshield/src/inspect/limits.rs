@@ -13,6 +13,19 @@ pub enum OverLimit {
     PassAndCount,
 }
 
+/// Whether requests are inspected, and what comes of it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Mode {
+    /// They pass as they are.
+    Off,
+    /// They pass, and what would have been refused is kept as an incident.
+    Observe,
+    /// They are refused by their score.
+    #[default]
+    Refuse,
+}
+
 /// The names of all bounds that an inspection can reach.
 pub const NAMES: [&str; 10] = [
     "values",
@@ -40,6 +53,9 @@ pub(super) fn leaves_unread(name: &str) -> bool {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Limits {
+    /// Whether requests are inspected and what comes of it: `off`, `observe` or `refuse`; a route may say
+    /// otherwise. Default refuse.
+    pub mode: Mode,
     /// What happens to a request with bytes that were not read for one of these bounds: `refuse` or
     /// `pass-and-count`. Default refuse.
     pub over_limit: OverLimit,
@@ -75,6 +91,7 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
+            mode: Mode::default(),
             over_limit: OverLimit::default(),
             values: 10_000,
             value_bytes: 2 * 1024 * 1024,

@@ -3,7 +3,15 @@
 use rusqlite_migration::{M, Migrations};
 
 /// Every step, oldest first; a step once released is never changed.
-const STEPS: &[M<'static>] = &[M::up(
+const STEPS: &[M<'static>] = &[
+    FIRST,
+    M::up(
+        "ALTER TABLE incidents ADD COLUMN act TEXT NOT NULL DEFAULT 'refuse';
+     ALTER TABLE incidents ADD COLUMN route TEXT NOT NULL DEFAULT 'default';",
+    ),
+];
+
+const FIRST: M<'static> = M::up(
     "CREATE TABLE decisions (
          id INTEGER PRIMARY KEY,
          source TEXT NOT NULL,
@@ -37,7 +45,7 @@ const STEPS: &[M<'static>] = &[M::up(
          made_at_ms INTEGER NOT NULL,
          expires_at_ms INTEGER
      ) STRICT, WITHOUT ROWID;",
-)];
+);
 
 /// The steps.
 pub(super) const MIGRATIONS: Migrations<'static> = Migrations::from_slice(STEPS);

@@ -50,6 +50,10 @@ pub struct IncidentRow {
     pub target: String,
     /// What was found in it, as JSON.
     pub findings: String,
+    /// What became of it: [`crate::engine::incident::Act::name`].
+    pub act: String,
+    /// The route that took it.
+    pub route: String,
 }
 
 /// An operator's token as kept: never the secret, only its digest.
@@ -65,6 +69,17 @@ pub struct TokenRow {
     pub made_at_ms: i64,
     /// When it ends by itself.
     pub expires_at_ms: Option<i64>,
+}
+
+/// How often a source was banned by detectors.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Repeat {
+    /// The source.
+    pub source: String,
+    /// How often.
+    pub times: u32,
+    /// When the last time, in milliseconds since 1970.
+    pub last_ms: i64,
 }
 
 /// One change to what is kept.
@@ -120,7 +135,7 @@ impl Record {
                 )?
                 .execute(params![id.0.cast_signed(), at_ms, cause.name()]),
             Self::Incident(row) => connection
-                .prepare_cached("INSERT OR IGNORE INTO incidents VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)")?
+                .prepare_cached("INSERT OR IGNORE INTO incidents VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)")?
                 .execute(params![
                     row.id,
                     row.at_ms,
@@ -131,7 +146,9 @@ impl Record {
                     row.method,
                     row.host,
                     row.target,
-                    row.findings
+                    row.findings,
+                    row.act,
+                    row.route
                 ]),
             Self::Token(row) => connection
                 .prepare_cached("INSERT INTO tokens VALUES (?1, ?2, ?3, ?4, ?5)")?
@@ -177,6 +194,8 @@ impl IncidentRow {
             host: row.get(7)?,
             target: row.get(8)?,
             findings: row.get(9)?,
+            act: row.get(10)?,
+            route: row.get(11)?,
         })
     }
 }

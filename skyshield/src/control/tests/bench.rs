@@ -15,7 +15,8 @@ use crate::dataplane::{
     Counters, Enforcer, Entry, EventTotals, Fill, Memory, Reader, Replaced, Settings, Shape,
 };
 use crate::engine::decision::{Layer, Origin};
-use crate::engine::incident::{Client, Door, IncidentId};
+use crate::engine::escalation;
+use crate::engine::incident::{Act, Client, Door, IncidentId};
 use crate::engine::risk::{self, Score};
 use crate::engine::view::View;
 use crate::store::{DecisionRow, Opened, Record};
@@ -155,6 +156,7 @@ impl Host {
             view: Arc::clone(&view),
             never_ban: self.never_ban.clone(),
             risk: risk::Config::default(),
+            escalation: escalation::Config::default(),
             capacity: 1000,
             missed_after: None,
         };
@@ -232,6 +234,8 @@ pub(super) fn incident(address: &str, score: f64, by_proxy: bool) -> Incident {
         client: Client { address: ip(address), by_proxy },
         door: Door::Gateway,
         score: Score::new(score),
+        act: if score >= 0.9 { Act::Ban } else { Act::Refuse },
+        route: "default".into(),
         findings: Vec::new(),
         method: "GET".to_owned(),
         host: "shop.example".to_owned(),
