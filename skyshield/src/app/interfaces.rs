@@ -30,12 +30,11 @@ impl Keeper {
             .map(|(name, attached)| Interface { name, xdp_mode: attached.map(|at| at.mode.name()) })
             .collect();
         for interface in &states {
-            match interface.xdp_mode {
-                Some(mode) => tracing::info!(interface = interface.name, mode, "attached"),
-                None => tracing::error!(
-                    interface = interface.name,
-                    "there is no such interface yet: nothing is guarded there until it comes"
-                ),
+            let name = &interface.name;
+            if let Some(mode) = interface.xdp_mode {
+                tracing::info!(interface = name, mode, "attached");
+            } else {
+                tracing::error!(interface = name, "absent: nothing is guarded there until it comes");
             }
         }
         let guarded = IntGaugeVec::new(
@@ -91,7 +90,7 @@ impl Keeper {
             _ if !is_new => return,
             Some(mode) => tracing::warn!(interface = name, mode, "the interface is back and guarded again"),
             None => {
-                tracing::error!(interface = name, "nothing is guarded on this interface until it returns")
+                tracing::error!(interface = name, "nothing is guarded on this interface until it returns");
             }
         }
         self.tell();
