@@ -8,6 +8,7 @@ mod incidents;
 mod listen;
 mod problem;
 mod prometheus;
+mod terms;
 mod time;
 mod tokens;
 
