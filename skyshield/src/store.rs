@@ -72,17 +72,20 @@ impl Store {
         taken
     }
 
-    /// Resolves when `record`, and all that was appended before it, is on disk.
-    pub async fn commit(&self, record: Record) -> Result<(), Error> {
+    /// Hands a record over now, and resolves when it, and all that was handed over before it, is on disk.
+    pub fn commit(&self, record: Record) -> impl Future<Output = Result<(), Error>> + use<> {
         let (reply, done) = oneshot::channel();
-        self.queue.try_send(writer::Job::Commit(record, reply)).map_err(|refused| {
+        let taken = self.queue.try_send(writer::Job::Commit(record, reply)).map_err(|refused| {
             self.counters.count_refused();
             Error::Queue(match refused {
                 TrySendError::Full(_) => "its queue is full",
                 TrySendError::Disconnected(_) => "it has stopped",
             })
-        })?;
-        done.await.map_err(|_| Error::Queue("it has stopped"))?
+        });
+        async move {
+            taken?;
+            done.await.map_err(|_| Error::Queue("it has stopped"))?
+        }
     }
 
     /// Has the writer write what it has taken and end, whoever still holds a handle. Blocks for as

@@ -5,6 +5,8 @@ use std::process::ExitCode;
 use libtest_mimic::Arguments;
 use tests::requirement::{Requirement, trial};
 
+#[path = "kernel/adversary.rs"]
+mod adversary;
 #[path = "kernel/bench.rs"]
 mod bench;
 #[path = "kernel/interfaces.rs"]
@@ -51,7 +53,8 @@ fn main() -> ExitCode {
         ("object_carries_exactly_the_maps_that_common_names", object::maps),
         ("object_is_licensed_and_takes_frames_in_several_buffers", object::sections),
     ];
-    let kernel: [(&str, Test); 34] = [
+    let kernel: [(&str, Test); 35] = [
+        ("decisions_of_an_adversary_leave_ledger_store_and_kernel_at_one", adversary::beset),
         ("rows_have_their_verdict_and_their_reason", rows::verdicts),
         ("rows_cut_short_at_every_length_are_counted_once", reference::truncated),
         ("rows_of_random_packets_agree_with_the_reference", reference::random),

@@ -1,5 +1,6 @@
 //! `cargo xtask bench`: how fast, beside what it replaces.
 
+mod control;
 mod gateway;
 mod inspect;
 mod kernel;
@@ -20,6 +21,8 @@ pub(crate) struct Arguments {
 enum What {
     /// The kernel's packet path, in namespaces of its own, beside nft and ipset
     Kernel(kernel::Arguments),
+    /// Decisions by the million, over a real kernel and a real disk
+    Control(control::Arguments),
     /// CPU time of inspection alone, beside libmodsecurity with Debian's CRS where it is installed
     Inspect(inspect::Arguments),
     /// The gateway beside Debian's nginx, with wrk, in interleaved rounds
@@ -29,6 +32,7 @@ enum What {
 pub(crate) fn obey(workspace: &Workspace, arguments: &Arguments) -> Result<ExitCode> {
     match &arguments.what {
         What::Kernel(arguments) => kernel::obey(workspace, arguments),
+        What::Control(arguments) => control::obey(workspace, arguments),
         What::Inspect(arguments) => inspect::obey(workspace, arguments),
         What::Gateway(arguments) => gateway::obey(workspace, arguments),
     }

@@ -69,9 +69,9 @@ impl Task {
         is_removal: bool,
         reply: oneshot::Sender<Result<Allow, OrderError>>,
     ) {
-        let store = self.store.clone();
+        let committed = self.store.commit(record);
         self.allow_changes
-            .spawn(async move { Change { outcome: store.commit(record).await, entry, is_removal, reply } });
+            .spawn(async move { Change { outcome: committed.await, entry, is_removal, reply } });
     }
 
     /// Goes on with a change that is on disk; one that the disk refused has changed nothing.

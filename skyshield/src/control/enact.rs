@@ -8,7 +8,7 @@ use tokio::sync::oneshot;
 use super::{OrderError, Task, records};
 use crate::clock;
 use crate::dataplane::{self, Entry};
-use crate::engine::decision::{Decision, DecisionId};
+use crate::engine::decision::{Decision, DecisionId, Layer};
 use crate::engine::effect::Effect;
 use crate::engine::ledger::Banned;
 use crate::engine::source::Source;
@@ -109,9 +109,9 @@ impl Task {
             return;
         };
         *self.waiting.entry(answer.decision().source).or_default() += 1;
-        let store = self.store.clone();
-        self.commits
-            .spawn(async move { Committed { outcome: store.commit(record).await, rest, closed, answer } });
+        // Handed over here and not in the task that waits: what comes after it is written after it.
+        let committed = self.store.commit(record);
+        self.commits.spawn(async move { Committed { outcome: committed.await, rest, closed, answer } });
     }
 
     /// Goes on with an order whose record is on disk, or undoes it where the disk refused.
@@ -144,12 +144,10 @@ impl Task {
                     let still_stands = self.ledger.get(source).is_some_and(|held| held.id == decision.id);
                     if still_stands { self.install(source, &decision) } else { Ok(()) }
                 }
+                // Another ban in the kernel may have come meanwhile; one at the doors only has not.
                 Effect::Remove { source } => {
-                    if self.ledger.get(source).is_some() {
-                        Ok(())
-                    } else {
-                        self.remove(source)
-                    }
+                    let held = self.ledger.get(source).is_some_and(|held| held.layer == Layer::Packet);
+                    if held { Ok(()) } else { self.remove(source) }
                 }
                 Effect::Record { .. } | Effect::Close { .. } => Ok(()),
             };
