@@ -219,12 +219,12 @@ impl Task {
     fn judge(&mut self, incident: &Incident) {
         let address = incident.client.address;
         if incident.act == Act::Ban {
-            let reason = incident.findings.first().map_or("risk", |finding| finding.rule);
+            let reason = incident.findings.first().map_or("risk".into(), |finding| finding.rule.clone());
             let new = NewBan {
                 source: Source::host(address),
                 origin: Origin::Detector,
                 layer: if incident.client.by_proxy { Layer::Request } else { Layer::Packet },
-                reason: reason.into(),
+                reason,
                 ttl: Some(Duration::from_secs(self.risk.ban_secs)),
                 incident: Some(incident.id),
                 asked_at: incident.at,

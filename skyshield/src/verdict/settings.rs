@@ -3,7 +3,7 @@
 use super::RefusalReason;
 use crate::engine::risk::{self, Score};
 use crate::engine::standing::Standing;
-use crate::inspect::{self, Inspection, Inspector, Mode, OverLimit, Request};
+use crate::inspect::{self, Finding, Inspection, Inspector, Mode, OverLimit, Request};
 use crate::routes::{self, Route, Routes};
 
 /// The rules, the routes and their thresholds.
@@ -22,8 +22,17 @@ pub struct Opinion<'a> {
     pub score: Score,
     /// Why it is to be refused, if it is; where its route only observes, why it would be.
     pub reason: Option<RefusalReason>,
+    /// Whether only rules that observe would have it refused: it passes.
+    pub only_observed: bool,
     /// What was found in it.
     pub inspection: Inspection,
+}
+
+impl Opinion<'_> {
+    /// Whether the request is to be refused, and not only told of.
+    pub fn refuses(&self) -> bool {
+        self.reason.is_some() && !self.only_observed && self.route.mode == Mode::Refuse
+    }
 }
 
 impl Settings {
@@ -37,16 +46,29 @@ impl Settings {
         let route = self.routes.of_request(request);
         let inspection = match route.mode {
             Mode::Off => Inspection::default(),
-            Mode::Observe | Mode::Refuse => self.inspector.inspect(request),
+            Mode::Observe | Mode::Refuse => self.inspector.inspect_on(&route.name, request),
         };
-        let findings = &inspection.findings;
-        let score = if findings.is_empty() { Score::default() } else { risk::score(findings, standing) };
+        let weighed = |findings: &[Finding]| match findings {
+            [] => Score::default(),
+            _ => risk::score(findings, standing),
+        };
+        let score = weighed(&inspection.findings);
         let reason = if route.thresholds.refuses(score) {
             Some(RefusalReason::Risk)
+        } else if inspection.demands_refusal {
+            Some(RefusalReason::Rule)
         } else {
             let unread = inspection.left_unread().filter(|_| route.over_limit == OverLimit::Refuse);
             unread.map(RefusalReason::Unread)
         };
-        Opinion { route, score, reason, inspection }
+        if reason.is_none() && !inspection.observed.is_empty() {
+            let all = [inspection.findings.as_slice(), &inspection.observed].concat();
+            let score = weighed(&all);
+            if route.thresholds.refuses(score) {
+                let reason = Some(RefusalReason::Risk);
+                return Opinion { route, score, reason, only_observed: true, inspection };
+            }
+        }
+        Opinion { route, score, reason, only_observed: false, inspection }
     }
 }
