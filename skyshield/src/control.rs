@@ -1,6 +1,7 @@
 //! The one task that owns the ledger and carries out its effects; its handle.
 
 mod enact;
+mod incidents;
 mod metrics;
 mod reconcile;
 mod records;

@@ -2,6 +2,7 @@
 
 pub mod decision;
 pub mod effect;
+pub mod escalation;
 pub mod incident;
 pub mod ledger;
 pub mod never_ban;
@@ -9,4 +10,5 @@ pub mod reconcile;
 pub mod risk;
 pub mod source;
 pub mod standing;
+pub mod upstream;
 pub mod view;

@@ -54,7 +54,7 @@ fn test(config: &Config, file: &Path) -> io::Result<Vec<Value>> {
         tested.push(json!({
             "value": String::from_utf8_lossy(line),
             "refused": opinion.refuses(),
-            "score": opinion.score,
+            "score": opinion.bill.score(),
             "findings": opinion.inspection.findings,
             "observed": opinion.inspection.observed,
         }));

@@ -21,6 +21,7 @@ pub struct Metrics {
     pub(super) repairs: IntCounterVec,
     pub(super) dataplane_failures: IntCounter,
     pub(super) standings_refused: IntCounter,
+    pub(super) escalation_refused: IntCounter,
     pub(super) map_entries: IntGaugeVec,
     pub(super) map_capacity: IntGaugeVec,
 }
@@ -72,6 +73,10 @@ impl Metrics {
                 "skyshield_standings_refused_total",
                 "Sources whose standing was not remembered because there was no room",
             )?,
+            escalation_refused: IntCounter::new(
+                "skyshield_escalation_refused_total",
+                "Banned sources and prefixes that were not remembered because there was no room",
+            )?,
             map_entries: IntGaugeVec::new(
                 Opts::new("skyshield_map_entries", "What is in each of the kernel's maps of policy"),
                 &["map"],
@@ -91,6 +96,7 @@ impl Metrics {
         registry.register(Box::new(metrics.repairs.clone()))?;
         registry.register(Box::new(metrics.dataplane_failures.clone()))?;
         registry.register(Box::new(metrics.standings_refused.clone()))?;
+        registry.register(Box::new(metrics.escalation_refused.clone()))?;
         registry.register(Box::new(metrics.map_entries.clone()))?;
         registry.register(Box::new(metrics.map_capacity.clone()))?;
         Ok(metrics)

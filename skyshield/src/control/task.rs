@@ -12,11 +12,11 @@ use tokio_util::sync::CancellationToken;
 use super::enact::{Answer, Committed};
 use super::reconcile::{Look, look};
 use super::recover::{self, RecoverError, Recovered};
-use super::{Control, Health, Metrics, Order, OrderError, Target, Wanted, records};
+use super::{Control, Health, Metrics, Order, OrderError, Target, Wanted};
 use crate::clock;
 use crate::dataplane::Enforcer;
-use crate::engine::decision::{Decision, DecisionId, Ended, Layer, NewBan, Origin};
-use crate::engine::incident::{Act, Incident};
+use crate::engine::decision::{Decision, DecisionId, Ended, NewBan, Origin};
+use crate::engine::escalation::{self, Escalation};
 use crate::engine::ledger::{Banned, Ledger, Rejected};
 use crate::engine::never_ban::NeverBan;
 use crate::engine::risk;
@@ -65,8 +65,10 @@ pub struct Task {
     dataplane_answers: bool,
     missed_after: Option<Duration>,
     reader: Reader,
-    risk: risk::Config,
-    view: Arc<View>,
+    pub(super) risk: risk::Config,
+    pub(super) escalation: Escalation,
+    pub(super) widen_for: Duration,
+    pub(super) view: Arc<View>,
     queue: mpsc::Receiver<Order>,
     looks: JoinSet<Look>,
     capacity: usize,
@@ -86,6 +88,8 @@ pub struct Parts {
     pub never_ban: NeverBan,
     /// Where scores turn into acts.
     pub risk: risk::Config,
+    /// How bans grow.
+    pub escalation: escalation::Config,
     /// Decisions there is room for.
     pub capacity: usize,
     /// For how long the kernel does without the daemon, where it is to miss it at all.
@@ -95,13 +99,16 @@ pub struct Parts {
 impl Task {
     /// The task, with what was in force before a restart taken up; its handle; and what was taken up.
     pub fn new(parts: Parts, metrics: Metrics) -> Result<(Self, Control, Recovered), RecoverError> {
-        let Parts { mut enforcer, store, reader, view, never_ban, risk, capacity, missed_after } = parts;
+        let Parts { mut enforcer, store, reader, view, never_ban, risk, escalation, capacity, missed_after } =
+            parts;
         let (ledger, recovered) = recover::recover(
             recover::From { capacity, view: Arc::clone(&view), never_ban, store: &store, reader: &reader },
             enforcer.as_mut(),
             clock::now(),
             clock::wall(),
         )?;
+        let widen_for = Duration::from_secs(escalation.widen_secs);
+        let escalation = recover::escalation(escalation, &risk, &reader, clock::now(), clock::wall())?;
         let (control, queue) = Control::channel(metrics.clone());
         let task = Self {
             ledger,
@@ -118,6 +125,8 @@ impl Task {
             dataplane_answers: true,
             missed_after,
             reader,
+            widen_for,
+            escalation,
             risk,
             view,
             queue,
@@ -151,7 +160,10 @@ impl Task {
                 Some(Ok(found)) = self.looks.join_next() => self.mend(found),
                 _ = tend.tick() => self.tend(),
                 _ = reconcile.tick() => self.look(),
-                _ = forget.tick() => self.view.forget_faded(clock::now()),
+                _ = forget.tick() => {
+                    self.view.forget_faded(clock::now());
+                    self.forget_repeats();
+                }
             }
         }
         // What the doors reported last may still wait.
@@ -215,44 +227,7 @@ impl Task {
         }
     }
 
-    /// From `risk.ban` on the source of a refused request is banned.
-    fn judge(&mut self, incident: &Incident) {
-        let address = incident.client.address;
-        if incident.act == Act::Ban {
-            let reason = incident.findings.first().map_or("risk".into(), |finding| finding.rule.clone());
-            let new = NewBan {
-                source: Source::host(address),
-                origin: Origin::Detector,
-                layer: if incident.client.by_proxy { Layer::Request } else { Layer::Packet },
-                reason,
-                ttl: Some(Duration::from_secs(self.risk.ban_secs)),
-                incident: Some(incident.id),
-                asked_at: incident.at,
-                force: false,
-            };
-            match self.ban(new) {
-                Ok(_) => self.enact(Some(incident.complete_at)),
-                Err(Rejected::Protected { .. }) => {}
-                Err(rejected) => tracing::warn!(%address, %rejected, "a source was not banned"),
-            }
-        }
-    }
-
-    /// A flagged request is kept; by a refused one its source's standing worsens.
-    fn record(&mut self, incident: &Incident) {
-        self.metrics.incidents.with_label_values(&[incident.act.name()]).inc();
-        let (now, address) = (clock::now(), incident.client.address);
-        self.store.append(Record::Incident(Box::new(records::incident_row(incident))));
-        if incident.act == Act::Observe {
-            return;
-        }
-        let standing = self.view.standing(address, now).after_incident(incident.score.value(), now);
-        if !self.view.set_standing(address, standing) {
-            self.metrics.standings_refused.inc();
-        }
-    }
-
-    fn ban(&mut self, new: NewBan) -> Result<Banned, Rejected> {
+    pub(super) fn ban(&mut self, new: NewBan) -> Result<Banned, Rejected> {
         let origin = new.origin.name();
         let outcome = self.ledger.ban(new, clock::now());
         let told = match &outcome {

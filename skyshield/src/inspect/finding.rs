@@ -123,7 +123,7 @@ impl Confidence {
 }
 
 /// Where in the request a finding's bytes were.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(tag = "part", content = "name", rename_all = "snake_case")]
 pub enum Place {
     /// The path of the target.

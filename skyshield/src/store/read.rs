@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
 
 use super::open::OpenError;
-use super::records::{DecisionRow, IncidentRow, TokenRow};
+use super::records::{DecisionRow, IncidentRow, Repeat, TokenRow};
 
 /// A reader. Its calls block for as long as the disk does: call them where that is allowed.
 #[derive(Clone, Debug)]
@@ -37,6 +37,24 @@ impl Reader {
             let ended =
                 connection.prepare_cached(sql)?.query_row([id.cast_signed()], |row| row.get(0)).optional()?;
             Ok(ended.unwrap_or(false))
+        })
+    }
+
+    /// How often detectors banned each source since `since_ms`, and when the last time; of the newest
+    /// `limit` bans.
+    pub fn repeats(&self, since_ms: i64, limit: usize) -> rusqlite::Result<Vec<Repeat>> {
+        let sql = "SELECT source, count(*), max(made_at_ms) FROM
+                   (SELECT source, made_at_ms FROM decisions
+                    WHERE origin = 'detector' AND made_at_ms >= ?1 ORDER BY id DESC LIMIT ?2)
+                   GROUP BY source";
+        self.with(|connection| {
+            let read = |row: &rusqlite::Row<'_>| {
+                Ok(Repeat { source: row.get(0)?, times: row.get(1)?, last_ms: row.get(2)? })
+            };
+            connection
+                .prepare_cached(sql)?
+                .query_map(params![since_ms, i64::try_from(limit).unwrap_or(i64::MAX)], read)?
+                .collect()
         })
     }
 

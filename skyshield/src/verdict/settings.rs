@@ -1,9 +1,9 @@
 //! What verdicts go by: one thing, so that a new configuration takes its place between two requests.
 
 use super::RefusalReason;
-use crate::engine::risk::{self, Score};
+use crate::engine::risk::{self, Bill};
 use crate::engine::standing::Standing;
-use crate::inspect::{self, Finding, Inspection, Inspector, Mode, OverLimit, Request};
+use crate::inspect::{self, Inspection, Inspector, Mode, OverLimit, Request};
 use crate::routes::{self, Route, Routes};
 
 /// The rules, the routes and their thresholds.
@@ -11,6 +11,7 @@ use crate::routes::{self, Route, Routes};
 pub struct Settings {
     inspector: Inspector,
     routes: Routes,
+    risk: risk::Config,
 }
 
 /// What is thought of a request, before anything comes of it.
@@ -18,8 +19,8 @@ pub struct Settings {
 pub struct Opinion<'a> {
     /// The route that took it.
     pub route: &'a Route,
-    /// Its score.
-    pub score: Score,
+    /// What its score is made of.
+    pub bill: Bill,
     /// Why it is to be refused, if it is; where its route only observes, why it would be.
     pub reason: Option<RefusalReason>,
     /// Whether only rules that observe would have it refused: it passes.
@@ -38,7 +39,11 @@ impl Opinion<'_> {
 impl Settings {
     /// The settings of these sections. Compiles the rules, which takes milliseconds.
     pub fn new(inspect: &inspect::Limits, risk: &risk::Config, routes: &[routes::Config]) -> Self {
-        Self { inspector: Inspector::new(inspect.clone()), routes: Routes::new(routes, inspect, risk) }
+        Self {
+            inspector: Inspector::new(inspect.clone()),
+            routes: Routes::new(routes, inspect, risk),
+            risk: risk.clone(),
+        }
     }
 
     /// The opinion on `request` of a source of `standing`.
@@ -48,12 +53,8 @@ impl Settings {
             Mode::Off => Inspection::default(),
             Mode::Observe | Mode::Refuse => self.inspector.inspect_on(&route.name, request),
         };
-        let weighed = |findings: &[Finding]| match findings {
-            [] => Score::default(),
-            _ => risk::score(findings, standing),
-        };
-        let score = weighed(&inspection.findings);
-        let reason = if route.thresholds.refuses(score) {
+        let bill = self.risk.bill(&inspection.findings, &standing);
+        let reason = if bill.is_refused(route.thresholds) {
             Some(RefusalReason::Risk)
         } else if inspection.demands_refusal {
             Some(RefusalReason::Rule)
@@ -63,12 +64,12 @@ impl Settings {
         };
         if reason.is_none() && !inspection.observed.is_empty() {
             let all = [inspection.findings.as_slice(), &inspection.observed].concat();
-            let score = weighed(&all);
-            if route.thresholds.refuses(score) {
+            let bill = self.risk.bill(&all, &standing);
+            if bill.is_refused(route.thresholds) {
                 let reason = Some(RefusalReason::Risk);
-                return Opinion { route, score, reason, only_observed: true, inspection };
+                return Opinion { route, bill, reason, only_observed: true, inspection };
             }
         }
-        Opinion { route, score, reason, only_observed: false, inspection }
+        Opinion { route, bill, reason, only_observed: false, inspection }
     }
 }
