@@ -5,6 +5,7 @@ use flate2::write::{DeflateEncoder, GzEncoder, ZlibEncoder};
 use ruzstd::encoding::{CompressionLevel, compress_to_vec};
 
 use super::*;
+use crate::inspect::{Inspector, Limits, Place};
 
 fn gzip(bytes: &[u8]) -> Vec<u8> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
@@ -124,6 +125,35 @@ fn a_frame_that_asks_for_a_hundred_megabytes_gets_none() {
             Some((Vec::new(), Some("decoded_bytes"))),
             "{what}"
         );
+    }
+}
+
+#[test]
+fn a_coded_body_is_read_as_the_application_reads_it() {
+    let inspector = Inspector::new(Limits::default());
+    let inspect = |coding: &str, body: &[u8]| {
+        let headers = [
+            Header { name: b"Content-Type", value: b"application/x-www-form-urlencoded" },
+            Header { name: b"Content-Encoding", value: coding.as_bytes() },
+        ];
+        inspector.inspect(&Request { method: b"POST", target: b"/", headers: &headers, body })
+    };
+    let attack = "name=x&q=1'+UNION+SELECT+password+FROM+users--";
+    let found = inspect("gzip", &gzip(attack.as_bytes()));
+    assert_eq!(found.left_unread(), None);
+    assert!(found.findings.iter().any(|finding| finding.place == Place::Body("q".into())), "{found:?}");
+    assert!(inspect("gzip", &gzip(b"name=x&q=hello")).findings.is_empty());
+    for (what, coding, body) in [
+        ("who ignores the coding reads it plainly", "gzip", attack.as_bytes().to_vec()),
+        ("a coding nobody knows", "compress", attack.as_bytes().to_vec()),
+        ("behind what was decoded", "gzip", [gzip(b"a=b"), attack.as_bytes().to_vec()].concat()),
+        ("before what cannot be decoded", "gzip", [gzip(attack.as_bytes()), b"?".to_vec()].concat()),
+    ] {
+        let found = inspect(coding, &body);
+        assert_eq!(found.left_unread(), Some("content_coding"), "{what}");
+        if !what.starts_with("behind") {
+            assert!(!found.findings.is_empty(), "{what}");
+        }
     }
 }
 
