@@ -1,6 +1,7 @@
 //! Pure: a request in, findings out. No IO, no clock, linear time, every limit named and counted.
 
 mod byteset;
+mod content;
 mod decode;
 mod finding;
 mod form;
@@ -16,6 +17,7 @@ mod request;
 mod rules;
 mod values;
 
+pub use content::{CONTENT_CODING, Config as ContentConfig};
 pub use finding::{Action, Class, Confidence, Finding, Inspection, Place};
 pub use inspector::Inspector;
 pub use limits::{Limits, Mode, NAMES as LIMIT_NAMES, OverLimit};

@@ -7,7 +7,7 @@ use super::finding::Inspection;
 use super::limits::{Budget, Limits};
 use super::matcher::{MOST, Matcher};
 use super::values::{self, Parts, Value};
-use super::{Request, json};
+use super::{Request, content, json};
 use claims::Claims;
 
 /// The rules, ready to run. Building one compiles them, which takes milliseconds; running it
@@ -51,9 +51,25 @@ impl Inspector {
     fn read<'a>(&'a self, route: &'a str, request: &Request<'_>) -> (Claims<'a>, Budget) {
         let mut claims = Claims::new(route, &self.limits);
         let mut budget = Budget::new(&self.limits);
-        values::walk(request, &self.limits, &mut budget, &mut |value, budget| {
-            self.value(value, budget, &mut claims);
-        });
+        let mut see = |value: Value<'_>, budget: &mut Budget| self.value(value, budget, &mut claims);
+        if let Some(content) = content::decoded(request, &self.limits.content) {
+            content.reached.into_iter().for_each(|bound| budget.reach(bound));
+            // An application that takes codings off reads the one, an application that does not reads
+            // the other: where what came makes no sense to the first, the second is as likely.
+            let readable = content.reached != Some(content::CONTENT_CODING);
+            let (whole, beside) =
+                if readable { (&*content.body, request.body) } else { (request.body, &*content.body) };
+            values::walk(&Request { body: whole, ..*request }, &self.limits, &mut budget, &mut see);
+            values::walk_body(
+                &Request { body: beside, ..*request },
+                readable,
+                &self.limits,
+                &mut budget,
+                &mut see,
+            );
+        } else {
+            values::walk(request, &self.limits, &mut budget, &mut see);
+        }
         (claims, budget)
     }
 
