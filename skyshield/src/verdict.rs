@@ -14,7 +14,7 @@ use crate::engine::decision::DecisionId;
 use crate::engine::incident::{Act, Assessment, Client, Door, Incident, IncidentId};
 use crate::engine::risk::Score;
 use crate::engine::view::View;
-use crate::inspect::{Mode, Request};
+use crate::inspect::{Mode, OverLimit, Request};
 use crate::limits::{Counted, Limiter, Quota};
 
 pub use settings::{Opinion, Settings};
@@ -86,6 +86,8 @@ impl Refusal {
 pub enum RefusalReason {
     /// Its score is above `risk.refuse`.
     Risk,
+    /// A rule matched whose action is to refuse.
+    Rule,
     /// Its source is banned, and its packets came by a trusted proxy or overtook the kernel's entry.
     Banned(DecisionId),
     /// It outgrew this limit of `inspect`, and what lay beyond was not read.
@@ -97,6 +99,7 @@ impl RefusalReason {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Risk => "risk",
+            Self::Rule => "rule",
             Self::Banned(_) => "banned",
             Self::Unread(_) => "unread",
         }
@@ -143,6 +146,12 @@ impl Judge {
         Some(Refusal { incident, score, reason, settled: Settled::default() })
     }
 
+    /// What happens to a body that is larger than a door inspects, by the route of its request; where a
+    /// route inspects nothing, it passes.
+    pub fn over_limit(&self, host: &[u8], method: &[u8], target: &[u8]) -> OverLimit {
+        self.settings.load().over_limit(host, method, target)
+    }
+
     /// The verdict on `request` by `client`, all of whose bytes had arrived at `complete_at`.
     ///
     /// A refusal is reported as an incident before this returns; it never waits.
@@ -161,7 +170,7 @@ impl Judge {
         };
         let settings = self.settings.load();
         let standing = self.view.standing(client.address, complete_at);
-        let Opinion { route, bill, reason, inspection } = settings.opinion(request, standing);
+        let Opinion { route, bill, reason, only_observed, inspection } = settings.opinion(request, standing);
         let score = bill.score();
         for limit in &inspection.limits_reached {
             self.control.count_limit(limit);
@@ -170,6 +179,7 @@ impl Judge {
             return Verdict::Pass(Permit { score, quota });
         };
         let act = match route.mode {
+            _ if only_observed => Act::Observe,
             Mode::Off | Mode::Observe => Act::Observe,
             Mode::Refuse if route.thresholds.bans(score) => Act::Ban,
             Mode::Refuse => Act::Refuse,
@@ -187,10 +197,10 @@ impl Judge {
                 thresholds: route.thresholds,
                 unread: match reason {
                     RefusalReason::Unread(limit) => Some(limit.into()),
-                    RefusalReason::Risk | RefusalReason::Banned(_) => None,
+                    RefusalReason::Risk | RefusalReason::Rule | RefusalReason::Banned(_) => None,
                 },
             },
-            findings: inspection.findings,
+            findings: [inspection.findings, inspection.observed].concat(),
             method: text(request.method),
             host: text(request.host()),
             target: text(request.target),
@@ -222,7 +232,7 @@ mod tests {
     use super::*;
     use crate::control::{self, Order};
     use crate::engine::risk;
-    use crate::inspect::{Limits, OverLimit};
+    use crate::inspect::Limits;
 
     /// What a judge with `limits` says of `target`, and what it reported.
     fn judged(limits: &Limits, target: &str) -> (Verdict, Option<Incident>) {

@@ -9,6 +9,7 @@ use super::{Header, Request, form, json, multipart};
 pub(super) struct Parts(u16);
 
 impl Parts {
+    pub(super) const NONE: Self = Self(0);
     pub(super) const PATH: Self = Self(1);
     /// Names and values of the query.
     pub(super) const QUERY: Self = Self(2);
@@ -71,6 +72,22 @@ pub(super) fn walk(
         walker.header(*header);
     }
     walker.body(request);
+}
+
+/// The same with nothing but the body: by its type, or as the bytes of a file.
+pub(super) fn walk_body(
+    request: &Request<'_>,
+    as_file: bool,
+    limits: &Limits,
+    budget: &mut Budget,
+    see: &mut dyn FnMut(Value<'_>, &mut Budget),
+) {
+    let mut walker = Walker { limits, budget, see };
+    if as_file {
+        walker.value(Parts::FILE, b"", request.body, Encoding::Plain);
+    } else {
+        walker.body(request);
+    }
 }
 
 struct Walker<'w> {
