@@ -12,6 +12,7 @@ extern crate std;
 mod ban;
 mod counter;
 mod event;
+pub mod gate;
 pub mod host;
 mod key;
 pub mod maps;

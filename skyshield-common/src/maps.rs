@@ -10,6 +10,8 @@ pub const SCHEMA: u32 = 2;
 
 /// The program's name, in the object and in the kernel.
 pub const PROGRAM: &str = "skyshield";
+/// The program that also answers SYNs, in the place of the other where that is wanted.
+pub const COOKIES_PROGRAM: &str = "skyshield_syn";
 
 /// [`Settings`](crate::Settings) in slot 0.
 pub const SETTINGS: &str = "SETTINGS";
@@ -43,6 +45,10 @@ pub const ALLOWED_V6: &str = "ALLOWED_V6";
 pub const SHAPES: &str = "SHAPES";
 /// [`rate::Bucket`](crate::rate::Bucket)s of sources' arrival times.
 pub const RATES: &str = "RATES";
+/// [`Shielding`](crate::gate::Shielding) in slot 0.
+pub const SHIELDING: &str = "SHIELDING";
+/// [`Gate`](crate::gate::Gate) by TCP port.
+pub const GATES: &str = "GATES";
 /// [`Counter`](crate::Counter) per CPU by [`Reason`](crate::Reason).
 pub const STATS: &str = "STATS";
 /// [`Event`](crate::Event)s of drops.
@@ -51,7 +57,7 @@ pub const EVENTS: &str = "EVENTS";
 pub const EVENT_STATS: &str = "EVENT_STATS";
 
 /// Every map of the object, and no other.
-pub const ALL: [&str; 18] = [
+pub const ALL: [&str; 20] = [
     SETTINGS,
     HOSTS_V4,
     STASH_V4,
@@ -67,6 +73,8 @@ pub const ALL: [&str; 18] = [
     ALLOWED_V6,
     SHAPES,
     RATES,
+    SHIELDING,
+    GATES,
     STATS,
     EVENTS,
     EVENT_STATS,

@@ -1,5 +1,6 @@
 //! What may be copied to and from a kernel map as bytes.
 
+use crate::gate::{Gate, Shielding};
 use crate::{Ban, Counter, Event, EventCounter, PrefixBan, Rate, Settings};
 
 /// A type whose every bit pattern is a value and which has no padding.
@@ -28,4 +29,6 @@ plain! {
     Event => 64,
     Settings => 192,
     Rate => 16,
+    Gate => 40,
+    Shielding => 56,
 }

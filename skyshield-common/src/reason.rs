@@ -7,6 +7,8 @@ pub enum Verdict {
     Pass,
     /// It ends here.
     Drop,
+    /// It ends here, and goes back as the answer to itself.
+    Answer,
 }
 
 /// What a reason that drops has on top of the code of its other self, which passes.
@@ -97,6 +99,8 @@ reasons! {
         AllowedRate = 7, "allowed_rate";
         /// Malformed or impossible, and saved by the allow list.
         AllowedOddity = 8, "allowed_oddity";
+        /// A TCP SYN to a port that gets too many of them, answered with a cookie.
+        SynAnswered = 9, "syn_answered";
     }
     either {
         /// Too short for an Ethernet header.
@@ -185,7 +189,19 @@ impl Reason {
     /// What the reason does to its packet.
     #[inline]
     pub const fn verdict(self) -> Verdict {
-        if self as u32 >= DROPPED { Verdict::Drop } else { Verdict::Pass }
+        if self.drops() {
+            Verdict::Drop
+        } else if matches!(self, Self::SynAnswered) {
+            Verdict::Answer
+        } else {
+            Verdict::Pass
+        }
+    }
+
+    /// Whether its packet is dropped.
+    #[inline]
+    pub const fn drops(self) -> bool {
+        self as u32 >= DROPPED
     }
 
     /// Whether events tell of it: it dropped, or is a ban or a rate that a dry run kept from dropping.
@@ -233,8 +249,8 @@ mod tests {
     #[test]
     fn a_dry_run_drops_nothing() {
         for reason in Reason::ALL {
-            assert_eq!(reason.in_dry_run().verdict(), Verdict::Pass);
-            assert_eq!(reason.in_dry_run() == reason, reason.verdict() == Verdict::Pass);
+            assert!(!reason.in_dry_run().drops());
+            assert_eq!(reason.in_dry_run() != reason, reason.verdict() == Verdict::Drop);
             if reason.verdict() == Verdict::Drop {
                 assert_eq!(reason.in_dry_run().dropped(), reason);
                 assert!(reason.is_told());

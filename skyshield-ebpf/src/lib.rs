@@ -12,6 +12,7 @@
 #[cfg(test)]
 extern crate std;
 
+pub mod handshake;
 mod look;
 mod parse;
 mod scatter;

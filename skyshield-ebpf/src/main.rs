@@ -18,6 +18,8 @@
 )]
 
 #[cfg(target_arch = "bpf")]
+mod cookies;
+#[cfg(target_arch = "bpf")]
 mod frame;
 #[cfg(target_arch = "bpf")]
 mod maps;
@@ -31,9 +33,10 @@ mod program {
     use aya_ebpf::bindings::xdp_action;
     use aya_ebpf::macros::xdp;
     use aya_ebpf::programs::XdpContext;
-    use skyshield_common::Verdict;
+    use skyshield_common::{Reason, Verdict};
     use skyshield_ebpf::screen;
 
+    use crate::cookies::answer;
     use crate::frame::XdpFrame;
     use crate::maps::{self, KernelMaps};
     use crate::report;
@@ -44,9 +47,24 @@ mod program {
         let frame = XdpFrame::of(&ctx);
         let outcome = screen(&frame, &KernelMaps);
         report::report(&frame, &outcome);
+        if outcome.reason.drops() { xdp_action::XDP_DROP } else { xdp_action::XDP_PASS }
+    }
+
+    /// As [`skyshield`], and answers SYNs; loaded in its place where that is wanted, so that nobody else
+    /// pays for it, and kernels load the other that have not got what it calls.
+    #[xdp(frags)]
+    #[expect(clippy::needless_pass_by_value, reason = "the signature is the macro's")]
+    fn skyshield_syn(ctx: XdpContext) -> u32 {
+        let frame = XdpFrame::of(&ctx);
+        let mut outcome = screen(&frame, &KernelMaps);
+        if outcome.reason == Reason::Passed && answer(&frame, outcome.now_ns) {
+            outcome.reason = Reason::SynAnswered;
+        }
+        report::report(&frame, &outcome);
         match outcome.reason.verdict() {
             Verdict::Pass => xdp_action::XDP_PASS,
             Verdict::Drop => xdp_action::XDP_DROP,
+            Verdict::Answer => xdp_action::XDP_TX,
         }
     }
 

@@ -1,6 +1,6 @@
 //! The one order in which a packet is judged.
 
-use skyshield_common::{Address, PrefixBan, Rate, Reason, Settings, Verdict, flag, near, rate};
+use skyshield_common::{Address, PrefixBan, Rate, Reason, Settings, flag, near, rate};
 
 use crate::look::{Class, Looked, look};
 use crate::parse::{Frame, Packet, parse};
@@ -107,7 +107,7 @@ pub fn screen<F: Frame + ?Sized, T: Tables>(frame: &F, tables: &T) -> Outcome {
     };
     let mut outcome = judge(frame, &packet, now_ns, settings, tables);
     outcome.reason = frame.one_of_many(outcome.reason);
-    if outcome.reason.verdict() == Verdict::Pass {
+    if !outcome.reason.drops() {
         return outcome;
     }
     // Looked up only for a packet about to be dropped: the allow list costs honest packets nothing.

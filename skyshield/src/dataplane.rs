@@ -13,6 +13,7 @@ mod capability;
 mod clock;
 mod collector;
 mod config;
+mod cookies;
 mod enforcer;
 mod error;
 mod events;

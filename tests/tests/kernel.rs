@@ -9,6 +9,8 @@ use tests::requirement::{Requirement, trial};
 mod adversary;
 #[path = "kernel/bench.rs"]
 mod bench;
+#[path = "kernel/cookies.rs"]
+mod cookies;
 #[path = "kernel/interfaces.rs"]
 mod interfaces;
 #[path = "kernel/lifecycle.rs"]
@@ -57,7 +59,7 @@ fn main() -> ExitCode {
         ("object_carries_exactly_the_maps_that_common_names", object::maps),
         ("object_is_licensed_and_takes_frames_in_several_buffers", object::sections),
     ];
-    let kernel: [(&str, Test); 40] = [
+    let kernel: &[(&str, Test)] = &[
         ("decisions_of_an_adversary_leave_ledger_store_and_kernel_at_one", adversary::beset),
         ("rows_have_their_verdict_and_their_reason", rows::verdicts),
         ("rows_cut_short_at_every_length_are_counted_once", reference::truncated),
@@ -85,6 +87,10 @@ fn main() -> ExitCode {
         ("version_upgraded_keeps_every_ban_and_leaks_nothing", versions::upgraded),
         ("version_downgraded_keeps_every_ban_and_leaks_nothing", versions::downgraded),
         ("version_with_less_room_keeps_what_fits", versions::without_room),
+        ("cookies_let_honest_clients_connect_in_a_flood", cookies::connect),
+        ("cookies_are_given_by_both_families", cookies::both_families),
+        ("cookies_end_with_the_flood", cookies::disarm),
+        ("cookies_are_refused_where_the_stack_takes_none", cookies::refused),
         ("another_owner_is_named_and_left_alone", refusals::other_owner),
         ("another_owner_by_netlink_is_named_and_left_alone", refusals::netlink_owner),
         ("missing_interface_and_wrong_folder_are_named", refusals::named),
@@ -102,7 +108,7 @@ fn main() -> ExitCode {
     let missing = Requirement::Kernel.missing();
     let mut trials = Vec::new();
     trials.extend(plain.map(|(name, test)| trial(name, None, test)));
-    trials.extend(kernel.map(|(name, test)| trial(name, missing.clone(), test)));
+    trials.extend(kernel.iter().map(|&(name, test)| trial(name, missing.clone(), test)));
     libtest_mimic::run(&arguments, trials).exit_code()
 }
 

@@ -242,6 +242,7 @@ fn kernel_lines(remains: &Remains, told: &mut Vec<String>) {
         let verdict = match reason.verdict() {
             Verdict::Pass => "passed",
             Verdict::Drop => "dropped",
+            Verdict::Answer => "answered",
         };
         told.push(format!(
             "          {verdict} {} packets, {} bytes: {}",

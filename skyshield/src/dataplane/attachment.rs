@@ -7,7 +7,7 @@ use aya::Ebpf;
 use aya::programs::links::LinkType;
 use aya::programs::{Program, ProgramFd, TestRun as _, TestRunOptions, loaded_links, loaded_programs};
 use nix::libc;
-use skyshield_common::{Verdict, maps as names};
+use skyshield_common::Verdict;
 use tracing::warn;
 
 use super::bpffs::{PinDir, file};
@@ -72,6 +72,8 @@ pub(super) struct Loaded {
     /// The object the program is of; its maps live as long.
     pub(super) object: Ebpf,
     pub(super) program: ProgramFd,
+    /// The program's name in the object.
+    pub(super) name: &'static str,
 }
 
 /// An interface and the program that guards it.
@@ -80,6 +82,7 @@ pub(super) struct Guarded {
     interface: String,
     object: Ebpf,
     program: ProgramFd,
+    program_name: &'static str,
     /// None before the interface has first been there.
     link: Option<Link>,
 }
@@ -109,14 +112,19 @@ impl Attachment {
     /// [`Self::judge`], `times` times in a row; the verdict on the last.
     pub fn judge_often(&self, frame: &[u8], times: u32) -> Result<Verdict, OpenError> {
         const XDP_PASS: u32 = 2;
+        const XDP_TX: u32 = 3;
         let failed = |source| OpenError::Load { log: None, source };
-        let object = self.guarded.first().map(|one| &one.object);
-        let Some(Program::Xdp(program)) = object.and_then(|object| object.program(names::PROGRAM)) else {
+        let program = self.guarded.first().and_then(|one| one.object.program(one.program_name));
+        let Some(Program::Xdp(program)) = program else {
             return Err(failed("the object has no program of ours".into()));
         };
         let options = TestRunOptions { data_in: Some(frame), repeat: times, ..TestRunOptions::new() };
         let result = program.test_run(options).map_err(|error| failed(error.into()))?;
-        Ok(if result.return_value == XDP_PASS { Verdict::Pass } else { Verdict::Drop })
+        Ok(match result.return_value {
+            XDP_PASS => Verdict::Pass,
+            XDP_TX => Verdict::Answer,
+            _ => Verdict::Drop,
+        })
     }
 
     /// Sees to it that the program is attached wherever there is an interface to attach it to. To be
@@ -159,9 +167,11 @@ pub(super) fn attach_all(
 ) -> Result<Vec<Guarded>, OpenError> {
     let present: Vec<u32> = wanted.iter().filter_map(|one| Some(one.found.as_ref()?.ifindex)).collect();
     let mut guarded = Vec::new();
-    for (Loaded { object, program }, Wanted { name, found }) in loaded.into_iter().zip(wanted) {
+    for (Loaded { object, program, name: program_name }, Wanted { name, found }) in
+        loaded.into_iter().zip(wanted)
+    {
         let link = found.map(|interface| attach(&program, pin_dir, &interface, mode)).transpose()?;
-        guarded.push(Guarded { interface: name, object, program, link });
+        guarded.push(Guarded { interface: name, object, program, program_name, link });
     }
     let failed = file(pin_dir.path());
     for (other, info) in Link::pinned(pin_dir.path()).map_err(&failed)? {

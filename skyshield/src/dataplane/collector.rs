@@ -47,6 +47,7 @@ impl Collector {
                 let verdict = match reason.verdict() {
                     Verdict::Pass => "pass",
                     Verdict::Drop => "drop",
+                    Verdict::Answer => "answer",
                 };
                 let labels = [interface.as_str(), verdict, reason.name()];
                 packets.with_label_values(&labels).inc_by(counter.packets);

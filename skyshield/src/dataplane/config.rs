@@ -40,6 +40,10 @@ pub struct Config {
     pub rate_burst: u64,
     /// TCP SYNs a second that one source may send, and twice as many at once; 0 is no limit.
     pub syns_per_sec: u64,
+    /// TCP SYNs a second to one port above which the kernel program answers them itself, with cookies, until
+    /// they have been half as many for ten seconds; 0 is never. Linux 6.0 or later, and the sysctl
+    /// `net.ipv4.tcp_syncookies` at 2: the host's stack has to take what comes back.
+    pub syn_cookies_above: u64,
     /// UDP packets a second that one source may send, and twice as many at once; 0 is no limit.
     pub udp_packets_per_sec: u64,
     /// Bytes a second that one source may send, and twice as many at once; 0 is no limit.
@@ -79,6 +83,7 @@ impl Default for Config {
             rate_packets_per_sec: 10_000,
             rate_burst: 20_000,
             syns_per_sec: 0,
+            syn_cookies_above: 0,
             udp_packets_per_sec: 0,
             bytes_per_sec: 0,
             network_packets_per_sec: 0,
@@ -142,6 +147,10 @@ impl Config {
             let what =
                 format!("{} is not between 1 (0 would drop every packet) and {MAX_PACKETS}", self.rate_burst);
             return Some(("dataplane.rate_burst", what));
+        }
+        if self.syn_cookies_above > MAX_PACKETS {
+            let what = format!("{} is not between 0 (never) and {MAX_PACKETS}", self.syn_cookies_above);
+            return Some(("dataplane.syn_cookies_above", what));
         }
         if !SILENCE_SECS.contains(&self.silent_after_secs) {
             let (least, most) = (SILENCE_SECS.start(), SILENCE_SECS.end());

@@ -51,6 +51,15 @@ pub enum OpenError {
         /// The interfaces of this machine.
         present: Vec<String>,
     },
+    /// The host's stack would not take the answers to cookies that the program makes.
+    #[error(
+        "dataplane.syn_cookies_above needs net.ipv4.tcp_syncookies = 2, and it is {found}: run \
+         `sysctl -w net.ipv4.tcp_syncookies=2`, or set the key to 0"
+    )]
+    SynCookies {
+        /// The sysctl's value.
+        found: String,
+    },
     /// Frames on the interface do not begin with an Ethernet header.
     #[error("interface `{interface}` does not carry Ethernet frames (link type {link_type})")]
     NotEthernet {

@@ -7,17 +7,19 @@ use std::time::Duration;
 use aya::maps::{MapInfo, MapType};
 use aya::programs::{ProgramError, ProgramFd, Xdp};
 use aya::{Ebpf, EbpfLoader};
+use skyshield_common::gate::{Gate, Shielding};
 use skyshield_common::maps as names;
 use skyshield_common::{
     Ban, Counter, EventCounter, PrefixBan, Rate, Settings as Wire, host, near, range, rate,
 };
-use tracing::warn;
+use tracing::{error, warn};
 
 use super::attachment::{self, Attachment, Guarded, Loaded, Wanted};
 use super::backing::Capacity;
 use super::bpffs::{PinDir, file};
 use super::capability;
 use super::config::{Config, OnSilence};
+use super::cookies;
 use super::enforcer::Enforcer;
 use super::error::OpenError;
 use super::events::Events;
@@ -53,6 +55,9 @@ impl Kernel {
         let missing = capability::missing();
         if !missing.is_empty() {
             return Err(OpenError::Capabilities { missing });
+        }
+        if config.syn_cookies_above > 0 {
+            cookies::taken_by_the_stack()?;
         }
         let interfaces = wanted_interfaces(config)?;
         let pin_dir = PinDir::claim(&config.pin_dir)?;
@@ -103,7 +108,7 @@ fn bring_up_in(
         for shape in &shapes {
             shape.verify(&shape.pin(dir, &wanted.name))?;
         }
-        loaded.push(load(dir, &shapes, &wanted.name)?);
+        loaded.push(load(dir, &shapes, config, &wanted.name)?);
     }
     let Some(first) = loaded.first_mut() else {
         return Err(OpenError::NoInterface { present: interface::names() });
@@ -113,6 +118,7 @@ fn bring_up_in(
     stats::keep_only(dir, &names)?;
     let mut maps = KernelMaps::open(dir)?;
     maps.take_charge(anchor, rate_buckets(config) - 1)?;
+    cookies::shield(dir, config.syn_cookies_above)?;
     let mut enforcer = Table::adopt(maps, Capacity::of(config), config.settings())?;
     let inherited = Inheritance::find(pin_dir.path(), dir)?;
     inherited.hand_to(&mut enforcer)?;
@@ -152,15 +158,25 @@ fn wanted_interfaces(config: &Config) -> Result<Vec<Wanted>, OpenError> {
 }
 
 /// The program for one interface: the same for all, over maps that are all but one the same.
-fn load(dir: &Path, shapes: &[Shape], interface: &str) -> Result<Loaded, OpenError> {
+fn load(dir: &Path, shapes: &[Shape], config: &Config, interface: &str) -> Result<Loaded, OpenError> {
     let mut loader = EbpfLoader::new();
     for shape in shapes {
         loader.map_max_entries(shape.name, shape.entries).map_pin_path(shape.name, shape.pin(dir, interface));
     }
     let mut object =
         loader.load(OBJECT).map_err(|error| OpenError::Load { log: None, source: error.into() })?;
+    if config.syn_cookies_above > 0 {
+        let name = names::COOKIES_PROGRAM;
+        match load_program(&mut object, name) {
+            Ok(program) => return Ok(Loaded { object, program, name }),
+            // A host without them is still better guarded than one without the rest.
+            Err(error) => {
+                error!(%error, "no SYN cookies: this kernel does not load what makes them (Linux 6.0 is needed)");
+            }
+        }
+    }
     let program = load_program(&mut object, names::PROGRAM)?;
-    Ok(Loaded { object, program })
+    Ok(Loaded { object, program, name: names::PROGRAM })
 }
 
 fn load_program(object: &mut Ebpf, name: &str) -> Result<ProgramFd, OpenError> {
@@ -236,6 +252,8 @@ fn shapes(config: &Config) -> Vec<Shape> {
         allowed(names::ALLOWED_V4, 8),
         allowed(names::ALLOWED_V6, 20),
         shape(names::RATES, MapType::Array, 4, size_of::<rate::Bucket>(), rate_buckets(config), sources),
+        shape(names::SHIELDING, MapType::Array, 4, size_of::<Shielding>(), 1, None),
+        shape(names::GATES, MapType::Array, 4, size_of::<Gate>(), cookies::gates(config), None),
         shape(names::SHAPES, MapType::Hash, 16, size_of::<Rate>(), config.max_allowed.max(1), allowing),
         shape(names::HOSTS_V4, MapType::Array, 4, size_of::<host::Bucket>(), buckets, hosts),
         shape(
@@ -287,7 +305,7 @@ impl Shape {
         if info.max_entries() == self.entries {
             return Ok(());
         }
-        if self.name == names::RATES {
+        if [names::RATES, names::GATES].contains(&self.name) {
             // State, not policy: the new program begins with an empty one of the new size.
             return fs::remove_file(path).map_err(file(path));
         }

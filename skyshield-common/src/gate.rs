@@ -1,0 +1,150 @@
+//! Whose TCP SYNs the kernel program answers itself: those to a port that gets too many.
+
+use crate::{Rate, rate};
+
+/// What a port has got lately, and whether it is being shielded. CPUs write it without regard for each
+/// other: a SYN now and then is not counted, of the many there must be for it to matter.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Gate {
+    /// When the next SYN is due at the rate that arms.
+    pub arming: u64,
+    /// When the next SYN is due at the rate that keeps armed.
+    pub keeping: u64,
+    /// When the host's own stack may see the next one whose checksum is right.
+    pub stack: u64,
+    /// When it may see the next of the others.
+    pub stack_unsummed: u64,
+    /// Until when the port is shielded, in [`rate::units`].
+    pub armed_until: u64,
+}
+
+/// When ports are shielded. All zero: never.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Shielding {
+    /// SYNs to one port above which it is shielded; an interval of 0 is never.
+    pub arming: Rate,
+    /// SYNs to one port above which it stays so.
+    pub keeping: Rate,
+    /// SYNs that the host's stack sees all the same: only a stack that sees some takes the answers to
+    /// cookies. Those whose checksum is right have theirs to themselves, for the stack does not see the
+    /// others; and those that come from this machine have none yet.
+    pub stack: Rate,
+    /// How long a port stays shielded after it was last above [`Self::keeping`], in [`rate::units`].
+    pub hold: u64,
+}
+
+impl Shielding {
+    /// Shields a port above so many SYNs a second, until it has been below half of them for `hold_ns`,
+    /// on a clock that counts in `jiffy_ns`; 0 is never.
+    #[must_use]
+    pub const fn above(per_sec: u64, hold_ns: u64, jiffy_ns: u64) -> Self {
+        const STACK_PER_SEC: u64 = 10;
+        if per_sec == 0 {
+            return Self { arming: NEVER, keeping: NEVER, stack: NEVER, hold: 0 };
+        }
+        let burst = per_sec.div_ceil(10);
+        Self {
+            arming: Rate::per_sec(per_sec, burst, jiffy_ns),
+            keeping: Rate::per_sec(per_sec.div_ceil(2), burst, jiffy_ns),
+            stack: Rate::per_sec(STACK_PER_SEC, 1, jiffy_ns),
+            hold: rate::units(hold_ns),
+        }
+    }
+}
+
+const NEVER: Rate = Rate { interval: 0, tolerance: 0 };
+
+impl Gate {
+    /// Counts a SYN to the port at `now`, in [`rate::units`]; whether the port is shielded.
+    #[inline]
+    pub const fn is_shielded(&mut self, now: u64, shielding: &Shielding) -> bool {
+        if shielding.arming.interval == 0 {
+            return false;
+        }
+        let left = self.armed_until.wrapping_sub(now);
+        // Further ahead than it was ever set is from before the units wrapped.
+        let is_armed = left != 0 && left <= shielding.hold;
+        let over_arming = over(&mut self.arming, now, &shielding.arming);
+        let over_keeping = over(&mut self.keeping, now, &shielding.keeping);
+        if over_arming || is_armed && over_keeping {
+            self.armed_until = now + shielding.hold;
+        } else if !is_armed {
+            return false;
+        }
+        true
+    }
+
+    /// Whether the host's stack is to see this SYN all the same.
+    #[inline]
+    pub const fn spares(&mut self, now: u64, is_summed: bool, shielding: &Shielding) -> bool {
+        let tat = if is_summed { &mut self.stack } else { &mut self.stack_unsummed };
+        !over(tat, now, &shielding.stack)
+    }
+}
+
+/// Counts one more; whether it is over the rate.
+#[inline]
+const fn over(tat: &mut u64, now: u64, rate: &Rate) -> bool {
+    match rate::admit(*tat, now, rate.interval, rate.tolerance) {
+        Some(next) => {
+            *tat = next;
+            false
+        }
+        None => true,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: u64 = 1_000_000_000;
+
+    /// SYNs that are answered with a cookie, of so many a second for `secs` from `start` on.
+    fn answered(gate: &mut Gate, shielding: &Shielding, start: u64, per_sec: u64, secs: u64) -> u64 {
+        let syns = (0..per_sec * secs).map(|n| rate::units(start + n * SECOND / per_sec));
+        syns.map(|now| u64::from(gate.is_shielded(now, shielding) && !gate.spares(now, true, shielding)))
+            .sum()
+    }
+
+    #[test]
+    fn a_port_is_shielded_above_its_rate_and_left_alone_below() {
+        let shielding = Shielding::above(1_000, 5 * SECOND, 0);
+        let mut gate = Gate::default();
+        assert_eq!(answered(&mut gate, &shielding, SECOND, 900, 10), 0);
+        let flood = answered(&mut gate, &shielding, 20 * SECOND, 100_000, 10);
+        // The burst, and ten a second after it, go to the stack.
+        assert!((999_700..=999_900).contains(&flood), "{flood}");
+    }
+
+    #[test]
+    fn a_port_stays_shielded_between_the_two_rates_and_not_below() {
+        let shielding = Shielding::above(1_000, 5 * SECOND, 0);
+        let mut gate = Gate::default();
+        answered(&mut gate, &shielding, SECOND, 10_000, 1);
+        let between = answered(&mut gate, &shielding, 2 * SECOND, 700, 20);
+        assert!(between > 700 * 20 - 300, "{between}");
+        let below = answered(&mut gate, &shielding, 22 * SECOND, 100, 20);
+        assert!((300..=500).contains(&below), "five seconds of it: {below}");
+        assert_eq!(answered(&mut gate, &shielding, 42 * SECOND, 700, 20), 0, "it arms at the upper rate");
+    }
+
+    #[test]
+    fn a_flood_that_the_stack_will_not_see_leaves_it_the_others() {
+        let shielding = Shielding::above(1_000, 5 * SECOND, 0);
+        let mut gate = Gate::default();
+        let now = |n: u64| rate::units(SECOND + n * 10_000);
+        let spared = (0..100_000).filter(|n| gate.spares(now(*n), false, &shielding)).count();
+        assert!((9..=12).contains(&spared), "{spared} in a second");
+        assert!(gate.spares(now(100_000), true, &shielding));
+    }
+
+    #[test]
+    fn without_a_rate_nothing_is_shielded() {
+        let mut gate = Gate::default();
+        assert_eq!(answered(&mut gate, &Shielding::above(0, SECOND, 0), SECOND, 1_000_000, 1), 0);
+        assert_eq!(Shielding::above(0, SECOND, 0), Shielding::default());
+    }
+}

@@ -1,0 +1,276 @@
+//! SYN cookies: the handshake's first answer, in the host's name, while a port gets more SYNs than it
+//! can keep in mind. Nothing is kept of such a SYN; the host's own stack checks what comes back.
+
+#![expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_possible_wrap,
+    clippy::cast_sign_loss,
+    reason = "a frame's offsets and lengths, which the helpers take in words of many kinds"
+)]
+
+use aya_ebpf::bindings::{BPF_F_MMAPABLE, bpf_sock_tuple, iphdr, ipv6hdr, tcphdr, xdp_md};
+use aya_ebpf::helpers::generated::{
+    bpf_sk_lookup_tcp, bpf_sk_release, bpf_tcp_raw_gen_syncookie_ipv4, bpf_tcp_raw_gen_syncookie_ipv6,
+    bpf_xdp_adjust_tail, bpf_xdp_get_buff_len, bpf_xdp_load_bytes, bpf_xdp_store_bytes,
+};
+use aya_ebpf::macros::map;
+use aya_ebpf::maps::Array;
+use aya_ebpf::programs::XdpContext;
+use skyshield_common::gate::{Gate, Shielding};
+use skyshield_common::rate;
+use skyshield_ebpf::handshake;
+use skyshield_ebpf::{Frame as _, parse};
+
+use crate::frame::XdpFrame;
+
+/// Written by the daemon; one slot.
+#[map]
+static SHIELDING: Array<Shielding> = Array::with_max_entries(1, 0);
+/// Written by this program; one for each port there is.
+#[map]
+static GATES: Array<Gate> = Array::with_max_entries(1, BPF_F_MMAPABLE);
+
+/// A TCP header at its longest.
+const TCP_MOST: usize = 60;
+const TCP_PROTOCOL: u32 = 6;
+const LISTENING: u32 = 10;
+/// The network namespace of the interface.
+const OWN_NAMESPACE: u64 = u64::MAX;
+
+/// Answers the frame, if it is a SYN to a port that is shielded, and a socket listens there; it has then
+/// become the answer.
+///
+/// In steps, each a function of its own: the verifier walks it once, and it has a stack of its own.
+#[inline(always)]
+pub(crate) fn answer(frame: &XdpFrame<'_>, now_ns: u64) -> bool {
+    let Ok(packet) = parse(frame) else { return false };
+    let (ctx, at) = (frame.context(), packet.header_at as u64);
+    if shielded_syn(ctx, at, packet.is_v6.into(), now_ns) == 0 {
+        return false;
+    }
+    if packet.is_v6 {
+        listening_v6(ctx, at) != 0 && sent_back_v6(ctx, at, cookie_v6(ctx, at, now_ns)) != 0
+    } else {
+        listening_v4(ctx, at) != 0 && sent_back_v4(ctx, at, cookie_v4(ctx, at, now_ns)) != 0
+    }
+}
+
+const V4_BYTES: u64 = 20;
+const V6_BYTES: u64 = 40;
+/// What [`cookie_v4`] says where there is none.
+const NONE: i64 = -1;
+
+/// Whether there is a whole TCP SYN, right behind the IP header at `at`, to a port that is shielded now.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn shielded_syn(ctx: *mut xdp_md, at: u64, is_v6: u64, now_ns: u64) -> u64 {
+    const PLAIN: u32 = 0x45;
+    const FRAGMENTED: u32 = 0x3fff;
+    let ctx = XdpContext::new(ctx);
+    let (frame, at) = (XdpFrame::of(&ctx), at as usize);
+    let Some([first, second, third]) = frame.quads::<3>(at) else { return 0 };
+    let (is_tcp, tcp_at) = if is_v6 != 0 {
+        (second >> 8 & 0xff == TCP_PROTOCOL, at + V6_BYTES as usize)
+    } else {
+        let is_plain = first >> 24 == PLAIN && second & FRAGMENTED == 0;
+        (is_plain && third >> 16 & 0xff == TCP_PROTOCOL, at + V4_BYTES as usize)
+    };
+    if !is_tcp {
+        return 0;
+    }
+    let Some(tcp) = frame.quads(tcp_at) else { return 0 };
+    if !handshake::is_syn(&tcp) || handshake::header_bytes(&tcp) < 20 {
+        return 0;
+    }
+    let Some(shielding) = SHIELDING.get(0) else { return 0 };
+    let Some(gate) = GATES.get_ptr_mut(handshake::destination_port(&tcp)) else { return 0 };
+    // SAFETY: the slot is there as long as the program is; other CPUs may write it as well, a word at
+    // a time, as `Gate` puts up with.
+    unsafe { (*gate).is_shielded(rate::units(now_ns), shielding) }.into()
+}
+
+/// Words as they come in. Aligned, because the compiler moves them two at a time, and the verifier takes
+/// that on the stack only where it is.
+#[repr(C, align(8))]
+struct Words<const N: usize>([u32; N]);
+
+impl<const N: usize> Words<N> {
+    /// All of them from the frame, at `at`.
+    #[inline(always)]
+    fn fill(&mut self, ctx: *mut xdp_md, at: u64) -> bool {
+        let into = self.0.as_mut_ptr().cast();
+        // SAFETY: so many bytes are there; the helper checks the frame's bounds.
+        unsafe { bpf_xdp_load_bytes(ctx, at as u32, into, size_of::<[u32; N]>() as u32) == 0 }
+    }
+
+    /// One of them, in the machine's order.
+    #[inline(always)]
+    fn get(&self, index: usize) -> u32 {
+        u32::from_be(self.0[index])
+    }
+}
+
+/// Whether a socket of this host's listens where the packet goes to: a port that is closed, or another
+/// host's, is not answered for.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn listening_v4(ctx: *mut xdp_md, at: u64) -> u64 {
+    let mut tuple = Words([0; 3]);
+    (tuple.fill(ctx, at + 12) && listens(ctx, &tuple)).into()
+}
+
+/// The same of IPv6.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn listening_v6(ctx: *mut xdp_md, at: u64) -> u64 {
+    let mut tuple = Words([0; 9]);
+    (tuple.fill(ctx, at + 8) && listens(ctx, &tuple)).into()
+}
+
+#[inline(always)]
+fn listens<const N: usize>(ctx: *mut xdp_md, tuple: &Words<N>) -> bool {
+    // SAFETY: the tuple has the kernel's form for its size, and the socket is let go of again.
+    unsafe {
+        let tuple = tuple.0.as_ptr().cast_mut().cast::<bpf_sock_tuple>();
+        let socket = bpf_sk_lookup_tcp(ctx.cast(), tuple, size_of::<[u32; N]>() as u32, OWN_NAMESPACE, 0);
+        if socket.is_null() {
+            return false;
+        }
+        let state = (&raw const (*socket).state).read_volatile();
+        bpf_sk_release(socket.cast());
+        state == LISTENING
+    }
+}
+
+/// The cookie for the SYN, with the segment size that it stands for above it; [`NONE`] where the kernel
+/// makes none, and for the few that the host's stack is to see.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn cookie_v4(ctx: *mut xdp_md, at: u64, now_ns: u64) -> i64 {
+    let (mut ip, mut tcp) = (Words([0; 5]), Words([0; TCP_MOST / 4]));
+    if !ip.fill(ctx, at) {
+        return NONE;
+    }
+    let bytes = whole(ctx, at + V4_BYTES, &mut tcp);
+    let addresses = handshake::sum(&[ip.get(3), ip.get(4)]);
+    let is_bare = ip.get(0) & 0xffff == V4_BYTES as u32 + bytes;
+    if bytes == 0 || spared(&tcp, is_bare && handshake::is_summed(&tcp.0, bytes, addresses), now_ns) {
+        return NONE;
+    }
+    let (ip, tcp) = (ip.0.as_mut_ptr().cast::<iphdr>(), tcp.0.as_mut_ptr().cast::<tcphdr>());
+    // SAFETY: an IPv4 header of 20 bytes, and a TCP header of as many as it says itself, at most 60.
+    unsafe { bpf_tcp_raw_gen_syncookie_ipv4(ip, tcp, bytes) }
+}
+
+/// The same of IPv6.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn cookie_v6(ctx: *mut xdp_md, at: u64, now_ns: u64) -> i64 {
+    let (mut ip, mut tcp) = (Words([0; 10]), Words([0; TCP_MOST / 4]));
+    if !ip.fill(ctx, at) {
+        return NONE;
+    }
+    let bytes = whole(ctx, at + V6_BYTES, &mut tcp);
+    let mut addresses = 0;
+    let mut word = 2;
+    while word < 10 {
+        addresses += handshake::sum(&[ip.get(word)]);
+        word += 1;
+    }
+    let is_bare = ip.get(1) >> 16 == bytes;
+    if bytes == 0 || spared(&tcp, is_bare && handshake::is_summed(&tcp.0, bytes, addresses), now_ns) {
+        return NONE;
+    }
+    let (ip, tcp) = (ip.0.as_mut_ptr().cast::<ipv6hdr>(), tcp.0.as_mut_ptr().cast::<tcphdr>());
+    // SAFETY: an IPv6 header of 40 bytes, and a TCP header of as many as it says itself, at most 60.
+    unsafe { bpf_tcp_raw_gen_syncookie_ipv6(ip, tcp, bytes) }
+}
+
+/// Reads the whole TCP header, options included; its length in bytes, as the verifier knows it to be, or 0.
+#[inline(always)]
+fn whole(ctx: *mut xdp_md, at: u64, tcp: &mut Words<{ TCP_MOST / 4 }>) -> u32 {
+    let mut fourth = Words([0; 1]);
+    if !fourth.fill(ctx, at + 12) {
+        return 0;
+    }
+    let mut bytes = u64::from(fourth.get(0) >> 28 << 2);
+    // SAFETY: one instruction on one register.
+    unsafe { core::arch::asm!("{0} &= 0x3c", inout(reg) bytes, options(pure, nomem, nostack)) };
+    let bytes = bytes as u32;
+    if bytes == 0 {
+        return 0;
+    }
+    // SAFETY: at most 60 bytes into as many.
+    let failed = unsafe { bpf_xdp_load_bytes(ctx, at as u32, tcp.0.as_mut_ptr().cast(), bytes) };
+    if failed == 0 { bytes } else { 0 }
+}
+
+/// Whether the host's stack is to see a SYN with this header all the same.
+#[inline(always)]
+fn spared(tcp: &Words<{ TCP_MOST / 4 }>, is_summed: bool, now_ns: u64) -> bool {
+    let Some(shielding) = SHIELDING.get(0) else { return true };
+    let Some(gate) = GATES.get_ptr_mut(tcp.get(0) & 0xffff) else { return true };
+    // SAFETY: as in `shielded_syn`.
+    unsafe { (*gate).spares(rate::units(now_ns), is_summed, shielding) }
+}
+
+/// Makes the frame the answer with the cookie, on its way back.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn sent_back_v4(ctx: *mut xdp_md, at: u64, made: i64) -> u64 {
+    let mut syn = Words([0; 10]);
+    if made < 0 || !syn.fill(ctx, at) {
+        return 0;
+    }
+    let ip = [syn.get(0), syn.get(1), syn.get(2), syn.get(3), syn.get(4)];
+    let tcp = [syn.get(5), syn.get(6), syn.get(7), syn.get(8), syn.get(9)];
+    let answer = Words(handshake::answer_v4(&ip, &tcp, made as u32, (made >> 32) as u32));
+    send_back(ctx, at, answer, handshake::answer_bytes(&tcp) == 24).into()
+}
+
+/// The same of IPv6.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn sent_back_v6(ctx: *mut xdp_md, at: u64, made: i64) -> u64 {
+    let (mut ip, mut tcp) = (Words([0; 10]), Words([0; 5]));
+    if made < 0 || !ip.fill(ctx, at) || !tcp.fill(ctx, at + V6_BYTES) {
+        return 0;
+    }
+    for word in &mut ip.0 {
+        *word = u32::from_be(*word);
+    }
+    let tcp = [tcp.get(0), tcp.get(1), tcp.get(2), tcp.get(3), tcp.get(4)];
+    let answer = Words(handshake::answer_v6(&ip.0, &tcp, made as u32, (made >> 32) as u32));
+    send_back(ctx, at, answer, handshake::answer_bytes(&tcp) == 24).into()
+}
+
+/// Writes the answer, whole or but for its last word, over the packet at `at`, and cuts the frame behind it.
+#[inline(always)]
+fn send_back<const N: usize>(ctx: *mut xdp_md, at: u64, mut answer: Words<N>, is_whole: bool) -> bool {
+    let mut ends = Words([0; 3]);
+    if !ends.fill(ctx, 0) {
+        return false;
+    }
+    // Destination and source change places: six bytes each, in three words.
+    let [a, b, c] = [ends.get(0), ends.get(1), ends.get(2)];
+    let mut back = Words([b << 16 | c >> 16, c << 16 | a >> 16, a << 16 | b >> 16].map(u32::to_be));
+    for word in &mut answer.0 {
+        *word = word.to_be();
+    }
+    let bytes = size_of::<[u32; N]>();
+    let length = at + if is_whole { bytes as u64 } else { bytes as u64 - 4 };
+    // SAFETY: the helpers check the frame's bounds, and so many bytes are there.
+    unsafe {
+        let less = length as i64 - bpf_xdp_get_buff_len(ctx) as i64;
+        if less > 0 || bpf_xdp_adjust_tail(ctx, less as i32) != 0 {
+            return false;
+        }
+        let (answer, offset) = (answer.0.as_mut_ptr().cast(), at as u32);
+        let failed = if is_whole {
+            bpf_xdp_store_bytes(ctx, offset, answer, bytes as u32)
+        } else {
+            bpf_xdp_store_bytes(ctx, offset, answer, bytes as u32 - 4)
+        };
+        failed == 0 && bpf_xdp_store_bytes(ctx, 0, back.0.as_mut_ptr().cast(), 12) == 0
+    }
+}

@@ -1,0 +1,239 @@
+//! SYN cookies: honest clients connect in the middle of a flood of spoofed SYNs, which nothing is kept of.
+
+use std::fs;
+use std::io::{Read as _, Write as _};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::os::fd::AsRawFd as _;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use anyhow::{Context as _, ensure};
+use nix::sys::socket::{
+    AddressFamily, MsgFlags, SockFlag, SockProtocol, SockType, SockaddrIn, sendto, socket,
+};
+use skyshield::dataplane::{Config, Kernel, OpenError};
+use skyshield_common::Reason;
+use skyshield_ebpf::handshake;
+
+use crate::bench::{Bench, CLIENT_V4, CLIENT_V6, Counted, HOST_V4, HOST_V6};
+
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// SYNs a second above which the test's ports are shielded.
+const ABOVE: u64 = 2_000;
+
+fn config(bench: &Bench) -> Config {
+    Config { syn_cookies_above: ABOVE, ..bench.config() }
+}
+
+fn set_syncookies(bench: &Bench, value: &str) -> anyhow::Result<()> {
+    bench.host.run(|| Ok(fs::write("/proc/sys/net/ipv4/tcp_syncookies", value)?))
+}
+
+/// One on the client's end as well: a veth takes what is sent back only where its peer reads by polling,
+/// as one with a program does.
+fn polling_client(bench: &Bench) -> anyhow::Result<Kernel> {
+    let config = Config {
+        interface: Some("client0".to_owned()),
+        pin_dir: bench.bpffs.path().join("client"),
+        ..bench.config()
+    };
+    bench.client.run(|| Ok(Kernel::open(&config)?))
+}
+
+/// Answers each connection with what it sends, until the test ends.
+fn echo(bench: &Bench, address: &str) -> anyhow::Result<SocketAddr> {
+    let address: IpAddr = address.parse()?;
+    let listener = bench.host.run(|| Ok(TcpListener::bind((address, 0))?))?;
+    let at = listener.local_addr()?;
+    thread::spawn(move || {
+        while let Ok((mut stream, _)) = listener.accept() {
+            thread::spawn(move || {
+                let mut bytes = [0; 4];
+                while let Ok(()) = stream.read_exact(&mut bytes) {
+                    if stream.write_all(&bytes).is_err() {
+                        return;
+                    }
+                }
+            });
+        }
+    });
+    Ok(at)
+}
+
+/// Connects `count` times one after another, each time with a word that must come back; how many did.
+fn honest(bench: &Bench, to: SocketAddr, count: usize) -> anyhow::Result<usize> {
+    let once = || -> std::io::Result<()> {
+        let mut stream = TcpStream::connect_timeout(&to, PATIENCE)?;
+        stream.set_read_timeout(Some(PATIENCE))?;
+        stream.write_all(b"ping")?;
+        let mut bytes = [0; 4];
+        stream.read_exact(&mut bytes)
+    };
+    bench.client.run(|| Ok((0..count).filter(|_| once().is_ok()).count()))
+}
+
+/// The `n`th spoofed SYN to `to`, from an address that nobody has; with a checksum that is right, or not.
+fn syn(n: u32, to: SocketAddr, is_summed: bool) -> anyhow::Result<Vec<u8>> {
+    let IpAddr::V4(host) = to.ip() else { anyhow::bail!("not IPv4") };
+    let from = Ipv4Addr::from_bits(0x0b00_0000 | n.wrapping_mul(0x9e37_79b1) >> 8).to_bits();
+    let port = 1_024 + (n % 60_000);
+    let mut words = [
+        0x4500_002c,
+        n << 16 | 0x4000,
+        0x4006_0000,
+        from,
+        host.to_bits(),
+        port << 16 | u32::from(to.port()),
+        n,
+        0,
+        0x6002_7210,
+        0,
+        0x0204_05b4,
+    ];
+    let sum = handshake::sum(&words[3..].first_chunk::<8>().copied().context("short")?) + 6 + 24;
+    let sum = (sum & 0xffff) + (sum >> 16);
+    words[9] = (!((sum & 0xffff) + (sum >> 16)) & 0xffff) << 16;
+    if !is_summed {
+        words[9] ^= 0x1111_0000;
+    }
+    Ok(words.iter().flat_map(|word| word.to_be_bytes()).collect())
+}
+
+/// Runs `work` while SYNs are sent as fast as they go; how many were.
+fn under_flood<T: Send>(
+    bench: &Bench,
+    to: SocketAddr,
+    is_summed: bool,
+    work: impl FnOnce() -> anyhow::Result<T> + Send,
+) -> anyhow::Result<(T, u64)> {
+    let (stop, sent) = (AtomicBool::new(false), AtomicU64::new(0));
+    let IpAddr::V4(host) = to.ip() else { anyhow::bail!("not IPv4") };
+    thread::scope(|scope| {
+        let flood = scope.spawn(|| {
+            bench.client.run(|| {
+                let raw =
+                    socket(AddressFamily::Inet, SockType::Raw, SockFlag::SOCK_CLOEXEC, SockProtocol::Raw)?;
+                let to_host = SockaddrIn::from(std::net::SocketAddrV4::new(host, 0));
+                let mut n = 0;
+                while !stop.load(Ordering::Relaxed) {
+                    for _ in 0..50 {
+                        n += 1;
+                        // A full queue is no matter here.
+                        if sendto(raw.as_raw_fd(), &syn(n, to, is_summed)?, &to_host, MsgFlags::empty())
+                            .is_ok()
+                        {
+                            sent.fetch_add(1, Ordering::Relaxed);
+                        }
+                    }
+                    thread::sleep(Duration::from_micros(500));
+                }
+                Ok(())
+            })
+        });
+        thread::sleep(Duration::from_millis(300));
+        let done = work();
+        stop.store(true, Ordering::Relaxed);
+        flood.join().map_err(|_| anyhow::anyhow!("the flood died"))??;
+        Ok((done?, sent.load(Ordering::Relaxed)))
+    })
+}
+
+pub(crate) fn connect() -> anyhow::Result<()> {
+    const CLIENTS: usize = 200;
+    let bench = Bench::new()?;
+    set_syncookies(&bench, "2")?;
+    let _client = polling_client(&bench)?;
+    let (v4, other, v6) = (echo(&bench, HOST_V4)?, echo(&bench, HOST_V4)?, echo(&bench, HOST_V6)?);
+    bench.with_kernel(&config(&bench), |kernel| {
+        // Below the rate nobody notices.
+        let before = Counted::now(kernel)?;
+        ensure!(honest(&bench, v4, 20)? == 20 && honest(&bench, v6, 5)? == 5);
+        let counted = Counted::now(kernel)?.since(&before);
+        ensure!(!counted.contains_key(&Reason::SynAnswered), "armed too early");
+        for is_summed in [true, false] {
+            let before = Counted::now(kernel)?;
+            let (connected, sent) = under_flood(&bench, v4, is_summed, || {
+                Ok([honest(&bench, v4, CLIENTS)?, honest(&bench, other, 20)?])
+            })?;
+            let answered = Counted::now(kernel)?.since(&before).get(&Reason::SynAnswered).map_or(0, |c| c.0);
+            crate::report(&format!(
+                "{sent} spoofed SYNs ({}), {answered} answered with cookies, {} of {CLIENTS} honest clients connected",
+                if is_summed { "well summed" } else { "badly summed" },
+                connected[0],
+            ));
+            ensure!(connected == [CLIENTS, 20], "{connected:?} connected");
+            ensure!(answered * 10 > sent * 9, "{answered} of {sent} were answered: it did not arm");
+        }
+        let _ = kernel;
+        Ok(())
+    })
+}
+
+/// The gate is a port's, whichever family it is asked by.
+pub(crate) fn both_families() -> anyhow::Result<()> {
+    let bench = Bench::new()?;
+    set_syncookies(&bench, "2")?;
+    let _client = polling_client(&bench)?;
+    let v4 = echo(&bench, HOST_V4)?;
+    let listener = bench.host.run(|| Ok(TcpListener::bind((HOST_V6.parse::<IpAddr>()?, v4.port()))?))?;
+    let v6 = listener.local_addr()?;
+    thread::spawn(move || {
+        while let Ok((mut stream, _)) = listener.accept() {
+            let mut bytes = [0; 4];
+            let _ = stream.read_exact(&mut bytes).and_then(|()| stream.write_all(&bytes));
+        }
+    });
+    ensure!(honest(&bench, v6, 1)? == 1);
+    bench.with_kernel(&config(&bench), |kernel| {
+        // The stack takes answers to cookies once it has given some itself.
+        ensure!(honest(&bench, v6, 1)? == 1);
+        let before = Counted::now(kernel)?;
+        let ((), _) = under_flood(&bench, v4, true, || {
+            // With nobody else on it, what is answered now is this one's.
+            ensure!(honest(&bench, v6, 50)? == 50, "not all by IPv6 from {CLIENT_V6} beside {CLIENT_V4}");
+            Ok(())
+        })?;
+        ensure!(Counted::now(kernel)?.since(&before).contains_key(&Reason::SynAnswered));
+        Ok(())
+    })
+}
+
+pub(crate) fn disarm() -> anyhow::Result<()> {
+    let bench = Bench::new()?;
+    set_syncookies(&bench, "2")?;
+    let _client = polling_client(&bench)?;
+    let v4 = echo(&bench, HOST_V4)?;
+    bench.with_kernel(&config(&bench), |kernel| {
+        let answered =
+            |kernel: &Kernel| Ok::<_, anyhow::Error>(Counted::now(kernel)?.packets(Reason::SynAnswered));
+        under_flood(&bench, v4, true, || Ok(()))?;
+        let flooded = answered(kernel)?;
+        ensure!(flooded > 0);
+        // Armed still, with the flood gone...
+        ensure!(honest(&bench, v4, 100)? == 100);
+        let armed = answered(kernel)?;
+        ensure!(armed > flooded, "it disarmed at once");
+        thread::sleep(Duration::from_secs(11));
+        ensure!(honest(&bench, v4, 100)? == 100);
+        ensure!(answered(kernel)? == armed, "it did not disarm");
+        // ...and a closed port is nobody's to answer for.
+        let closed = SocketAddr::new(v4.ip(), 9);
+        under_flood(&bench, closed, true, || Ok(()))?;
+        ensure!(answered(kernel)? == armed, "a port was answered for that is closed");
+        Ok(())
+    })
+}
+
+pub(crate) fn refused() -> anyhow::Result<()> {
+    let bench = Bench::new()?;
+    set_syncookies(&bench, "1")?;
+    bench.host.run(|| {
+        let error = Kernel::open(&config(&bench)).err().context("not refused")?;
+        ensure!(matches!(error, OpenError::SynCookies { .. }), "{error}");
+        ensure!(error.to_string().contains("sysctl -w net.ipv4.tcp_syncookies=2"), "{error}");
+        Ok(())
+    })?;
+    bench.with_kernel(&bench.config(), |_| Ok(()))
+}
