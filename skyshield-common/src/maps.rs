@@ -23,6 +23,8 @@ pub const STASH_V4: &str = "STASH_V4";
 pub const NEAR_V4: &str = "NEAR_V4";
 /// Where IPv6 bans are [`near`](crate::near): words of a filter.
 pub const NEAR_V6: &str = "NEAR_V6";
+/// Where what is allowed is [`near`](crate::near).
+pub const NEAR_ALLOWED: &str = "NEAR_ALLOWED";
 /// [`Ban`](crate::Ban) by IPv4 address: the record behind a slot of [`HOSTS_V4`].
 pub const BANS_V4: &str = "BANS_V4";
 /// [`Ban`](crate::Ban) by IPv6 address.
@@ -47,12 +49,13 @@ pub const EVENTS: &str = "EVENTS";
 pub const EVENT_STATS: &str = "EVENT_STATS";
 
 /// Every map of the object, and no other.
-pub const ALL: [&str; 16] = [
+pub const ALL: [&str; 17] = [
     SETTINGS,
     HOSTS_V4,
     STASH_V4,
     NEAR_V4,
     NEAR_V6,
+    NEAR_ALLOWED,
     BANS_V4,
     BANS_V6,
     PREFIXES_V4,

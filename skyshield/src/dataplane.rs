@@ -24,6 +24,7 @@ mod kernel;
 mod link;
 mod maps;
 mod memory;
+mod near_allowed;
 mod pinned;
 mod prefixes;
 mod shared;

@@ -17,6 +17,7 @@ use super::enforcer::{Counters, Entry, EventTotals, Reader, Replaced};
 use super::error::Error;
 use super::family::{Family, Names, Value, failed, open};
 use super::hosts::{Hosts, Near};
+use super::near_allowed::NearAllowed;
 use super::stats::Stats;
 use super::sys;
 use crate::engine::source::Source;
@@ -35,6 +36,7 @@ pub(super) struct KernelMaps {
     shapes: HashMap<MapData, [u8; 16], Value<Rate>>,
     hosts: Hosts,
     near: Near,
+    near_allowed: NearAllowed,
     /// What this room alone says to the program; the rest comes by [`Maps::put_settings`].
     own: Wire,
     /// What was said last.
@@ -58,6 +60,7 @@ impl KernelMaps {
             shapes: open(dir, names::SHAPES)?,
             hosts: Hosts::open(dir)?,
             near: Near::open(dir)?,
+            near_allowed: NearAllowed::open(dir)?,
             own: Wire::default(),
             said: Wire::default(),
             anchor: None,
@@ -98,6 +101,7 @@ impl KernelMaps {
             self.hosts.put(address, hold.until(0))?;
         }
         self.rebuild_near()?;
+        self.near_allowed.rebuild(&Maps::allowed(self)?);
         self.say()?;
         self.keep_time()
     }
@@ -222,7 +226,9 @@ impl Maps for KernelMaps {
         match prefix {
             IpNet::V4(net) => self.v4.put_allowed(net.prefix_len(), net.network().octets()),
             IpNet::V6(net) => self.v6.put_allowed(net.prefix_len(), net.network().octets()),
-        }
+        }?;
+        self.near_allowed.add(prefix);
+        Ok(())
     }
 
     fn cut_allowed(&mut self, prefix: IpNet) -> Result<(), Error> {
