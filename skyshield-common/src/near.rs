@@ -28,13 +28,11 @@ pub const ALLOWED_HALF: u32 = 1 << 10;
 #[inline]
 #[expect(clippy::cast_possible_truncation, reason = "masked")]
 pub const fn allowed(address: Address) -> (u32, u64) {
-    match address.v4() {
-        Some(address) => (address >> 22, 1 << (address >> 16 & 63)),
-        None => {
-            let hash = mix(address.high >> 32) as u32;
-            (ALLOWED_HALF + (hash >> 6 & (ALLOWED_HALF - 1)), 1 << (hash & 63))
-        }
+    if let Some(address) = address.v4() {
+        return (address >> 22, 1 << (address >> 16 & 63));
     }
+    let hash = mix(address.high >> 32) as u32;
+    (ALLOWED_HALF + (hash >> 6 & (ALLOWED_HALF - 1)), 1 << (hash & 63))
 }
 
 /// The word of an address, and how far to shift it for its two bits.

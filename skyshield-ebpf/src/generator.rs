@@ -8,6 +8,7 @@
 
 #[cfg(target_arch = "bpf")]
 #[expect(dead_code, reason = "the bench needs but some of it")]
+#[expect(clippy::inline_always, reason = "as the program under test has it")]
 mod frame;
 
 #[cfg(target_arch = "bpf")]

@@ -1,7 +1,6 @@
 //! What the verifier of the kernel at hand makes of the object: it loads or it does not, and how many
 //! instructions were walked.
 
-use std::fmt::Write as _;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
@@ -40,7 +39,7 @@ pub fn verify_if_asked(say: &dyn Fn(&str)) -> Option<ExitCode> {
 
 fn verified() -> anyhow::Result<String> {
     let mut object = aya::Ebpf::load(OBJECT)?;
-    let mut told = String::new();
+    let mut told = Vec::new();
     for name in [maps::PROGRAM, maps::ANCHOR_PROGRAM] {
         let program = object.program_mut(name).with_context(|| format!("no program {name}"))?;
         let program: &mut Xdp = program.try_into()?;
@@ -50,9 +49,9 @@ fn verified() -> anyhow::Result<String> {
         let info = program.info()?;
         let walked = info.verified_instruction_count().context("this kernel does not say")?;
         let size = info.size_translated().unwrap_or_default() / 8;
-        write!(told, "{name} {walked} instructions walked of {size}; ")?;
+        told.push(format!("{name} {walked} instructions walked of {size}"));
     }
-    Ok(told)
+    Ok(told.join("; "))
 }
 
 /// The end of the verifier's log, where it says what it stumbled over.
