@@ -2,8 +2,10 @@
 
 mod control;
 mod gateway;
+mod initramfs;
 mod inspect;
 mod kernel;
+mod verifier;
 
 use std::process::ExitCode;
 
@@ -23,6 +25,8 @@ enum What {
     Kernel(kernel::Arguments),
     /// Decisions by the million, over a real kernel and a real disk
     Control(control::Arguments),
+    /// What the verifiers of this kernel, and of others under QEMU, make of the kernel object
+    Verifier(verifier::Arguments),
     /// CPU time of inspection alone, beside libmodsecurity with Debian's CRS where it is installed
     Inspect(inspect::Arguments),
     /// The gateway beside Debian's nginx, with wrk, in interleaved rounds
@@ -33,6 +37,7 @@ pub(crate) fn obey(workspace: &Workspace, arguments: &Arguments) -> Result<ExitC
     match &arguments.what {
         What::Kernel(arguments) => kernel::obey(workspace, arguments),
         What::Control(arguments) => control::obey(workspace, arguments),
+        What::Verifier(arguments) => verifier::obey(workspace, arguments),
         What::Inspect(arguments) => inspect::obey(workspace, arguments),
         What::Gateway(arguments) => gateway::obey(workspace, arguments),
     }
