@@ -1,5 +1,6 @@
 //! The reverse-proxy gateway: reads a request in exactly one way, has it judged, forwards it or refuses it.
 
+mod account;
 mod body;
 mod buffer;
 mod chunked;
@@ -19,11 +20,13 @@ mod opening;
 mod presence;
 mod proxy_protocol;
 mod pump;
+mod quota;
 mod relay;
 mod request_head;
 mod respond;
 mod response_head;
 mod security_headers;
+mod server_timing;
 mod sites;
 mod stream;
 mod tls;
@@ -123,6 +126,8 @@ struct Shared {
     risk_to_client: bool,
     proxy_protocol: bool,
     trusted: client_ip::TrustedProxies,
+    /// Who is told how long we held a request up.
+    timing_to: client_ip::TrustedProxies,
     sites: Arc<sites::Sites>,
     websocket_paths: PathPatterns,
     budget: body::Budget,
@@ -173,6 +178,7 @@ impl Gateway {
             judge,
             metrics,
             trusted: client_ip::TrustedProxies::new(&config.trusted_proxies),
+            timing_to: client_ip::TrustedProxies::new(&config.server_timing_to),
             sites,
             websocket_paths: PathPatterns::new(&config.websocket_paths),
             budget: body::Budget::new(config.limits.held_body_bytes),

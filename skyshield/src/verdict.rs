@@ -15,7 +15,7 @@ use crate::engine::incident::{Act, Assessment, Client, Door, Incident, IncidentI
 use crate::engine::risk::Score;
 use crate::engine::view::View;
 use crate::inspect::{Mode, OverLimit, Request};
-use crate::limits::{Counted, Limiter, Quota};
+use crate::limits::{Counted, Limiter, Quota, Stay};
 
 pub use settings::{Opinion, Settings};
 
@@ -36,6 +36,7 @@ pub enum Verdict {
 pub struct Permit {
     score: Score,
     quota: Option<Quota>,
+    stay: Option<Stay>,
 }
 
 impl Permit {
@@ -47,6 +48,11 @@ impl Permit {
     /// What is left of the sender's quota, for him to know; where nobody limits him, nothing.
     pub fn take_quota(&mut self) -> Option<Quota> {
         self.quota.take()
+    }
+
+    /// What counts the request as in progress, to be dropped when it is not any more.
+    pub fn take_stay(&mut self) -> Option<Stay> {
+        self.stay.take()
     }
 }
 
@@ -149,6 +155,13 @@ impl Judge {
         self.settings.load().over_limit(host, method, target)
     }
 
+    /// Charges `source` with the bytes that a request of his has moved, at what `now` says.
+    pub fn spend(&self, source: IpAddr, bytes: u64, now: impl FnOnce() -> Instant) {
+        if let Some(limiter) = &self.limiter {
+            limiter.spend(source, bytes, now);
+        }
+    }
+
     /// The verdict on `request` by `client`, all of whose bytes had arrived at `complete_at`.
     ///
     /// A refusal is reported as an incident before this returns; it never waits.
@@ -156,6 +169,13 @@ impl Judge {
         if let Some(refusal) = self.ban_of(client.address, complete_at) {
             return Verdict::Refuse(refusal);
         }
+        let stay = match self.limiter.as_ref().map(|limiter| limiter.enter(client.address)) {
+            Some(Ok(stay)) => stay,
+            Some(Err(Counted::Over { quota, retry_after })) => {
+                return Verdict::Limit(Limited { incident: mint(), quota, retry_after });
+            }
+            None | Some(Err(Counted::Free | Counted::Within(_))) => None,
+        };
         let counted =
             self.limiter.as_ref().map(|limiter| limiter.count(client.address, request, complete_at));
         let quota = match counted {
@@ -173,7 +193,7 @@ impl Judge {
             self.control.count_limit(limit);
         }
         let Some(reason) = reason else {
-            return Verdict::Pass(Permit { score, quota });
+            return Verdict::Pass(Permit { score, quota, stay });
         };
         let act = match route.mode {
             Mode::Off | Mode::Observe => Act::Observe,
@@ -203,7 +223,7 @@ impl Judge {
             complete_at,
         });
         match act {
-            Act::Observe => Verdict::Pass(Permit { score, quota }),
+            Act::Observe => Verdict::Pass(Permit { score, quota, stay }),
             Act::Refuse | Act::Ban => Verdict::Refuse(Refusal { incident: id, score, reason, settled }),
         }
     }

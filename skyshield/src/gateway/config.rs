@@ -47,6 +47,9 @@ pub struct Config {
     pub websocket_paths: Vec<String>,
     /// Whether clients are sent their request's score as `X-SkyShield-Risk`. Default false.
     pub risk_header_to_client: bool,
+    /// Clients, by address or prefix, who are told in `Server-Timing` how long their request was held up
+    /// for inspection. Default none.
+    pub server_timing_to: Vec<Source>,
     /// The headers added to responses.
     pub headers: security_headers::Config,
     /// How it is found out which upstreams work.
@@ -73,6 +76,7 @@ impl Default for Config {
             body_over_limit: BodyOverLimit::default(),
             websocket_paths: Vec::new(),
             risk_header_to_client: false,
+            server_timing_to: Vec::new(),
             headers: security_headers::Config::default(),
             health: Health::default(),
             limits: Limits::default(),

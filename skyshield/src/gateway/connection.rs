@@ -5,12 +5,14 @@ mod farewell;
 
 use std::net::IpAddr;
 use std::pin::{Pin, pin};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::net::TcpStream;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFuture};
 
 use super::Shared;
+use super::account::Account;
 use super::body::{Held, Rest, Share, hold};
 use super::buffer::Buffer;
 use super::config::BodyOverLimit;
@@ -28,6 +30,7 @@ use super::write::write_all;
 use crate::clock;
 use crate::engine::incident::{Client, Door};
 use crate::inspect::{Header, OverLimit, Request};
+use crate::limits::Quota;
 use crate::verdict::Verdict;
 use arrival::{Arrived, FIRST_READ, arrive};
 
@@ -44,6 +47,14 @@ struct Connection<'a> {
     deadline: Deadline,
     /// When the last bytes were read.
     read_at: Instant,
+    measured: Measured,
+}
+
+/// What a request in progress is measured as, as far as it is known.
+#[derive(Debug, Default)]
+struct Measured {
+    site: Option<usize>,
+    class: Option<Arc<str>>,
 }
 
 /// What is to be done with the connection next.
@@ -76,6 +87,7 @@ pub(super) async fn serve(
         head: Head::default(),
         deadline,
         read_at,
+        measured: Measured::default(),
     };
     if in_the_clear {
         connection.head.reset();
@@ -106,6 +118,7 @@ impl Connection<'_> {
         stopped: Pin<&mut WaitForCancellationFuture<'_>>,
     ) -> Result<Option<()>, Cause> {
         self.head.reset();
+        self.measured = Measured::default();
         if self.input.is_empty() {
             self.input.shrink();
             self.input.reserve(FIRST_READ);
@@ -182,6 +195,7 @@ impl Connection<'_> {
             Ok(site) => site,
             Err(cause) => return self.turn_away(cause).await,
         };
+        self.measured.site = Some(site.at);
         let mut share = Share::none_of(&shared.budget);
         let body = match self.hold_body(&mut share).await {
             Ok(body) => body,
@@ -193,20 +207,32 @@ impl Connection<'_> {
         let complete_at = self.read_at;
         let mut permit = match self.judge(client, body.held, complete_at) {
             Verdict::Pass(permit) => permit,
-            Verdict::Limit(limited) => return self.limit(&limited, body).await,
+            Verdict::Limit(limited) => {
+                self.measured.class = Some(limited.quota.name());
+                return self.limit(&limited, body).await;
+            }
             Verdict::Refuse(refusal) => return self.refuse(refusal).await,
         };
         shared.metrics.passed.inc();
         let quota = permit.take_quota();
+        self.measured.class = quota.as_ref().map(Quota::name);
+        // Counted as in progress until the answer is out.
+        let _stay = permit.take_stay();
+        let account = Account::of(shared, &site.metrics, client.address, self.head.len + body.held);
         let risk = shared.risk_to_client.then(|| permit.score().value());
         let switching = self.head.opens_websocket
             && shared.websocket_paths.match_target(self.head.target.at(self.input.filled()));
+        let held_up = shared
+            .timing_to
+            .contain(client.address)
+            .then(|| clock::now().saturating_duration_since(complete_at));
         let asked = Asked {
             switching,
             bodiless: self.head.bodiless,
             minor: self.head.minor,
             keep_alive: self.head.keep_alive && !stop.is_cancelled(),
             risk,
+            held_up,
             quota: quota.as_ref(),
             security: &site.security,
         };
@@ -214,6 +240,7 @@ impl Connection<'_> {
         let exchange = Exchange {
             shared,
             site,
+            account: &account,
             client: &mut self.stream,
             input: &mut self.input,
             request: &mut self.request,
@@ -229,7 +256,7 @@ impl Connection<'_> {
         match outcome {
             Outcome::Answered { status, keep_alive } => {
                 let now = clock::now();
-                metrics.took(status, now.saturating_duration_since(complete_at));
+                self.took(status, now.saturating_duration_since(complete_at));
                 self.read_at = now;
                 if keep_alive { Next::Request } else { Next::Goodbye }
             }
@@ -243,6 +270,14 @@ impl Connection<'_> {
                 Next::Close
             }
         }
+    }
+
+    /// Measures the request in progress, answered with `status` after `time`.
+    fn took(&self, status: u16, time: Duration) {
+        let Measured { site, class } = &self.measured;
+        let site = site.and_then(|at| self.shared.sites.at(at));
+        let metrics = site.map_or(&self.shared.metrics.nowhere, |site| &site.metrics);
+        metrics.took(class.as_deref(), status, time);
     }
 
     /// Reads the body as far as it is inspected.

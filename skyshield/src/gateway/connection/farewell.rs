@@ -140,7 +140,7 @@ impl Connection<'_> {
             Audience { json: head.prefers_json, bodiless: head.bodiless, keep_alive, minor: head.minor };
         self.reply.clear();
         page.write(audience, &mut self.reply);
-        self.shared.metrics.took(page.status, clock::now().saturating_duration_since(self.read_at));
+        self.took(page.status, clock::now().saturating_duration_since(self.read_at));
         self.shared.metrics.bytes_out.inc_by(self.reply.len() as u64);
         // By the time a refusal is on its way the kernel may drop all that comes from this client, its
         // acknowledgements too.
