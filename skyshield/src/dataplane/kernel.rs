@@ -8,7 +8,9 @@ use aya::maps::{MapInfo, MapType};
 use aya::programs::{ProgramError, ProgramFd, Xdp};
 use aya::{Ebpf, EbpfLoader};
 use skyshield_common::maps as names;
-use skyshield_common::{Ban, Counter, EventCounter, PrefixBan, Rate, Settings as Wire, host, near, rate};
+use skyshield_common::{
+    Ban, Counter, EventCounter, PrefixBan, Rate, Settings as Wire, host, near, range, rate,
+};
 use tracing::warn;
 
 use super::attachment::{self, Attachment, Guarded, Loaded, Wanted};
@@ -20,8 +22,10 @@ use super::enforcer::Enforcer;
 use super::error::OpenError;
 use super::events::Events;
 use super::hosts::stash_capacity;
+use super::inheritance::Inheritance;
 use super::interface;
 use super::maps::KernelMaps;
+use super::ranges;
 use super::stats;
 use super::table::Table;
 
@@ -77,29 +81,47 @@ struct Up {
 
 fn bring_up(config: &Config, pin_dir: &PinDir, interfaces: Vec<Wanted>) -> Result<Up, OpenError> {
     let dir = schema_dir(pin_dir.path());
+    let is_new = !dir.exists();
     fs::create_dir_all(&dir).map_err(file(&dir))?;
+    bring_up_in(&dir, config, pin_dir, interfaces).inspect_err(|_| {
+        // Half of what another version holds must not be taken for the whole by the next start.
+        if is_new && let Err(left) = fs::remove_dir_all(&dir) {
+            warn!(%left, "maps of the failed start are left behind");
+        }
+    })
+}
+
+fn bring_up_in(
+    dir: &Path,
+    config: &Config,
+    pin_dir: &PinDir,
+    interfaces: Vec<Wanted>,
+) -> Result<Up, OpenError> {
     let shapes = shapes(config);
     let mut loaded = Vec::new();
     for wanted in &interfaces {
         for shape in &shapes {
-            shape.verify(&shape.pin(&dir, &wanted.name))?;
+            shape.verify(&shape.pin(dir, &wanted.name))?;
         }
-        loaded.push(load(&dir, &shapes, &wanted.name)?);
+        loaded.push(load(dir, &shapes, &wanted.name)?);
     }
     let Some(first) = loaded.first_mut() else {
         return Err(OpenError::NoInterface { present: interface::names() });
     };
     let anchor = load_program(&mut first.object, names::ANCHOR_PROGRAM)?;
     let names: Vec<_> = interfaces.iter().map(|wanted| wanted.name.clone()).collect();
-    stats::keep_only(&dir, &names)?;
-    let mut maps = KernelMaps::open(&dir)?;
+    stats::keep_only(dir, &names)?;
+    let mut maps = KernelMaps::open(dir)?;
     maps.take_charge(anchor, rate_buckets(config) - 1)?;
     let mut enforcer = Table::adopt(maps, Capacity::of(config), config.settings())?;
+    let inherited = Inheritance::find(pin_dir.path(), dir)?;
+    inherited.hand_to(&mut enforcer)?;
     if config.on_silence == OnSilence::Disarm {
         enforcer.heartbeat(Duration::from_secs(config.silent_after_secs))?;
     }
-    let events = Events::open(&dir)?;
+    let events = Events::open(dir)?;
     let guarded = attachment::attach_all(loaded, interfaces, pin_dir, config.mode)?;
+    inherited.forget()?;
     Ok(Up { guarded, enforcer, events })
 }
 
@@ -204,6 +226,7 @@ fn shapes(config: &Config) -> Vec<Shape> {
     let allowing = Some(("max_allowed", config.max_allowed));
     let buckets = host::bucket_count(config.max_bans.saturating_add(config.max_listed));
     let hosts = Some(("max_listed", config.max_listed));
+    let prefixes_listed = Some(("max_listed_prefixes", config.max_listed_prefixes));
     vec![
         shape(names::SETTINGS, MapType::Array, 4, size_of::<Wire>(), 1, None),
         bans(names::BANS_V4, 4),
@@ -215,6 +238,22 @@ fn shapes(config: &Config) -> Vec<Shape> {
         shape(names::RATES, MapType::Array, 4, size_of::<rate::Bucket>(), rate_buckets(config), sources),
         shape(names::SHAPES, MapType::Hash, 16, size_of::<Rate>(), config.max_allowed.max(1), allowing),
         shape(names::HOSTS_V4, MapType::Array, 4, size_of::<host::Bucket>(), buckets, hosts),
+        shape(
+            names::RANGES_V4,
+            MapType::Array,
+            4,
+            8,
+            ranges::slots_v4(config.max_listed_prefixes),
+            prefixes_listed,
+        ),
+        shape(
+            names::RANGES_V6,
+            MapType::Array,
+            4,
+            8 * range::WORDS_V6,
+            ranges::slots_v6(config.max_listed_prefixes),
+            prefixes_listed,
+        ),
         shape(names::STASH_V4, MapType::Hash, 4, 8, stash_capacity(buckets as usize), hosts),
         shape(names::NEAR_V4, MapType::Array, 4, 8, near::V4_WORDS, None),
         shape(names::NEAR_V6, MapType::Array, 4, 8, near::V6_WORDS, None),
@@ -260,6 +299,8 @@ impl Shape {
                     names::PREFIXES_V4 | names::PREFIXES_V6 => info.max_entries() - TRIE_SLACK,
                     // The most that gives as many buckets, in slots that are three quarters full.
                     names::HOSTS_V4 => info.max_entries().saturating_mul(6),
+                    names::RANGES_V4 => (info.max_entries() / 2).saturating_sub(range::INDEX_V4),
+                    names::RANGES_V6 => info.max_entries() / 2,
                     names::STASH_V4 => info.max_entries().saturating_mul(96),
                     _ => info.max_entries(),
                 };
