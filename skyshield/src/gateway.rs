@@ -12,6 +12,7 @@ mod forward;
 mod framing;
 mod guard;
 mod head;
+mod http2;
 mod limits;
 mod listen;
 mod metrics;
@@ -38,6 +39,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 pub use config::{Authority, BodyOverLimit, ClientAddressHeader, Config, NotAnAuthority};
+pub use http2::Config as Http2Config;
 pub use limits::Limits;
 pub use metrics::Metrics;
 pub use security_headers::{Config as HeadersConfig, Mode, Profile, Setting};
@@ -95,6 +97,7 @@ struct Shared {
     judge: Judge,
     metrics: Metrics,
     limits: Limits,
+    http2: http2::Config,
     body_over_limit: BodyOverLimit,
     risk_to_client: bool,
     proxy_protocol: bool,
@@ -116,7 +119,9 @@ impl Gateway {
     /// Loads the certificates and binds every address of `config`, or none. Reads files and resolves
     /// the upstream's name: may block.
     pub fn bind(config: &Config) -> Result<Self, StartError> {
-        let tls = tls::Tls::new(&config.tls)?;
+        let protocols: &[&[u8]] =
+            if config.http2.enabled { &[http2::PROTOCOL, b"http/1.1"] } else { &[b"http/1.1"] };
+        let tls = tls::Tls::new(&config.tls, protocols)?;
         let listeners = listen::bind(&config.listen)?;
         let tls_listeners = listen::bind(&config.tls.listen)?;
         let upstream = upstream::Upstream::new(config);
@@ -150,6 +155,7 @@ impl Gateway {
             proxy_protocol: config.proxy_protocol,
             risk_to_client: config.risk_header_to_client,
             limits: config.limits,
+            http2: config.http2,
         });
         let mut tasks = JoinSet::new();
         for listener in listeners {

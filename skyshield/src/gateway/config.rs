@@ -8,7 +8,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::limits::Limits;
-use super::{security_headers, tls};
+use super::{http2, security_headers, tls};
 use crate::clock;
 use crate::engine::source::Source;
 
@@ -42,6 +42,8 @@ pub struct Config {
     pub limits: Limits,
     /// TLS with clients.
     pub tls: tls::Config,
+    /// HTTP/2 with clients.
+    pub http2: http2::Config,
 }
 
 impl Default for Config {
@@ -58,6 +60,7 @@ impl Default for Config {
             headers: security_headers::Config::default(),
             limits: Limits::default(),
             tls: tls::Config::default(),
+            http2: http2::Config::default(),
         }
     }
 }
@@ -100,7 +103,11 @@ impl Config {
         if let Some(path) = self.websocket_paths.iter().find(|path| !path.starts_with('/')) {
             return Some(("gateway.websocket_paths", format!("`{path}` does not begin with `/`")));
         }
-        self.headers.problem().or_else(|| self.limits.problem()).or_else(|| self.tls.problem())
+        self.headers
+            .problem()
+            .or_else(|| self.limits.problem())
+            .or_else(|| self.tls.problem())
+            .or_else(|| self.http2.problem())
     }
 
     /// What is wrong with the files that are named here. Reads them: may block.

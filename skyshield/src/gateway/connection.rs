@@ -5,6 +5,7 @@ mod farewell;
 
 use std::net::IpAddr;
 use std::pin::{Pin, pin};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::net::TcpStream;
@@ -20,6 +21,7 @@ use super::forward::{Body, Exchange, Outcome};
 use super::framing::Framing;
 use super::guard::Cause;
 use super::head::{Head, Scan, early_problem, scan};
+use super::http2;
 use super::request_head::Origin;
 use super::response_head::Asked;
 use super::stream::ClientStream;
@@ -29,7 +31,7 @@ use crate::clock;
 use crate::engine::incident::{Client, Door};
 use crate::inspect::{Header, Request};
 use crate::verdict::Verdict;
-use arrival::{Arrived, FIRST_READ, arrive};
+use arrival::{Arrived, FIRST_READ, Speaks, arrive};
 
 pub(super) use arrival::Peer;
 
@@ -58,26 +60,19 @@ enum Next {
 
 /// Serves requests on `socket` until either side has had enough, or until `stop` between two of them.
 pub(super) async fn serve(
-    shared: &Shared,
+    shared: &Arc<Shared>,
     socket: TcpStream,
     from: IpAddr,
     tls: Option<&Tls>,
     stop: &CancellationToken,
 ) {
     let arrival = stop.run_until_cancelled(arrive(shared, socket, from, tls)).await.flatten();
-    let Some(Arrived { stream, peer, input, deadline, read_at, in_the_clear }) = arrival else { return };
-    let mut connection = Connection {
-        shared,
-        stream,
-        peer: &peer,
-        input,
-        request: Vec::new(),
-        reply: Vec::new(),
-        head: Head::default(),
-        deadline,
-        read_at,
-    };
-    if in_the_clear {
+    let Some(Arrived { stream, peer, input, deadline, read_at, speaks }) = arrival else { return };
+    if speaks == Speaks::Http2 {
+        return http2::serve(shared, stream, peer, input, stop).await;
+    }
+    let mut connection = Connection { deadline, read_at, ..Connection::new(shared, stream, &peer, input) };
+    if speaks == Speaks::InTheClear {
         connection.head.reset();
         connection.turn_away(Cause::Cleartext).await;
         return connection.say_goodbye().await;
@@ -95,6 +90,72 @@ pub(super) async fn serve(
             Next::Close => return,
             Next::Goodbye => return connection.say_goodbye().await,
         }
+    }
+}
+
+/// Serves the one request of a stream: its head as the guard reads it, and its body, if it does not end
+/// with its head.
+pub(super) async fn serve_stream(
+    shared: &Shared,
+    stream: ClientStream,
+    peer: &Peer,
+    head: Result<Vec<u8>, Cause>,
+    ends: bool,
+    stop: &CancellationToken,
+) {
+    let (text, wrong) = match head {
+        Ok(text) => (text, None),
+        Err(cause) => (Vec::new(), Some(cause)),
+    };
+    let mut connection = Connection::new(shared, stream, peer, Buffer::holding(text));
+    let parsed = wrong.map_or_else(|| connection.parse_stream_head(ends), Err);
+    let next = match parsed {
+        Ok(()) => connection.handle(stop).await,
+        Err(cause) => connection.turn_away(cause).await,
+    };
+    match next {
+        Next::Request | Next::Goodbye => connection.say_goodbye().await,
+        Next::Close => {
+            if let ClientStream::Http2(stream) = &mut connection.stream {
+                stream.break_off();
+            }
+        }
+    }
+}
+
+impl<'a> Connection<'a> {
+    fn new(shared: &'a Shared, stream: ClientStream, peer: &'a Peer, input: Buffer) -> Self {
+        Self {
+            shared,
+            stream,
+            peer,
+            input,
+            request: Vec::new(),
+            reply: Vec::new(),
+            head: Head::default(),
+            deadline: Deadline::default(),
+            read_at: clock::now(),
+        }
+    }
+
+    /// Parses the head of a stream's request, which is all of the input.
+    fn parse_stream_head(&mut self, ends: bool) -> Result<(), Cause> {
+        self.head.reset();
+        let limits = &self.shared.limits;
+        let len = self.input.len();
+        self.shared.metrics.bytes_in.inc_by(len as u64);
+        if len > limits.head_bytes {
+            return Err(Cause::HeadTooLarge);
+        }
+        self.head.parse(self.input.filled_mut(), limits.headers)?;
+        match self.head.framing {
+            Framing::None if !ends => self.head.framing = Framing::Stream,
+            // The library has compared a length with what came; what is left of it would never come.
+            Framing::Length(1..) if ends => return Err(Cause::Framing),
+            Framing::None | Framing::Length(_) | Framing::Chunked | Framing::Stream => {}
+        }
+        self.head.expects_continue = !ends && self.head.fields.iter().any(|field| field.kind == Kind::Expect);
+        Ok(())
     }
 }
 

@@ -55,8 +55,8 @@ pub(super) fn provider() -> Arc<CryptoProvider> {
 }
 
 impl Tls {
-    /// What `config` asks for, with its certificates loaded; nothing where nobody listens for TLS.
-    pub(super) fn new(config: &Config) -> Result<Option<Self>, CertificateError> {
+    /// What `config` asks for, to speak `protocols` in this order, with its certificates loaded; nothing where nobody listens for TLS.
+    pub(super) fn new(config: &Config, protocols: &[&[u8]]) -> Result<Option<Self>, CertificateError> {
         if config.listen.is_empty() {
             return Ok(None);
         }
@@ -71,7 +71,7 @@ impl Tls {
         let mut server = builder.with_no_client_auth().with_cert_resolver(Arc::new(certificates.clone()));
         // Tickets are the client's to keep: resumption takes no memory here.
         server.ticketer = aws_lc_rs::Ticketer::new().map_err(CertificateError::Setup)?;
-        server.alpn_protocols = vec![b"http/1.1".to_vec()];
+        server.alpn_protocols = protocols.iter().map(|name| name.to_vec()).collect();
         Ok(Some(Self {
             acceptor: TlsAcceptor::from(Arc::new(server)),
             certificates,
