@@ -1,11 +1,15 @@
 //! What the gateway counts. Labels are bounded: never an address, a path or a name of a client's.
 
+mod upstreams;
+
 use std::time::Duration;
 
 use prometheus::{
     Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry,
 };
 
+use self::upstreams::UpstreamFamilies;
+pub(super) use self::upstreams::UpstreamMetrics;
 use super::guard::Cause;
 use super::upstream::Failure;
 use super::{http2, tls};
@@ -37,6 +41,7 @@ pub struct Metrics {
     pub(super) tls: tls::Metrics,
     pub(super) http2: http2::Metrics,
     durations: Vec<Histogram>,
+    upstreams: UpstreamFamilies,
 }
 
 /// Bounds of the duration histogram, in seconds: fine where a gateway lives, coarse beyond.
@@ -136,6 +141,7 @@ impl Metrics {
             tls: tls::Metrics::new(registry)?,
             http2: http2::Metrics::new(registry)?,
             durations: FAMILIES.iter().map(|family| durations.with_label_values(&[family])).collect(),
+            upstreams: UpstreamFamilies::new(registry)?,
         })
     }
 
@@ -147,6 +153,11 @@ impl Metrics {
         if cause == Cause::BodyTooLarge {
             self.bodies_refused.inc();
         }
+    }
+
+    /// The counters of `upstream` of `site`.
+    pub(super) fn of_upstream(&self, site: &str, upstream: &str) -> UpstreamMetrics {
+        self.upstreams.of(site, upstream)
     }
 
     pub(super) fn upstream_failed(&self, failure: Failure) {
