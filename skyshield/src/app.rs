@@ -4,6 +4,7 @@
 //! bound, then the store is opened, and only then is the kernel touched.
 
 mod interfaces;
+mod names;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -133,6 +134,7 @@ pub async fn run(config: Config, kernel_side: KernelSide) -> anyhow::Result<()> 
             Ok(())
         });
     }
+    lifecycle.spawn("names", names::keep(control.clone(), stop.clone()));
     lifecycle.spawn("host", watch_host(known, upstreams, control, stop.clone()));
     if let Some((keeper, events)) = kernel.running {
         lifecycle.spawn("attachment", keeper.run(stop.clone()));
