@@ -5,6 +5,7 @@ mod config;
 mod decisions;
 mod health;
 mod incidents;
+mod life;
 mod listen;
 mod problem;
 mod prometheus;
@@ -19,6 +20,7 @@ use axum::extract::FromRef;
 use axum::routing::get;
 
 use crate::control::Control;
+use crate::lifecycle::Wishes;
 use crate::store::{Reader, Store};
 
 pub use auth::Operator;
@@ -49,6 +51,8 @@ pub struct Api {
     pub registry: ::prometheus::Registry,
     /// What stays the same.
     pub facts: Arc<Facts>,
+    /// Where the daemon is told what it is to do with itself.
+    pub wishes: Wishes,
 }
 
 impl FromRef<Api> for Control {
@@ -81,6 +85,12 @@ impl FromRef<Api> for Arc<Facts> {
     }
 }
 
+impl FromRef<Api> for Wishes {
+    fn from_ref(api: &Api) -> Self {
+        api.wishes.clone()
+    }
+}
+
 /// The admin API. Everything below `/api` is for operators only.
 pub fn router(api: Api) -> Router {
     let operators = Router::new()
@@ -93,6 +103,7 @@ pub fn router(api: Api) -> Router {
         .merge(both("/api/v1/incidents", || get(incidents::list)))
         .merge(both("/api/v1/incidents/{id}", || get(incidents::show)))
         .merge(both("/api/v1/tokens", || get(tokens::list).post(tokens::add)))
+        .merge(both("/api/v1/reload", || axum::routing::post(life::reload)))
         .merge(both("/api/v1/tokens/{id}", || axum::routing::delete(tokens::revoke)))
         .layer(axum::middleware::from_fn_with_state(api.reader.clone(), auth::require_operator));
     Router::new()

@@ -3,13 +3,17 @@
 //! The order is what makes a failed start harmless: the configuration is checked, then every port is
 //! bound, then the store is opened, and only then is the kernel touched.
 
+mod reload;
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
 use prometheus::Registry;
+use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
+use self::reload::{Known, Reloader};
 use crate::api::{Api, Facts, Listeners};
 use crate::config::Config;
 use crate::control::{self, Control, Parts, Task};
@@ -18,10 +22,13 @@ use crate::engine::never_ban::Protection;
 use crate::engine::source::Source;
 use crate::engine::view::View;
 use crate::gateway::{self, Gateway};
-use crate::lifecycle::{Lifecycle, raise_descriptor_limit};
+use crate::lifecycle::{Lifecycle, Wish, Wishes, notify, raise_descriptor_limit};
 use crate::limits::Limiter;
+use crate::telemetry::Level;
 use crate::verdict::{Judge, Settings};
 use crate::{clock, dataplane, host, store};
+
+pub use self::reload::Load;
 
 /// How often the host is asked for its addresses, however quiet the kernel is.
 const LOOK_AT_HOST_EVERY: Duration = Duration::from_secs(5);
@@ -47,11 +54,13 @@ struct Dataplane {
     facts: Facts,
 }
 
-/// Runs the daemon until it is told to stop.
-pub async fn run(config: Config, kernel_side: KernelSide) -> anyhow::Result<()> {
+/// Runs the daemon by `config` until it is told to stop; `load` and `level` are for when that changes.
+pub async fn run(config: Config, kernel_side: KernelSide, load: Load, level: Level) -> anyhow::Result<()> {
     raise_descriptor_limit();
+    let (wishes, wished) = Wishes::channel();
     // The gateway's drain takes the longest.
-    let mut lifecycle = Lifecycle::new(Duration::from_secs(config.gateway.limits.drain_secs) + SETTLE)?;
+    let mut lifecycle =
+        Lifecycle::new(Duration::from_secs(config.gateway.limits.drain_secs) + SETTLE, wishes.clone())?;
     let gateway = Gateway::bind(&config.gateway).context("gateway.listen")?;
     let listeners = Listeners::bind(&config.api).await?;
     let opened = store::open(&config.store).context("the store cannot be opened")?;
@@ -63,6 +72,7 @@ pub async fn run(config: Config, kernel_side: KernelSide) -> anyhow::Result<()> 
     let registry = Registry::new();
     let control_metrics = control::Metrics::new(&registry)?;
     let gateway_metrics = gateway::Metrics::new(&registry)?;
+    let reload_metrics = reload::Metrics::new(&registry)?;
     registry.register(Box::new(store::Collector::new(opened.store.counters().clone())?))?;
     if let Some(interface) = &kernel.facts.interface {
         let reader = kernel.enforcer.reader()?;
@@ -70,14 +80,14 @@ pub async fn run(config: Config, kernel_side: KernelSide) -> anyhow::Result<()> 
     }
 
     let limiter = Limiter::new(&config.limits, &registry, clock::now())?;
-    let known = known_to_the_configuration(&config);
+    let (known, known_now) = watch::channel(known_to_the_configuration(&config));
     let view = Arc::<View>::default();
     let parts = Parts {
         enforcer: kernel.enforcer,
         store: opened.store.clone(),
         reader: opened.reader.clone(),
         view: Arc::clone(&view),
-        never_ban: host::never_ban(&known),
+        never_ban: host::never_ban(&known_now.borrow()),
         risk: config.risk.clone(),
         escalation: config.escalation.clone(),
         capacity: config.dataplane.max_bans as usize,
@@ -104,6 +114,7 @@ pub async fn run(config: Config, kernel_side: KernelSide) -> anyhow::Result<()> 
         reader: opened.reader,
         registry,
         facts: Arc::new(kernel.facts),
+        wishes,
     };
     // The control task outlives the doors: what they reported last is still carried out.
     let controlling = tokio::spawn(task.run(finish.clone()));
@@ -116,10 +127,20 @@ pub async fn run(config: Config, kernel_side: KernelSide) -> anyhow::Result<()> 
             }
         });
     }
-    {
-        let stop = stop.clone();
-        lifecycle.spawn("gateway", async move { Ok(gateway.serve(judge, gateway_metrics, stop).await?) });
-    }
+    let gateway = gateway.open(judge.clone(), gateway_metrics, stop.clone());
+    let reloader = Reloader {
+        load,
+        started_with: config.clone(),
+        in_force: config,
+        gateway: gateway.handle(),
+        judge,
+        control: control.clone(),
+        known,
+        level,
+        metrics: reload_metrics,
+    };
+    lifecycle.spawn("gateway", async move { Ok(gateway.serve().await?) });
+    lifecycle.spawn("life", fulfil(wished, reloader, stop.clone()));
     {
         let stop = stop.clone();
         lifecycle.spawn("api", async move {
@@ -127,12 +148,13 @@ pub async fn run(config: Config, kernel_side: KernelSide) -> anyhow::Result<()> 
             Ok(())
         });
     }
-    lifecycle.spawn("host", watch_host(known, control, stop.clone()));
+    lifecycle.spawn("host", watch_host(known_now, control, stop.clone()));
     if let Some((attachment, events)) = kernel.running {
         lifecycle.spawn("attachment", keep_attached(attachment, stop.clone()));
         lifecycle.spawn("events", tell_events(events, stop.clone()));
     }
     tracing::info!("ready");
+    notify::ready();
     let outcome = lifecycle.run().await;
     finish.cancel();
     controlling.await.context("the control task panicked")?;
@@ -172,7 +194,7 @@ fn open_dataplane(config: &Config, kernel_side: KernelSide) -> anyhow::Result<Da
 }
 
 /// The part of the never-ban set that the configuration names.
-fn known_to_the_configuration(config: &Config) -> Vec<(Source, Protection)> {
+fn known_to_the_configuration(config: &Config) -> Known {
     let allow = config.never_ban.allow.iter().map(|&source| (source, Protection::AllowList));
     let proxies = config.gateway.trusted_proxies.iter().map(|&proxy| (proxy, Protection::TrustedProxy));
     let upstream = config.gateway.upstream_addresses().unwrap_or_else(|error| {
@@ -183,9 +205,27 @@ fn known_to_the_configuration(config: &Config) -> Vec<(Source, Protection)> {
     allow.chain(proxies).chain(upstream).collect()
 }
 
-/// Keeps the never-ban set true to the host.
+/// Does what is wished for, one after the other.
+async fn fulfil(
+    mut wished: mpsc::Receiver<Wish>,
+    mut reloader: Reloader,
+    stop: CancellationToken,
+) -> anyhow::Result<()> {
+    while let Some(Some(wish)) = stop.run_until_cancelled(wished.recv()).await {
+        match wish {
+            Wish::Reload(waiting) => {
+                let outcome = reloader.reload().await;
+                // Who has gone meanwhile finds it in the log.
+                let _gone = waiting.map(|waiting| waiting.send(outcome));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Keeps the never-ban set true to the host and to the configuration.
 async fn watch_host(
-    known: Vec<(Source, Protection)>,
+    mut known: watch::Receiver<Known>,
     control: Control,
     stop: CancellationToken,
 ) -> anyhow::Result<()> {
@@ -196,9 +236,11 @@ async fn watch_host(
         tokio::select! {
             () = stop.cancelled() => return Ok(()),
             () = watch.changed() => {}
+            // Whoever names it lives as long as the daemon.
+            Ok(()) = known.changed() => {}
             _ = period.tick() => {}
         }
-        let known = known.clone();
+        let known = Arc::clone(&known.borrow_and_update());
         let found = tokio::task::spawn_blocking(move || host::never_ban(&known)).await?;
         if last.as_ref() != Some(&found) {
             control.set_never_ban(found.clone()).await?;

@@ -14,6 +14,7 @@ mod guard;
 mod head;
 mod limits;
 mod listen;
+mod live;
 mod metrics;
 mod opening;
 mod presence;
@@ -37,10 +38,11 @@ use tokio_util::sync::CancellationToken;
 
 pub use config::{Authority, BodyOverLimit, ClientAddressHeader, Config, NotAnAuthority};
 pub use limits::Limits;
+pub use live::Handle;
 pub use metrics::Metrics;
 pub use security_headers::{Config as HeadersConfig, Mode, Profile, Setting};
 
-use crate::routes::PathPatterns;
+use self::live::{Live, Shared};
 use crate::verdict::Judge;
 
 /// An address to listen on cannot be had.
@@ -72,28 +74,6 @@ pub struct Gateway {
     config: Config,
 }
 
-/// What every connection shares.
-struct Shared {
-    judge: Judge,
-    metrics: Metrics,
-    limits: Limits,
-    body_over_limit: BodyOverLimit,
-    risk_to_client: bool,
-    proxy_protocol: bool,
-    trusted: client_ip::TrustedProxies,
-    security: security_headers::SecurityHeaders,
-    upstream: upstream::Upstream,
-    websocket_paths: PathPatterns,
-    budget: body::Budget,
-    census: listen::Census,
-}
-
-impl std::fmt::Debug for Shared {
-    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        out.debug_struct("Shared").finish_non_exhaustive()
-    }
-}
-
 impl Gateway {
     /// Binds every address of `config`, or none. Resolves the upstream's name too: may block.
     pub fn bind(config: &Config) -> Result<Self, BindError> {
@@ -106,31 +86,41 @@ impl Gateway {
         self.listeners.iter().filter_map(|listener| listener.local_addr().ok()).collect()
     }
 
-    /// Serves until `stop`; then idle connections end, busy ones get the drain time.
-    pub async fn serve(self, judge: Judge, metrics: Metrics, stop: CancellationToken) -> Result<(), Error> {
+    /// Ready to serve by `judge` until `stop`; then idle connections end, busy ones get the drain time.
+    /// To be called within a runtime.
+    pub fn open(self, judge: Judge, metrics: Metrics, stop: CancellationToken) -> Open {
         let Self { listeners, upstream, config } = self;
-        let shared = Arc::new(Shared {
-            judge,
-            metrics,
-            trusted: client_ip::TrustedProxies::new(&config.trusted_proxies),
-            security: security_headers::SecurityHeaders::new(&config.headers),
-            upstream,
-            websocket_paths: PathPatterns::new(&config.websocket_paths),
-            budget: body::Budget::new(config.limits.held_body_bytes),
-            census: listen::Census::default(),
-            body_over_limit: config.body_over_limit,
-            proxy_protocol: config.proxy_protocol,
-            risk_to_client: config.risk_header_to_client,
-            limits: config.limits,
-        });
+        let live = Live::new(&config, upstream, judge, metrics, stop.clone());
+        Open { listeners, live: Arc::new(live), stop }
+    }
+
+    /// [`Self::open`], and serves.
+    pub async fn serve(self, judge: Judge, metrics: Metrics, stop: CancellationToken) -> Result<(), Error> {
+        self.open(judge, metrics, stop).serve().await
+    }
+}
+
+/// A gateway that is ready to serve.
+#[derive(Debug)]
+pub struct Open {
+    listeners: Vec<TcpListener>,
+    live: Arc<Live>,
+    stop: CancellationToken,
+}
+
+impl Open {
+    /// The handle to it while it serves.
+    pub fn handle(&self) -> Handle {
+        Handle(Arc::clone(&self.live))
+    }
+
+    /// Serves until it is stopped.
+    pub async fn serve(self) -> Result<(), Error> {
+        let Self { listeners, live, stop } = self;
         let mut tasks = JoinSet::new();
         for listener in listeners {
-            tasks.spawn(listen::accept(listener, Arc::clone(&shared), stop.clone()));
+            tasks.spawn(listen::accept(listener, Arc::clone(&live), stop.clone()));
         }
-        tasks.spawn(async move {
-            shared.upstream.maintain(&stop).await;
-            Ok(())
-        });
         while let Some(ended) = tasks.join_next().await {
             ended.map_err(Error::Task)?.map_err(Error::Listener)?;
         }

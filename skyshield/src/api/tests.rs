@@ -15,6 +15,7 @@ use crate::control::{self, Parts, Task};
 use crate::dataplane::{self, Memory};
 use crate::engine::never_ban::{NeverBan, Protection};
 use crate::engine::{escalation, risk};
+use crate::lifecycle::Wishes;
 use crate::{clock, store};
 
 /// The API over a real store and the model of the kernel.
@@ -47,7 +48,9 @@ pub(super) fn parts() -> (Api, tempfile::TempDir, DropGuard) {
     let stop = CancellationToken::new();
     tokio::spawn(task.run(stop.clone()));
     let facts = Facts { interface: None, xdp_mode: "off", started_at: clock::now() };
-    let api = Api { control, store: opened.store, reader: opened.reader, registry, facts: facts.into() };
+    let (wishes, _nobody_fulfils_them) = Wishes::channel();
+    let (store, reader) = (opened.store, opened.reader);
+    let api = Api { control, store, reader, registry, facts: facts.into(), wishes };
     (api, dir, stop.drop_guard())
 }
 

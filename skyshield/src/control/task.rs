@@ -224,6 +224,12 @@ impl Task {
                 let _gone = reply.send(self.health());
             }
             Order::NeverBan(never_ban) => self.protect(never_ban),
+            Order::Sentences(sentences) => {
+                let (risk, escalation) = *sentences;
+                self.widen_for = Duration::from_secs(escalation.widen_secs);
+                self.escalation.go_by(escalation, Duration::from_secs(risk.ban_secs));
+                self.risk = risk;
+            }
         }
     }
 

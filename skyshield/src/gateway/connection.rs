@@ -4,12 +4,12 @@ mod farewell;
 
 use std::net::IpAddr;
 use std::pin::{Pin, pin};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::net::TcpStream;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFuture};
 
-use super::Shared;
 use super::body::{Held, Rest, Share, hold};
 use super::buffer::Buffer;
 use super::config::BodyOverLimit;
@@ -19,6 +19,7 @@ use super::forward::{Body, Exchange, Outcome};
 use super::framing::Framing;
 use super::guard::Cause;
 use super::head::{Head, Scan, early_problem, scan};
+use super::live::{Live, Shared};
 use super::proxy_protocol::{self, Header as ProxyHeader};
 use super::request_head::{Origin, peer_lines};
 use super::response_head::Asked;
@@ -32,7 +33,9 @@ use crate::verdict::Verdict;
 const FIRST_READ: usize = 4 * 1024;
 
 struct Connection<'a> {
-    shared: &'a Shared,
+    live: &'a Live,
+    /// What the request in progress is served by.
+    shared: Arc<Shared>,
     stream: TcpStream,
     peer: IpAddr,
     trusted: bool,
@@ -59,9 +62,11 @@ enum Next {
 }
 
 /// Serves requests on `stream` until either side has had enough, or until `stop` between two of them.
-pub(super) async fn serve(shared: &Shared, stream: TcpStream, peer: IpAddr, stop: &CancellationToken) {
+pub(super) async fn serve(live: &Live, stream: TcpStream, peer: IpAddr, stop: &CancellationToken) {
+    let shared = Arc::clone(&live.load());
     let trusted = shared.trusted.contain(peer);
     let mut connection = Connection {
+        live,
         shared,
         stream,
         peer,
@@ -75,11 +80,11 @@ pub(super) async fn serve(shared: &Shared, stream: TcpStream, peer: IpAddr, stop
         deadline: Deadline::default(),
         read_at: clock::now(),
     };
-    if shared.proxy_protocol && trusted && connection.read_proxy_header().await.is_none() {
-        shared.metrics.refused_proxy.inc();
+    if connection.shared.proxy_protocol && trusted && connection.read_proxy_header().await.is_none() {
+        connection.shared.metrics.refused_proxy.inc();
         return;
     }
-    let mut wait = shared.limits.first_byte();
+    let mut wait = connection.shared.limits.first_byte();
     let mut stopped = pin!(stop.cancelled());
     loop {
         let next = match connection.read_head(wait, stopped.as_mut()).await {
@@ -88,7 +93,7 @@ pub(super) async fn serve(shared: &Shared, stream: TcpStream, peer: IpAddr, stop
             Err(cause) => connection.turn_away(cause).await,
         };
         match next {
-            Next::Request => wait = shared.limits.idle(),
+            Next::Request => wait = connection.shared.limits.idle(),
             Next::Close => return,
             Next::Goodbye => return connection.say_goodbye().await,
         }
@@ -129,15 +134,26 @@ impl Connection<'_> {
         if self.input.is_empty() {
             self.input.shrink();
             self.input.reserve(FIRST_READ);
-            let fill = self.deadline.within(self.read_at + wait, self.input.fill(&mut self.stream));
-            let filled = tokio::select! {
-                biased;
-                filled = fill => filled,
-                () = stopped => return Ok(None),
+            let filled = {
+                let until = self.read_at + wait;
+                let mut fill = pin!(self.deadline.within(until, self.input.fill(&mut self.stream)));
+                tokio::select! {
+                    biased;
+                    filled = fill.as_mut() => filled,
+                    () = stopped => {
+                        if !self.live.is_handed_over() {
+                            return Ok(None);
+                        }
+                        // Its next request may be on its way, and nobody but us can answer it. The
+                        // drain's end is the end of this wait.
+                        fill.await
+                    }
+                }
             };
             let Some(Ok(count @ 1..)) = filled else { return Ok(None) };
             self.received(count);
         }
+        self.renew();
         let until = self.read_at + self.shared.limits.head();
         let mut scanned = 0;
         let mut judged_early = false;
@@ -176,6 +192,16 @@ impl Connection<'_> {
         }
     }
 
+    /// Takes up what a request that begins now is served by.
+    fn renew(&mut self) {
+        let now = self.live.load();
+        if !Arc::ptr_eq(&now, &self.shared) {
+            self.shared = Arc::clone(&now);
+            self.trusted = self.shared.trusted.contain(self.peer);
+            self.peer_lines = if self.trusted { Vec::new() } else { peer_lines(self.peer) };
+        }
+    }
+
     fn received(&mut self, count: usize) {
         self.read_at = clock::now();
         self.shared.metrics.bytes_in.inc_by(count as u64);
@@ -196,7 +222,7 @@ impl Connection<'_> {
         if let Some(refusal) = self.shared.judge.ban_of(client.address, self.read_at) {
             return self.refuse(refusal).await;
         }
-        let shared = self.shared;
+        let shared = Arc::clone(&self.shared);
         let mut share = Share::none_of(&shared.budget);
         let body = match self.hold_body(&mut share).await {
             Ok(body) => body,
@@ -233,7 +259,7 @@ impl Connection<'_> {
             switching,
         };
         let exchange = Exchange {
-            shared,
+            shared: &shared,
             client: &mut self.stream,
             input: &mut self.input,
             request: &mut self.request,

@@ -5,7 +5,7 @@ use std::io;
 use std::mem::MaybeUninit;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
@@ -160,17 +160,33 @@ impl Upstream {
         }
     }
 
-    /// Closes what was idle for too long and resolves the upstream's name anew, until `stop`.
-    pub(super) async fn maintain(&self, stop: &CancellationToken) {
-        let mut sweeps = 0;
-        while stop.run_until_cancelled(tokio::time::sleep(SWEEP)).await.is_some() {
-            self.sweep(clock::now());
-            sweeps += 1;
-            if sweeps % SWEEPS_PER_LOOKUP == 0 || self.addresses.load().is_empty() {
-                self.look_up().await;
+    /// Whether it is the upstream that `config` speaks of, with the same limits.
+    pub(super) fn is_of(&self, config: &Config) -> bool {
+        let limits = &config.limits;
+        self.authority == config.upstream
+            && self.max_idle == limits.upstream_idle_connections
+            && self.idle_time.as_secs() == limits.upstream_idle_secs
+            && self.connect_time.as_secs() == limits.upstream_connect_secs
+    }
+
+    /// Has what was idle for too long closed and the upstream's name resolved anew, until `stop`, or
+    /// until nobody knows this upstream any more.
+    pub(super) fn maintain(self: &Arc<Self>, stop: &CancellationToken) {
+        let (upstream, stop) = (Arc::downgrade(self), stop.clone());
+        tokio::spawn(async move {
+            let mut sweeps = 0;
+            while stop.run_until_cancelled(tokio::time::sleep(SWEEP)).await.is_some() {
+                let Some(upstream) = upstream.upgrade() else { return };
+                upstream.sweep(clock::now());
+                sweeps += 1;
+                if sweeps % SWEEPS_PER_LOOKUP == 0 || upstream.addresses.load().is_empty() {
+                    upstream.look_up().await;
+                }
             }
-        }
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner).clear();
+            if let Some(upstream) = upstream.upgrade() {
+                upstream.idle.lock().unwrap_or_else(PoisonError::into_inner).clear();
+            }
+        });
     }
 
     fn sweep(&self, now: Instant) {
