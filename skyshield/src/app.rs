@@ -61,7 +61,7 @@ pub async fn run(config: Config, kernel_side: KernelSide, load: Load, level: Lev
     // The gateway's drain takes the longest.
     let mut lifecycle =
         Lifecycle::new(Duration::from_secs(config.gateway.limits.drain_secs) + SETTLE, wishes.clone())?;
-    let gateway = Gateway::bind(&config.gateway).context("gateway.listen")?;
+    let gateway = Gateway::bind(&config.gateway)?;
     let listeners = Listeners::bind(&config.api).await?;
     let opened = store::open(&config.store).context("the store cannot be opened")?;
     if let Some(aside) = &opened.quarantined {

@@ -126,11 +126,18 @@ impl Config {
             .or_else(|| self.upstream_is_ourselves())
     }
 
+    /// What is wrong with the files that it names, one sentence each. Reads them: may block.
+    pub fn file_problems(&self) -> Vec<String> {
+        let told = |error| format!("gateway.tls.certificates: {:#}", anyhow::Error::new(error));
+        self.gateway.file_problems().into_iter().map(told).collect()
+    }
+
     /// Each place that is listened on, with its key.
     fn places(&self) -> impl Iterator<Item = (&'static str, SocketAddr)> {
         let gateway = self.gateway.listen.iter().map(|&address| ("gateway.listen", address));
+        let tls = self.gateway.tls.listen.iter().map(|&address| ("gateway.tls.listen", address));
         let api = [("api.listen", self.api.listen), ("api.metrics_listen", self.api.metrics_listen)];
-        gateway.chain(api)
+        gateway.chain(tls).chain(api)
     }
 
     fn place_taken_twice(&self) -> Option<(&'static str, String)> {

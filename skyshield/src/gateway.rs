@@ -25,6 +25,8 @@ mod request_head;
 mod respond;
 mod response_head;
 mod security_headers;
+mod stream;
+mod tls;
 mod tunnel;
 mod upstream;
 mod write;
@@ -41,6 +43,9 @@ pub use limits::Limits;
 pub use live::Handle;
 pub use metrics::Metrics;
 pub use security_headers::{Config as HeadersConfig, Mode, Profile, Setting};
+pub use tls::{
+    CertificateError, Certificates, Config as TlsConfig, Pair as CertificatePair, Version as TlsVersion,
+};
 
 use self::live::{Live, Shared};
 use crate::verdict::Judge;
@@ -53,6 +58,17 @@ pub struct BindError {
     pub address: SocketAddr,
     /// Why.
     pub source: io::Error,
+}
+
+/// The gateway cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// An address cannot be had.
+    #[error("gateway.listen")]
+    Bind(#[from] BindError),
+    /// A certificate cannot be served.
+    #[error("gateway.tls")]
+    Certificate(#[from] CertificateError),
 }
 
 /// The gateway ended by itself.
@@ -70,28 +86,40 @@ pub enum Error {
 #[derive(Debug)]
 pub struct Gateway {
     listeners: Vec<TcpListener>,
+    tls_listeners: Vec<TcpListener>,
+    tls: Option<tls::Tls>,
     upstream: upstream::Upstream,
     config: Config,
 }
 
 impl Gateway {
-    /// Binds every address of `config`, or none. Resolves the upstream's name too: may block.
-    pub fn bind(config: &Config) -> Result<Self, BindError> {
+    /// Loads the certificates and binds every address of `config`, or none. Reads files and resolves
+    /// the upstream's name: may block.
+    pub fn bind(config: &Config) -> Result<Self, StartError> {
+        let tls = tls::Tls::new(&config.tls)?;
         let listeners = listen::bind(&config.listen)?;
-        Ok(Self { listeners, upstream: upstream::Upstream::new(config), config: config.clone() })
+        let tls_listeners = listen::bind(&config.tls.listen)?;
+        let upstream = upstream::Upstream::new(config);
+        Ok(Self { listeners, tls_listeners, tls, upstream, config: config.clone() })
     }
 
-    /// The addresses that are bound: where a port was 0, the one the kernel chose.
+    /// The addresses that are bound, those of TLS last: where a port was 0, the one the kernel chose.
     pub fn addresses(&self) -> Vec<SocketAddr> {
-        self.listeners.iter().filter_map(|listener| listener.local_addr().ok()).collect()
+        let listeners = self.listeners.iter().chain(&self.tls_listeners);
+        listeners.filter_map(|listener| listener.local_addr().ok()).collect()
+    }
+
+    /// The certificates in use, to have them looked at anew; nothing where nobody speaks TLS.
+    pub fn certificates(&self) -> Option<Certificates> {
+        self.tls.as_ref().map(|tls| tls.certificates().clone())
     }
 
     /// Ready to serve by `judge` until `stop`; then idle connections end, busy ones get the drain time.
     /// To be called within a runtime.
     pub fn open(self, judge: Judge, metrics: Metrics, stop: CancellationToken) -> Open {
-        let Self { listeners, upstream, config } = self;
-        let live = Live::new(&config, upstream, judge, metrics, stop.clone());
-        Open { listeners, live: Arc::new(live), stop }
+        let Self { listeners, tls_listeners, tls, upstream, config } = self;
+        let live = Live::new(&config, tls, upstream, judge, metrics, stop.clone());
+        Open { listeners, tls_listeners, live: Arc::new(live), stop }
     }
 
     /// [`Self::open`], and serves.
@@ -104,6 +132,7 @@ impl Gateway {
 #[derive(Debug)]
 pub struct Open {
     listeners: Vec<TcpListener>,
+    tls_listeners: Vec<TcpListener>,
     live: Arc<Live>,
     stop: CancellationToken,
 }
@@ -116,10 +145,15 @@ impl Open {
 
     /// Serves until it is stopped.
     pub async fn serve(self) -> Result<(), Error> {
-        let Self { listeners, live, stop } = self;
+        let Self { listeners, tls_listeners, live, stop } = self;
         let mut tasks = JoinSet::new();
-        for listener in listeners {
-            tasks.spawn(listen::accept(listener, Arc::clone(&live), stop.clone()));
+        let plain = listeners.into_iter().map(|listener| (listener, false));
+        let secure = tls_listeners.into_iter().map(|listener| (listener, true));
+        for (listener, is_secure) in plain.chain(secure) {
+            tasks.spawn(listen::accept(listener, is_secure, Arc::clone(&live), stop.clone()));
+        }
+        if live.tls.load().is_some() {
+            tasks.spawn(async move { tls::watch(&live, &stop).await.map_err(io::Error::other) });
         }
         while let Some(ended) = tasks.join_next().await {
             ended.map_err(Error::Task)?.map_err(Error::Listener)?;

@@ -2,6 +2,7 @@
 
 pub mod bench_kernel;
 pub mod bpffs;
+pub mod certificates;
 pub mod daemon;
 pub mod demo;
 pub mod http;

@@ -109,12 +109,12 @@ impl Reloader {
             let settings = Settings::new(&new.inspect, &new.risk, &new.routes);
             let judge = judge.renewed(settings, &new.limits, clock::now());
             let known = known_to_the_configuration(&new);
-            // From here on nothing fails.
-            gateway.reload(&new.gateway, judge.clone());
-            (new, judge, known)
+            gateway.reload(&new.gateway, judge.clone())?;
+            anyhow::Ok((new, judge, known))
         });
-        let (new, judge, known) =
-            prepared.await.context("the configuration could not be taken up").map_err(refused)?;
+        let prepared = prepared.await.context("the configuration could not be taken up").map_err(refused)?;
+        // From here on nothing fails.
+        let (new, judge, known) = prepared.map_err(refused)?;
         self.level.set(&new.log);
         self.known.send_replace(known);
         self.judge = judge;

@@ -102,6 +102,10 @@ fn run(path: Option<&Path>, run: Run) -> Result<(), Failure> {
 
 fn check(path: Option<&Path>, overrides: &Overrides, json: bool) -> Result<(), Failure> {
     let config = load(path, overrides)?;
+    let problems = config.file_problems();
+    if !problems.is_empty() {
+        return Err(Failure::Usage(problems.join("\n")));
+    }
     show::checked(&config, path, json);
     Ok(())
 }

@@ -9,7 +9,7 @@ use super::Config;
 const TAKEN_UP: &[&str] =
     &["escalation", "gateway", "inspect", "limits", "log.level", "never_ban", "risk", "routes"];
 /// What of it does not: sockets are bound and tables are made once.
-const BUT: &[&str] = &["gateway.listen", "limits.tracked"];
+const BUT: &[&str] = &["gateway.listen", "gateway.tls.listen", "limits.tracked"];
 
 /// The keys in which `new` differs from `old`, in alphabetical order.
 pub fn changes(old: &Config, new: &Config) -> Vec<String> {

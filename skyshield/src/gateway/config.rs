@@ -8,7 +8,8 @@ use std::str::FromStr;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::limits::Limits;
-use super::security_headers;
+use super::{security_headers, tls};
+use crate::clock;
 use crate::engine::source::Source;
 
 /// The gateway's section of the configuration.
@@ -39,6 +40,8 @@ pub struct Config {
     pub headers: security_headers::Config,
     /// How much, how many and how long.
     pub limits: Limits,
+    /// TLS with clients.
+    pub tls: tls::Config,
 }
 
 impl Default for Config {
@@ -54,6 +57,7 @@ impl Default for Config {
             risk_header_to_client: false,
             headers: security_headers::Config::default(),
             limits: Limits::default(),
+            tls: tls::Config::default(),
         }
     }
 }
@@ -81,7 +85,7 @@ pub enum BodyOverLimit {
 impl Config {
     /// What is wrong with this section, if anything: the key and how to mend it.
     pub fn problem(&self) -> Option<(&'static str, String)> {
-        if self.listen.is_empty() {
+        if self.listen.is_empty() && self.tls.listen.is_empty() {
             return Some(("gateway.listen", "there is no address to listen on".to_owned()));
         }
         let everyone = self.trusted_proxies.iter().find(|source| source.as_prefix().prefix_len() == 0);
@@ -96,7 +100,12 @@ impl Config {
         if let Some(path) = self.websocket_paths.iter().find(|path| !path.starts_with('/')) {
             return Some(("gateway.websocket_paths", format!("`{path}` does not begin with `/`")));
         }
-        self.headers.problem().or_else(|| self.limits.problem())
+        self.headers.problem().or_else(|| self.limits.problem()).or_else(|| self.tls.problem())
+    }
+
+    /// What is wrong with the files that are named here. Reads them: may block.
+    pub fn file_problems(&self) -> Vec<tls::CertificateError> {
+        tls::Certificates::problems(&self.tls.certificates, clock::wall())
     }
 
     /// The upstream's addresses. Asks the resolver where it is a name: not for use on a request.

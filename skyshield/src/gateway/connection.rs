@@ -1,5 +1,6 @@
 //! One client connection, from its first byte to its last.
 
+mod arrival;
 mod farewell;
 
 use std::net::IpAddr;
@@ -20,28 +21,24 @@ use super::framing::Framing;
 use super::guard::Cause;
 use super::head::{Head, Scan, early_problem, scan};
 use super::live::{Live, Shared};
-use super::proxy_protocol::{self, Header as ProxyHeader};
-use super::request_head::{Origin, peer_lines};
+use super::request_head::Origin;
 use super::response_head::Asked;
+use super::stream::ClientStream;
 use super::write::write_all;
 use crate::clock;
 use crate::engine::incident::{Client, Door};
 use crate::inspect::{Header, Request};
 use crate::verdict::Verdict;
+use arrival::{Arrived, FIRST_READ, arrive};
 
-/// What a new connection reads into, in bytes; grown up to the limits.
-const FIRST_READ: usize = 4 * 1024;
+pub(super) use arrival::Peer;
 
 struct Connection<'a> {
     live: &'a Live,
     /// What the request in progress is served by.
     shared: Arc<Shared>,
-    stream: TcpStream,
-    peer: IpAddr,
-    trusted: bool,
-    /// Whether `peer` is who a proxy says connected to it.
-    spoken_for: bool,
-    peer_lines: Vec<u8>,
+    stream: ClientStream,
+    peer: Peer,
     input: Buffer,
     request: Vec<u8>,
     reply: Vec<u8>,
@@ -61,35 +58,44 @@ enum Next {
     Goodbye,
 }
 
-/// Serves requests on `stream` until either side has had enough, or until `stop` between two of them.
-pub(super) async fn serve(live: &Live, stream: TcpStream, peer: IpAddr, stop: &CancellationToken) {
+/// Serves requests on `socket` until either side has had enough, or until `stop` between two of them.
+pub(super) async fn serve(
+    live: &Live,
+    socket: TcpStream,
+    from: IpAddr,
+    is_secure: bool,
+    stop: &CancellationToken,
+) {
     let shared = Arc::clone(&live.load());
-    let trusted = shared.trusted.contain(peer);
+    let tls = live.tls.load_full().filter(|_| is_secure);
+    let arrival = live
+        .unless_stopped(pin!(stop.cancelled()), arrive(&shared, socket, from, tls.as_deref()))
+        .await
+        .flatten();
+    let Some(Arrived { stream, peer, input, deadline, read_at, in_the_clear }) = arrival else { return };
     let mut connection = Connection {
         live,
         shared,
         stream,
         peer,
-        trusted,
-        spoken_for: false,
-        peer_lines: if trusted { Vec::new() } else { peer_lines(peer) },
-        input: Buffer::with_capacity(FIRST_READ),
+        input,
         request: Vec::new(),
         reply: Vec::new(),
         head: Head::default(),
-        deadline: Deadline::default(),
-        read_at: clock::now(),
+        deadline,
+        read_at,
     };
-    if connection.shared.proxy_protocol && trusted && connection.read_proxy_header().await.is_none() {
-        connection.shared.metrics.refused_proxy.inc();
-        return;
+    if in_the_clear {
+        connection.head.reset();
+        connection.turn_away(Cause::Cleartext).await;
+        return connection.say_goodbye().await;
     }
     let mut wait = connection.shared.limits.first_byte();
     let mut stopped = pin!(stop.cancelled());
     loop {
         let next = match connection.read_head(wait, stopped.as_mut()).await {
-            Ok(Some(())) => connection.handle(stop).await,
-            Ok(None) => Next::Close,
+            Ok(Some(())) => connection.handle().await,
+            Ok(None) => return connection.take_leave().await,
             Err(cause) => connection.turn_away(cause).await,
         };
         match next {
@@ -101,29 +107,6 @@ pub(super) async fn serve(live: &Live, stream: TcpStream, peer: IpAddr, stop: &C
 }
 
 impl Connection<'_> {
-    /// Reads what a trusted proxy says ahead of the first request; nothing where it does not.
-    async fn read_proxy_header(&mut self) -> Option<()> {
-        let until = self.read_at + self.shared.limits.first_byte();
-        loop {
-            if let ProxyHeader::Complete(len, named) = proxy_protocol::parse(self.input.filled()).ok()? {
-                self.input.consume(len);
-                if let Some(peer) = named {
-                    self.peer = peer;
-                    self.spoken_for = true;
-                    self.trusted = self.shared.trusted.contain(peer);
-                    self.peer_lines = if self.trusted { Vec::new() } else { peer_lines(peer) };
-                }
-                return Some(());
-            }
-            self.input.reserve(1);
-            let Some(Ok(count @ 1..)) = self.deadline.within(until, self.input.fill(&mut self.stream)).await
-            else {
-                return None;
-            };
-            self.received(count);
-        }
-    }
-
     /// Reads and parses a request's head; nothing where the client has no further request.
     async fn read_head(
         &mut self,
@@ -134,22 +117,8 @@ impl Connection<'_> {
         if self.input.is_empty() {
             self.input.shrink();
             self.input.reserve(FIRST_READ);
-            let filled = {
-                let until = self.read_at + wait;
-                let mut fill = pin!(self.deadline.within(until, self.input.fill(&mut self.stream)));
-                tokio::select! {
-                    biased;
-                    filled = fill.as_mut() => filled,
-                    () = stopped => {
-                        if !self.live.is_handed_over() {
-                            return Ok(None);
-                        }
-                        // Its next request may be on its way, and nobody but us can answer it. The
-                        // drain's end is the end of this wait.
-                        fill.await
-                    }
-                }
-            };
+            let fill = self.deadline.within(self.read_at + wait, self.input.fill(&mut self.stream));
+            let filled = self.live.unless_stopped(stopped, fill).await.flatten();
             let Some(Ok(count @ 1..)) = filled else { return Ok(None) };
             self.received(count);
         }
@@ -197,8 +166,7 @@ impl Connection<'_> {
         let now = self.live.load();
         if !Arc::ptr_eq(&now, &self.shared) {
             self.shared = Arc::clone(&now);
-            self.trusted = self.shared.trusted.contain(self.peer);
-            self.peer_lines = if self.trusted { Vec::new() } else { peer_lines(self.peer) };
+            self.peer.renew(&self.shared);
         }
     }
 
@@ -208,16 +176,16 @@ impl Connection<'_> {
     }
 
     fn client(&self) -> Client {
-        if !self.trusted {
-            return Client { address: self.peer, by_proxy: self.spoken_for };
+        if !self.peer.trusted {
+            return Client { address: self.peer.address, by_proxy: self.peer.spoken_for };
         }
         let bytes = self.input.filled();
         let lines = self.head.fields.iter().filter(|field| field.kind == Kind::ForwardedFor);
-        self.shared.trusted.client_behind(self.peer, lines.map(|field| field.value.at(bytes)))
+        self.shared.trusted.client_behind(self.peer.address, lines.map(|field| field.value.at(bytes)))
     }
 
     /// Answers the request whose head is at the front of the input.
-    async fn handle(&mut self, stop: &CancellationToken) -> Next {
+    async fn handle(&mut self) -> Next {
         let client = self.client();
         if let Some(refusal) = self.shared.judge.ban_of(client.address, self.read_at) {
             return self.refuse(refusal).await;
@@ -246,18 +214,12 @@ impl Connection<'_> {
             switching,
             bodiless: self.head.bodiless,
             minor: self.head.minor,
-            keep_alive: self.head.keep_alive && !stop.is_cancelled(),
+            keep_alive: self.head.keep_alive && !self.live.is_stopped(),
             risk,
             quota: quota.as_ref(),
             security: &shared.security,
         };
-        let origin = Origin {
-            peer: self.peer,
-            peer_lines: &self.peer_lines,
-            client,
-            trusted: self.trusted,
-            switching,
-        };
+        let origin = Origin { peer: &self.peer, client, switching };
         let exchange = Exchange {
             shared: &shared,
             client: &mut self.stream,

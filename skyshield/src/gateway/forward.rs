@@ -4,8 +4,6 @@ use std::io;
 use std::pin::pin;
 use std::time::Duration;
 
-use tokio::net::TcpStream;
-
 use super::Shared;
 use super::body::Rest;
 use super::buffer::Buffer;
@@ -13,11 +11,11 @@ use super::deadline::Deadline;
 use super::framing::Framing;
 use super::guard::Cause;
 use super::head::Head;
-use super::presence::gone;
 use super::pump::{Unsent, pump};
 use super::relay::{COPIED, receive_head, relay};
 use super::request_head::{self, Origin};
 use super::response_head::{Asked, Response};
+use super::stream::ClientStream;
 use super::tunnel;
 use super::upstream::{Connection, Failure};
 use super::write::write_all;
@@ -33,7 +31,7 @@ const FAR: Duration = Duration::from_hours(7 * 24);
 #[derive(Debug)]
 pub(super) struct Exchange<'a> {
     pub(super) shared: &'a Shared,
-    pub(super) client: &'a mut TcpStream,
+    pub(super) client: &'a mut ClientStream,
     pub(super) input: &'a mut Buffer,
     pub(super) request: &'a mut Vec<u8>,
     pub(super) reply: &'a mut Vec<u8>,
@@ -147,7 +145,7 @@ impl Exchange<'_> {
         tokio::select! {
             biased;
             received = receiving => received.map_err(Some),
-            () = gone(self.client) => Err(None),
+            () = self.client.gone(self.input) => Err(None),
         }
     }
 
@@ -203,7 +201,7 @@ impl Exchange<'_> {
         };
         let Connection { stream, buffer, .. } = &mut connection;
         let (mut from_upstream, mut to_upstream) = stream.split();
-        let (mut from_client, mut to_client) = client.split();
+        let (mut from_client, mut to_client) = tokio::io::split(&mut **client);
         let mut sending_deadline = Deadline::default();
         let sending = pump(
             shared,

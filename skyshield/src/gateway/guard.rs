@@ -42,11 +42,13 @@ pub(super) enum Cause {
     NoRoom,
     #[error("the protocol version is not served here")]
     Version,
+    #[error("it came in the clear where TLS is spoken: ask by https")]
+    Cleartext,
 }
 
 impl Cause {
     /// Every cause, in the order of the discriminants.
-    pub(super) const ALL: [Self; 19] = [
+    pub(super) const ALL: [Self; 20] = [
         Self::LineEnd,
         Self::RequestLine,
         Self::Target,
@@ -66,6 +68,7 @@ impl Cause {
         Self::Coding,
         Self::NoRoom,
         Self::Version,
+        Self::Cleartext,
     ];
 
     /// The status of the answer.
@@ -79,7 +82,8 @@ impl Cause {
             | Self::Authority
             | Self::Framing
             | Self::Chunk
-            | Self::Cut => 400,
+            | Self::Cut
+            | Self::Cleartext => 400,
             Self::Method => 405,
             Self::TooSlow => 408,
             Self::BodyTooLarge => 413,
@@ -114,6 +118,7 @@ impl Cause {
             Self::Coding => "coding",
             Self::NoRoom => "no_room",
             Self::Version => "version",
+            Self::Cleartext => "cleartext",
         }
     }
 }

@@ -131,9 +131,10 @@ fn of_one_hand(address: IpAddr) -> IpAddr {
     }
 }
 
-/// Accepts and serves until `stop`, then lets what is in progress end within the drain time.
+/// Accepts and serves, by TLS if there is any, until `stop`; then lets what is in progress end within the drain time.
 pub(super) async fn accept(
     listener: TcpListener,
+    is_secure: bool,
     live: Arc<Live>,
     stop: CancellationToken,
 ) -> io::Result<()> {
@@ -157,7 +158,7 @@ pub(super) async fn accept(
                 let _slower = stream.set_nodelay(true);
                 let (live, stop) = (Arc::clone(&live), stop.child_token());
                 connections.spawn(async move {
-                    connection::serve(&live, stream, peer, &stop).await;
+                    connection::serve(&live, stream, peer, is_secure, &stop).await;
                     drop(place);
                 });
             }

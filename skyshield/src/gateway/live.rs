@@ -1,15 +1,17 @@
 //! What requests are served by, and how a new configuration takes its place between two of them.
 
-use std::sync::Arc;
+use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
-use arc_swap::{ArcSwap, Guard};
-use tokio_util::sync::CancellationToken;
+use arc_swap::{ArcSwap, ArcSwapOption, Guard};
+use tokio_util::sync::{CancellationToken, WaitForCancellationFuture};
 
 use super::body::Budget;
 use super::config::{BodyOverLimit, Config};
 use super::limits::Limits;
 use super::listen::Census;
+use super::tls::{CertificateError, Config as TlsConfig, Tls};
 use super::upstream::Upstream;
 use super::{Metrics, client_ip, security_headers};
 use crate::routes::PathPatterns;
@@ -64,6 +66,10 @@ impl Shared {
 #[derive(Debug)]
 pub(super) struct Live {
     shared: ArcSwap<Shared>,
+    /// Nothing where nobody listens for TLS.
+    pub(super) tls: ArcSwapOption<Tls>,
+    /// What `tls` was made of.
+    tls_config: Mutex<TlsConfig>,
     pub(super) census: Census,
     /// Whether a successor accepts what is new: then an idle client is not hung up on, but told with
     /// its next answer to come again.
@@ -74,6 +80,7 @@ pub(super) struct Live {
 impl Live {
     pub(super) fn new(
         config: &Config,
+        tls: Option<Tls>,
         upstream: Upstream,
         judge: Judge,
         metrics: Metrics,
@@ -84,10 +91,25 @@ impl Live {
         upstream.maintain(&stop);
         Self {
             shared: ArcSwap::from_pointee(Shared::new(config, judge, metrics, upstream, budget)),
+            tls: ArcSwapOption::from_pointee(tls),
+            tls_config: Mutex::new(config.tls.clone()),
             census: Census::default(),
             handed_over: AtomicBool::new(false),
             stop,
         }
+    }
+
+    /// Takes up other certificates and versions. Whether TLS is spoken at all, and where, stays.
+    fn reload_tls(&self, config: &TlsConfig) -> Result<(), CertificateError> {
+        let mut in_use = self.tls_config.lock().unwrap_or_else(PoisonError::into_inner);
+        if *in_use == *config || self.tls.load().is_none() {
+            return Ok(());
+        }
+        if let Some(tls) = Tls::new(config)? {
+            self.tls.store(Some(Arc::new(tls)));
+            in_use.clone_from(config);
+        }
+        Ok(())
     }
 
     /// What a request that begins now is served by.
@@ -95,8 +117,28 @@ impl Live {
         self.shared.load()
     }
 
-    pub(super) fn is_handed_over(&self) -> bool {
-        self.handed_over.load(Ordering::Relaxed)
+    /// Whether what is in progress is the last of its connection.
+    pub(super) fn is_stopped(&self) -> bool {
+        self.stop.is_cancelled()
+    }
+
+    /// What comes of waiting for a client that may say nothing: nothing, once the gateway is `stopped`.
+    ///
+    /// Where it is handed over, a last request may be on its way which nobody else can answer; the end
+    /// of the drain is then the end of this wait.
+    pub(super) async fn unless_stopped<T>(
+        &self,
+        stopped: Pin<&mut WaitForCancellationFuture<'_>>,
+        waiting: impl Future<Output = T>,
+    ) -> Option<T> {
+        let mut waiting = pin!(waiting);
+        tokio::select! {
+            biased;
+            done = waiting.as_mut() => Some(done),
+            () = stopped => {
+                if self.handed_over.load(Ordering::Relaxed) { Some(waiting.await) } else { None }
+            }
+        }
     }
 }
 
@@ -107,9 +149,12 @@ pub struct Handle(pub(super) Arc<Live>);
 impl Handle {
     /// From the next request on the gateway goes by `config` and `judge`; what is in progress ends as
     /// it began. Addresses to listen on stay as they are. Resolves the upstream's name where that is
-    /// another: may block. To be called within a runtime.
-    pub fn reload(&self, config: &Config, judge: Judge) {
+    /// another, and reads certificates: may block. To be called within a runtime.
+    ///
+    /// Fails where certificates are not usable; then all is as it was.
+    pub fn reload(&self, config: &Config, judge: Judge) -> Result<(), CertificateError> {
         let Self(live) = self;
+        live.reload_tls(&config.tls)?;
         let last = live.load();
         let upstream = if last.upstream.is_of(config) {
             Arc::clone(&last.upstream)
@@ -121,6 +166,7 @@ impl Handle {
         last.budget.set_limit(config.limits.held_body_bytes);
         let shared = Shared::new(config, judge, last.metrics.clone(), upstream, Arc::clone(&last.budget));
         live.shared.store(Arc::new(shared));
+        Ok(())
     }
 
     /// Tells the gateway that a successor accepts what is new: once it is stopped, clients that are

@@ -7,6 +7,7 @@ use prometheus::{
 };
 
 use super::guard::Cause;
+use super::tls;
 use super::upstream::Failure;
 
 /// The gateway's counters. Clones count together.
@@ -33,6 +34,7 @@ pub struct Metrics {
     pub(super) bytes_out: IntCounter,
     pub(super) bodies_refused: IntCounter,
     pub(super) bodies_passed: IntCounter,
+    pub(super) tls: tls::Metrics,
     durations: Vec<Histogram>,
 }
 
@@ -130,6 +132,7 @@ impl Metrics {
             bytes_out: bytes.with_label_values(&["out"]),
             bodies_refused: bodies.with_label_values(&["refuse"]),
             bodies_passed: bodies.with_label_values(&["pass"]),
+            tls: tls::Metrics::new(registry)?,
             durations: FAMILIES.iter().map(|family| durations.with_label_values(&[family])).collect(),
         })
     }

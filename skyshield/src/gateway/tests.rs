@@ -66,7 +66,7 @@ async fn a_banned_source_is_refused_before_its_body_is_read() {
 fn an_address_in_use_is_named_with_its_cause() {
     let first = Gateway::bind(&on_any_port()).unwrap();
     let config = Config { listen: first.addresses(), ..Config::default() };
-    let error = Gateway::bind(&config).unwrap_err();
+    let Err(StartError::Bind(error)) = Gateway::bind(&config) else { panic!("bound twice") };
     assert_eq!(error.address, first.addresses()[0]);
     assert_eq!(error.source.kind(), io::ErrorKind::AddrInUse);
 }

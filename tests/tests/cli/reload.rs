@@ -69,9 +69,11 @@ fn a_bad_file_changes_nothing_and_is_told_with_its_line() -> Result<()> {
     let since = metric(&daemon, "skyshield_config_last_success_timestamp_seconds")?;
     let before = add(&bench, "[inspect]\nmode = \"off\"\n[risk]\nrefuse = 1.8\n")?;
     let output = bench.skyshield(&["reload"])?;
-    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(output.status.code(), Some(2));
     let place = format!("{}:15: risk.refuse: 1.8", bench.config().display());
     assert!(said(&output).contains(&place), "{}", said(&output));
+    let refused = daemon.ask("POST", "/api/v1/reload", "").unwrap_err().to_string();
+    assert!(refused.contains(" 422 ") && refused.contains(&place), "{refused}");
     assert!(daemon.log().contains(&place), "{}", daemon.log());
     let attack = http::get("shop", "/?q=%3Cscript%3Ealert(1)%3C/script%3E");
     assert_eq!(ask(&bench, &attack)?.status, 403, "not even what was right in it is in force");

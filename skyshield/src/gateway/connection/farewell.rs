@@ -10,6 +10,7 @@ use crate::gateway::forward::Body;
 use crate::gateway::guard::Cause;
 use crate::gateway::respond::{Audience, Page, mint};
 use crate::gateway::security_headers::REPORT_PATH;
+use crate::gateway::stream::ClientStream;
 use crate::gateway::upstream::Failure;
 use crate::gateway::write::write_all;
 use crate::verdict::{Limited, Refusal, RefusalReason};
@@ -46,7 +47,7 @@ impl Connection<'_> {
     /// Says when to come again. Where the request was read whole, the connection stays.
     pub(super) async fn limit(&mut self, limited: &Limited, body: Body) -> Next {
         self.shared.metrics.limited.inc();
-        let keep_alive = self.head.keep_alive && body.rest.is_done();
+        let keep_alive = self.head.keep_alive && body.rest.is_done() && !self.live.is_stopped();
         let detail = "there were too many like it; come again later";
         let page = Page { status: 429, id: limited.incident, detail, risk: None, limited: Some(limited) };
         let next = self.answer(page, keep_alive).await;
@@ -70,7 +71,7 @@ impl Connection<'_> {
 
     pub(super) async fn take_report(&mut self, body: Body) -> Next {
         self.shared.metrics.policy_reports.inc();
-        let keep_alive = self.head.keep_alive && body.rest.is_done();
+        let keep_alive = self.head.keep_alive && body.rest.is_done() && !self.live.is_stopped();
         let farewell: &[u8] = if keep_alive { b"" } else { b"Connection: close\r\n" };
         let stall = self.shared.limits.write_stall().min(GIVEN_UP);
         let pieces: [&[u8]; 3] = [b"HTTP/1.1 204 No Content\r\n", farewell, b"\r\n"];
@@ -86,7 +87,7 @@ impl Connection<'_> {
     pub(super) async fn turn_away(&mut self, cause: Cause) -> Next {
         self.shared.metrics.invalid(cause);
         let id = mint();
-        tracing::debug!(incident = %id, peer = %self.peer, cause = cause.name(), "a request was turned away");
+        tracing::debug!(incident = %id, peer = %self.peer.address, cause = cause.name(), "a request was turned away");
         let detail = cause.to_string();
         self.answer(Page { status: cause.status(), id, detail: &detail, risk: None, limited: None }, false)
             .await
@@ -112,7 +113,7 @@ impl Connection<'_> {
         // By the time a refusal is on its way the kernel may drop all that comes from this client, its
         // acknowledgements too.
         if !keep_alive {
-            self.give_up_soon();
+            self.stream.give_up_after(GIVEN_UP);
         }
         let stall = self.shared.limits.write_stall().min(GIVEN_UP);
         let pieces: [&[u8]; 3] = [&self.reply, b"", b""];
@@ -122,18 +123,21 @@ impl Connection<'_> {
         }
     }
 
-    /// Has the kernel give up on unacknowledged bytes soon, instead of sending them again for minutes.
-    fn give_up_soon(&self) {
-        // Where it is refused, the kernel's own, longer time holds.
-        let _longer = socket2::SockRef::from(&self.stream).set_tcp_user_timeout(Some(GIVEN_UP));
+    /// Closes a connection between two requests: TLS is told that this is the end and no cut.
+    pub(super) async fn take_leave(&mut self) {
+        if let ClientStream::Tls(stream) = &mut self.stream {
+            let until = clock::now() + GOODBYE;
+            // Who does not take even that learns it from the end of the connection.
+            let _untold = self.deadline.within(until, stream.shutdown()).await;
+        }
     }
 
     /// Ends the sending side and waits a little for the client to have read it.
     pub(super) async fn say_goodbye(&mut self) {
-        if self.stream.shutdown().await.is_err() {
+        let until = clock::now() + GOODBYE;
+        if !matches!(self.deadline.within(until, self.stream.shutdown()).await, Some(Ok(()))) {
             return;
         }
-        let until = clock::now() + GOODBYE;
         let mut scratch = [0; 1024];
         let mut left = GOODBYE_BYTES;
         while left > 0 {
