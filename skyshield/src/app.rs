@@ -4,36 +4,32 @@
 //! bound, then the store is opened, and only then is the kernel touched.
 
 mod reload;
+mod tasks;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
 use prometheus::Registry;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use self::reload::{Known, Reloader};
 use crate::api::{Api, Facts, Listeners};
 use crate::config::Config;
-use crate::control::{self, Control, Parts, Task};
-use crate::dataplane::{Attachment, Change, Enforcer, Events, Kernel, Memory, OnSilence};
+use crate::control::{self, Parts, Task};
+use crate::dataplane::{Attachment, Enforcer, Events, Kernel, Memory, OnSilence};
 use crate::engine::never_ban::Protection;
 use crate::engine::source::Source;
 use crate::engine::view::View;
 use crate::gateway::{self, Gateway};
-use crate::lifecycle::{Lifecycle, Wish, Wishes, notify, raise_descriptor_limit};
+use crate::lifecycle::{Lifecycle, Wishes, notify, raise_descriptor_limit};
 use crate::limits::Limiter;
 use crate::telemetry::Level;
 use crate::verdict::{Judge, Settings};
 use crate::{clock, dataplane, host, store};
 
 pub use self::reload::Load;
-
-/// How often the host is asked for its addresses, however quiet the kernel is.
-const LOOK_AT_HOST_EVERY: Duration = Duration::from_secs(5);
-/// How often it is made sure that the program is attached.
-const CHECK_ATTACHMENT_EVERY: Duration = Duration::from_secs(1);
 
 /// What tasks get on top of the gateway's drain to finish in.
 const SETTLE: Duration = Duration::from_secs(5);
@@ -118,15 +114,7 @@ pub async fn run(config: Config, kernel_side: KernelSide, load: Load, level: Lev
     };
     // The control task outlives the doors: what they reported last is still carried out.
     let controlling = tokio::spawn(task.run(finish.clone()));
-    {
-        let (stop, control) = (stop.clone(), control.clone());
-        lifecycle.spawn("control", async move {
-            tokio::select! {
-                () = stop.cancelled() => Ok(()),
-                () = control.ended() => anyhow::bail!("nothing is decided any more"),
-            }
-        });
-    }
+    lifecycle.spawn("control", tasks::outlive(control.clone(), stop.clone()));
     let gateway = gateway.open(judge.clone(), gateway_metrics, stop.clone());
     let reloader = Reloader {
         load,
@@ -140,7 +128,7 @@ pub async fn run(config: Config, kernel_side: KernelSide, load: Load, level: Lev
         metrics: reload_metrics,
     };
     lifecycle.spawn("gateway", async move { Ok(gateway.serve().await?) });
-    lifecycle.spawn("life", fulfil(wished, reloader, stop.clone()));
+    lifecycle.spawn("life", tasks::fulfil(wished, reloader, stop.clone()));
     {
         let stop = stop.clone();
         lifecycle.spawn("api", async move {
@@ -148,25 +136,28 @@ pub async fn run(config: Config, kernel_side: KernelSide, load: Load, level: Lev
             Ok(())
         });
     }
-    lifecycle.spawn("host", watch_host(known_now, control, stop.clone()));
+    lifecycle.spawn("host", tasks::watch_host(known_now, control, stop.clone()));
     if let Some((attachment, events)) = kernel.running {
-        lifecycle.spawn("attachment", keep_attached(attachment, stop.clone()));
-        lifecycle.spawn("events", tell_events(events, stop.clone()));
+        lifecycle.spawn("attachment", tasks::keep_attached(attachment, stop.clone()));
+        lifecycle.spawn("events", tasks::tell_events(events, stop.clone()));
     }
     tracing::info!("ready");
     notify::ready();
     let outcome = lifecycle.run().await;
     finish.cancel();
     controlling.await.context("the control task panicked")?;
-    // A connection that hangs may still hold a handle to the store; the last words are written all the same.
-    let writer = opened.writer;
+    end_store(last_words, opened.writer).await?;
+    outcome
+}
+
+/// Has the store write what it has taken: a connection that hangs may still hold a handle to it.
+async fn end_store(store: store::Store, writer: std::thread::JoinHandle<()>) -> anyhow::Result<()> {
     tokio::task::spawn_blocking(move || {
-        last_words.close();
+        store.close();
         writer.join()
     })
     .await?
-    .map_err(|_panic| anyhow::anyhow!("the store's writer panicked"))?;
-    outcome
+    .map_err(|_panic| anyhow::anyhow!("the store's writer panicked"))
 }
 
 fn open_dataplane(config: &Config, kernel_side: KernelSide) -> anyhow::Result<Dataplane> {
@@ -203,94 +194,6 @@ fn known_to_the_configuration(config: &Config) -> Known {
     });
     let upstream = upstream.into_iter().map(|address| (Source::host(address.ip()), Protection::Upstream));
     allow.chain(proxies).chain(upstream).collect()
-}
-
-/// Does what is wished for, one after the other.
-async fn fulfil(
-    mut wished: mpsc::Receiver<Wish>,
-    mut reloader: Reloader,
-    stop: CancellationToken,
-) -> anyhow::Result<()> {
-    while let Some(Some(wish)) = stop.run_until_cancelled(wished.recv()).await {
-        match wish {
-            Wish::Reload(waiting) => {
-                let outcome = reloader.reload().await;
-                // Who has gone meanwhile finds it in the log.
-                let _gone = waiting.map(|waiting| waiting.send(outcome));
-            }
-        }
-    }
-    Ok(())
-}
-
-/// Keeps the never-ban set true to the host and to the configuration.
-async fn watch_host(
-    mut known: watch::Receiver<Known>,
-    control: Control,
-    stop: CancellationToken,
-) -> anyhow::Result<()> {
-    let mut watch = host::watch().context("the kernel does not tell of changed addresses")?;
-    let mut period = tokio::time::interval(LOOK_AT_HOST_EVERY);
-    let mut last = None;
-    loop {
-        tokio::select! {
-            () = stop.cancelled() => return Ok(()),
-            () = watch.changed() => {}
-            // Whoever names it lives as long as the daemon.
-            Ok(()) = known.changed() => {}
-            _ = period.tick() => {}
-        }
-        let known = Arc::clone(&known.borrow_and_update());
-        let found = tokio::task::spawn_blocking(move || host::never_ban(&known)).await?;
-        if last.as_ref() != Some(&found) {
-            control.set_never_ban(found.clone()).await?;
-            last = Some(found);
-        }
-    }
-}
-
-/// Sees to it that the program stays attached, also to an interface that goes away and comes back.
-async fn keep_attached(mut attachment: Attachment, stop: CancellationToken) -> anyhow::Result<()> {
-    let mut watch = host::watch().context("the kernel does not tell of changed interfaces")?;
-    let mut period = tokio::time::interval(CHECK_ATTACHMENT_EVERY);
-    let mut was_gone = false;
-    loop {
-        tokio::select! {
-            () = stop.cancelled() => return Ok(()),
-            () = watch.changed() => {}
-            _ = period.tick() => {}
-        }
-        match attachment.check() {
-            Ok(Change::None) => {}
-            Ok(Change::Reattached(_)) => {
-                was_gone = false;
-                tracing::warn!("the interface is back and guarded again");
-            }
-            Ok(Change::Gone) => {
-                if !was_gone {
-                    tracing::error!("the interface is gone: nothing is guarded until it returns");
-                }
-                was_gone = true;
-            }
-            Err(error) => tracing::error!(
-                error = format!("{:#}", anyhow::Error::new(error)),
-                "the attachment could not be checked"
-            ),
-        }
-    }
-}
-
-/// Tells of a sample of the drops.
-async fn tell_events(mut events: Events, stop: CancellationToken) -> anyhow::Result<()> {
-    loop {
-        let batch = tokio::select! {
-            () = stop.cancelled() => return Ok(()),
-            batch = events.next() => batch.context("the kernel's events cannot be read")?,
-        };
-        for event in batch {
-            tracing::debug!(?event, "a packet was dropped");
-        }
-    }
 }
 
 /// The runtime the daemon runs in, for parts that are built outside of it.

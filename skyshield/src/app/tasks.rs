@@ -1,0 +1,115 @@
+//! The daemon's own tasks: each goes on until it is told to stop, or fails.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
+
+use super::reload::{Known, Reloader};
+use crate::control::Control;
+use crate::dataplane::{Attachment, Change, Events};
+use crate::host;
+use crate::lifecycle::Wish;
+
+/// How often the host is asked for its addresses, however quiet the kernel is.
+const LOOK_AT_HOST_EVERY: Duration = Duration::from_secs(5);
+/// How often it is made sure that the program is attached.
+const CHECK_ATTACHMENT_EVERY: Duration = Duration::from_secs(1);
+
+/// Fails where the control task ends before `stop`.
+pub(super) async fn outlive(control: Control, stop: CancellationToken) -> anyhow::Result<()> {
+    tokio::select! {
+        () = stop.cancelled() => Ok(()),
+        () = control.ended() => anyhow::bail!("nothing is decided any more"),
+    }
+}
+
+/// Does what is wished for, one after the other.
+pub(super) async fn fulfil(
+    mut wished: mpsc::Receiver<Wish>,
+    mut reloader: Reloader,
+    stop: CancellationToken,
+) -> anyhow::Result<()> {
+    while let Some(Some(wish)) = stop.run_until_cancelled(wished.recv()).await {
+        match wish {
+            Wish::Reload(waiting) => {
+                let outcome = reloader.reload().await;
+                // Who has gone meanwhile finds it in the log.
+                let _gone = waiting.map(|waiting| waiting.send(outcome));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Keeps the never-ban set true to the host and to the configuration.
+pub(super) async fn watch_host(
+    mut known: watch::Receiver<Known>,
+    control: Control,
+    stop: CancellationToken,
+) -> anyhow::Result<()> {
+    let mut watch = host::watch().context("the kernel does not tell of changed addresses")?;
+    let mut period = tokio::time::interval(LOOK_AT_HOST_EVERY);
+    let mut last = None;
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return Ok(()),
+            () = watch.changed() => {}
+            // Whoever names it lives as long as the daemon.
+            Ok(()) = known.changed() => {}
+            _ = period.tick() => {}
+        }
+        let known = Arc::clone(&known.borrow_and_update());
+        let found = tokio::task::spawn_blocking(move || host::never_ban(&known)).await?;
+        if last.as_ref() != Some(&found) {
+            control.set_never_ban(found.clone()).await?;
+            last = Some(found);
+        }
+    }
+}
+
+/// Sees to it that the program stays attached, also to an interface that goes away and comes back.
+pub(super) async fn keep_attached(mut attachment: Attachment, stop: CancellationToken) -> anyhow::Result<()> {
+    let mut watch = host::watch().context("the kernel does not tell of changed interfaces")?;
+    let mut period = tokio::time::interval(CHECK_ATTACHMENT_EVERY);
+    let mut was_gone = false;
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return Ok(()),
+            () = watch.changed() => {}
+            _ = period.tick() => {}
+        }
+        match attachment.check() {
+            Ok(Change::None) => {}
+            Ok(Change::Reattached(_)) => {
+                was_gone = false;
+                tracing::warn!("the interface is back and guarded again");
+            }
+            Ok(Change::Gone) => {
+                if !was_gone {
+                    tracing::error!("the interface is gone: nothing is guarded until it returns");
+                }
+                was_gone = true;
+            }
+            Err(error) => tracing::error!(
+                error = format!("{:#}", anyhow::Error::new(error)),
+                "the attachment could not be checked"
+            ),
+        }
+    }
+}
+
+/// Tells of a sample of the drops.
+pub(super) async fn tell_events(mut events: Events, stop: CancellationToken) -> anyhow::Result<()> {
+    loop {
+        let batch = tokio::select! {
+            () = stop.cancelled() => return Ok(()),
+            batch = events.next() => batch.context("the kernel's events cannot be read")?,
+        };
+        for event in batch {
+            tracing::debug!(?event, "a packet was dropped");
+        }
+    }
+}
