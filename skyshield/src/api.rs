@@ -9,6 +9,7 @@ mod life;
 mod listen;
 mod problem;
 mod prometheus;
+mod terms;
 mod time;
 mod tokens;
 
@@ -20,6 +21,7 @@ use axum::extract::FromRef;
 use axum::routing::get;
 
 use crate::control::Control;
+use crate::engine::upstream::Upstream;
 use crate::lifecycle::Wishes;
 use crate::store::{Reader, Store};
 
@@ -38,6 +40,10 @@ pub struct Facts {
     pub started_at: Instant,
 }
 
+/// How each upstream is, whenever it is asked.
+#[derive(Clone)]
+pub struct UpstreamStates(pub Arc<dyn Fn() -> Vec<Upstream> + Send + Sync>);
+
 /// What handlers may use; each asks for the parts it needs.
 #[derive(Clone)]
 pub struct Api {
@@ -53,6 +59,8 @@ pub struct Api {
     pub facts: Arc<Facts>,
     /// Where the daemon is told what it is to do with itself.
     pub wishes: Wishes,
+    /// How the upstreams are.
+    pub upstreams: UpstreamStates,
 }
 
 impl FromRef<Api> for Control {
@@ -88,6 +96,12 @@ impl FromRef<Api> for Arc<Facts> {
 impl FromRef<Api> for Wishes {
     fn from_ref(api: &Api) -> Self {
         api.wishes.clone()
+    }
+}
+
+impl FromRef<Api> for UpstreamStates {
+    fn from_ref(api: &Api) -> Self {
+        api.upstreams.clone()
     }
 }
 

@@ -15,12 +15,11 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use self::reload::{Known, Reloader};
-use crate::api::{Api, Facts, Listeners};
+use crate::api::{Api, Facts, Listeners, UpstreamStates};
 use crate::config::Config;
 use crate::control::{self, Parts, Task};
 use crate::dataplane::{Attachment, Enforcer, Events, Kernel, Memory, OnSilence};
 use crate::engine::never_ban::Protection;
-use crate::engine::source::Source;
 use crate::engine::view::View;
 use crate::gateway::{self, Gateway};
 use crate::lifecycle::{Lifecycle, Wishes, notify, raise_descriptor_limit};
@@ -77,13 +76,14 @@ pub async fn run(config: Config, kernel_side: KernelSide, load: Load, level: Lev
 
     let limiter = Limiter::new(&config.limits, &registry, clock::now())?;
     let (known, known_now) = watch::channel(known_to_the_configuration(&config));
+    let upstreams = gateway.upstreams();
     let view = Arc::<View>::default();
     let parts = Parts {
         enforcer: kernel.enforcer,
         store: opened.store.clone(),
         reader: opened.reader.clone(),
         view: Arc::clone(&view),
-        never_ban: host::never_ban(&known_now.borrow()),
+        never_ban: host::never_ban(&tasks::known_now(&known_now.borrow(), &upstreams)),
         risk: config.risk.clone(),
         escalation: config.escalation.clone(),
         capacity: config.dataplane.max_bans as usize,
@@ -111,6 +111,10 @@ pub async fn run(config: Config, kernel_side: KernelSide, load: Load, level: Lev
         registry,
         facts: Arc::new(kernel.facts),
         wishes,
+        upstreams: {
+            let upstreams = upstreams.clone();
+            UpstreamStates(Arc::new(move || upstreams.states()))
+        },
     };
     // The control task outlives the doors: what they reported last is still carried out.
     let controlling = tokio::spawn(task.run(finish.clone()));
@@ -136,7 +140,7 @@ pub async fn run(config: Config, kernel_side: KernelSide, load: Load, level: Lev
             Ok(())
         });
     }
-    lifecycle.spawn("host", tasks::watch_host(known_now, control, stop.clone()));
+    lifecycle.spawn("host", tasks::watch_host(known_now, upstreams, control, stop.clone()));
     if let Some((attachment, events)) = kernel.running {
         lifecycle.spawn("attachment", tasks::keep_attached(attachment, stop.clone()));
         lifecycle.spawn("events", tasks::tell_events(events, stop.clone()));
@@ -188,12 +192,7 @@ fn open_dataplane(config: &Config, kernel_side: KernelSide) -> anyhow::Result<Da
 fn known_to_the_configuration(config: &Config) -> Known {
     let allow = config.never_ban.allow.iter().map(|&source| (source, Protection::AllowList));
     let proxies = config.gateway.trusted_proxies.iter().map(|&proxy| (proxy, Protection::TrustedProxy));
-    let upstream = config.gateway.upstream_addresses().unwrap_or_else(|error| {
-        tracing::warn!(%error, "the upstream's name does not resolve yet");
-        Vec::new()
-    });
-    let upstream = upstream.into_iter().map(|address| (Source::host(address.ip()), Protection::Upstream));
-    allow.chain(proxies).chain(upstream).collect()
+    allow.chain(proxies).collect()
 }
 
 /// The runtime the daemon runs in, for parts that are built outside of it.

@@ -25,6 +25,7 @@ mod request_head;
 mod respond;
 mod response_head;
 mod security_headers;
+mod sites;
 mod stream;
 mod tls;
 mod tunnel;
@@ -35,6 +36,7 @@ use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 
+use arc_swap::ArcSwapOption;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -43,6 +45,7 @@ pub use limits::Limits;
 pub use live::Handle;
 pub use metrics::Metrics;
 pub use security_headers::{Config as HeadersConfig, Mode, Profile, Setting};
+pub use sites::{Balance, Health, SiteConfig, UnknownHost};
 pub use tls::{
     CertificateError, Certificates, Config as TlsConfig, Pair as CertificatePair, Version as TlsVersion,
 };
@@ -86,21 +89,44 @@ pub enum Error {
 #[derive(Debug)]
 pub struct Gateway {
     listeners: Vec<TcpListener>,
+    known: sites::Known,
     tls_listeners: Vec<TcpListener>,
     tls: Option<tls::Tls>,
-    upstream: upstream::Upstream,
     config: Config,
+    upstreams: Upstreams,
+}
+
+/// What the gateway knows of its upstreams, for whoever wants to see it. Clones see the same.
+#[derive(Clone, Debug, Default)]
+pub struct Upstreams {
+    serving: Arc<ArcSwapOption<sites::Sites>>,
+    at_first: Arc<Vec<SocketAddr>>,
+}
+
+impl Upstreams {
+    /// How each of them is; none before the gateway serves.
+    pub fn states(&self) -> Vec<crate::engine::upstream::Upstream> {
+        self.serving.load().as_ref().map(|sites| sites.upstreams()).unwrap_or_default()
+    }
+
+    /// Every address that requests are forwarded to now.
+    pub fn addresses(&self) -> Vec<SocketAddr> {
+        let serving = self.serving.load();
+        serving.as_ref().map_or_else(|| self.at_first.to_vec(), |sites| sites.addresses())
+    }
 }
 
 impl Gateway {
     /// Loads the certificates and binds every address of `config`, or none. Reads files and resolves
-    /// the upstream's name: may block.
+    /// the upstreams' names: may block.
     pub fn bind(config: &Config) -> Result<Self, StartError> {
         let tls = tls::Tls::new(&config.tls)?;
         let listeners = listen::bind(&config.listen)?;
         let tls_listeners = listen::bind(&config.tls.listen)?;
-        let upstream = upstream::Upstream::new(config);
-        Ok(Self { listeners, tls_listeners, tls, upstream, config: config.clone() })
+        let known = sites::Known::resolve(config);
+        let at_first = known.addresses().collect();
+        let upstreams = Upstreams { at_first: Arc::new(at_first), ..Upstreams::default() };
+        Ok(Self { listeners, tls_listeners, tls, known, config: config.clone(), upstreams })
     }
 
     /// The addresses that are bound, those of TLS last: where a port was 0, the one the kernel chose.
@@ -114,11 +140,17 @@ impl Gateway {
         self.tls.as_ref().map(|tls| tls.certificates().clone())
     }
 
+    /// What it will know of its upstreams.
+    pub fn upstreams(&self) -> Upstreams {
+        self.upstreams.clone()
+    }
+
     /// Ready to serve by `judge` until `stop`; then idle connections end, busy ones get the drain time.
     /// To be called within a runtime.
     pub fn open(self, judge: Judge, metrics: Metrics, stop: CancellationToken) -> Open {
-        let Self { listeners, tls_listeners, tls, upstream, config } = self;
-        let live = Live::new(&config, tls, upstream, judge, metrics, stop.clone());
+        let Self { listeners, tls_listeners, tls, known, config, upstreams } = self;
+        let sites = sites::Sites::new(&config, &known, &metrics);
+        let live = Live::new(config, tls, (sites, upstreams), judge, metrics, stop.clone());
         Open { listeners, tls_listeners, live: Arc::new(live), stop }
     }
 
@@ -151,6 +183,10 @@ impl Open {
         let secure = tls_listeners.into_iter().map(|listener| (listener, true));
         for (listener, is_secure) in plain.chain(secure) {
             tasks.spawn(listen::accept(listener, is_secure, Arc::clone(&live), stop.clone()));
+        }
+        {
+            let (sites, stop) = (live.sites.subscribe(), stop.clone());
+            tasks.spawn(async move { live::tend(sites, &stop).await.map_err(io::Error::other) });
         }
         if live.tls.load().is_some() {
             tasks.spawn(async move { tls::watch(&live, &stop).await.map_err(io::Error::other) });

@@ -52,12 +52,13 @@ impl Routes {
             thresholds: risk.thresholds(),
         };
         let own = configs.iter().map(|config| {
-            let Thresholds { refuse, ban } = default.thresholds;
+            let Thresholds { shape, refuse, ban } = default.thresholds;
             let route = Route {
                 name: config.name.as_str().into(),
                 mode: config.inspect.unwrap_or(default.mode),
                 over_limit: config.over_limit.unwrap_or(default.over_limit),
                 thresholds: Thresholds {
+                    shape: config.shape.unwrap_or(shape),
                     refuse: config.refuse.unwrap_or(refuse),
                     ban: config.ban.unwrap_or(ban),
                 },

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use crate::clock;
 use crate::control::{Control, Settled};
 use crate::engine::decision::DecisionId;
-use crate::engine::incident::{Act, Client, Door, Incident, IncidentId};
+use crate::engine::incident::{Act, Assessment, Client, Door, Incident, IncidentId};
 use crate::engine::risk::Score;
 use crate::engine::view::View;
 use crate::inspect::{Mode, Request};
@@ -162,7 +162,8 @@ impl Judge {
         };
         let settings = &self.settings;
         let standing = self.view.standing(client.address, complete_at);
-        let Opinion { route, score, reason, inspection } = settings.opinion(request, standing);
+        let Opinion { route, bill, reason, inspection } = settings.opinion(request, standing);
+        let score = bill.score();
         for limit in &inspection.limits_reached {
             self.control.count_limit(limit);
         }
@@ -180,9 +181,16 @@ impl Judge {
             at: clock::wall(),
             client,
             door,
-            score,
             act,
             route: Arc::clone(&route.name),
+            assessment: Assessment {
+                bill,
+                thresholds: route.thresholds,
+                unread: match reason {
+                    RefusalReason::Unread(limit) => Some(limit.into()),
+                    RefusalReason::Risk | RefusalReason::Banned(_) => None,
+                },
+            },
             findings: inspection.findings,
             method: text(request.method),
             host: text(request.host()),

@@ -1,6 +1,5 @@
 //! The daemon's own tasks: each goes on until it is told to stop, or fails.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
@@ -10,8 +9,10 @@ use tokio_util::sync::CancellationToken;
 use super::reload::{Known, Reloader};
 use crate::control::Control;
 use crate::dataplane::{Attachment, Change, Events};
-use crate::host;
+use crate::engine::never_ban::Protection;
+use crate::engine::source::Source;
 use crate::lifecycle::Wish;
+use crate::{gateway, host};
 
 /// How often the host is asked for its addresses, however quiet the kernel is.
 const LOOK_AT_HOST_EVERY: Duration = Duration::from_secs(5);
@@ -47,6 +48,7 @@ pub(super) async fn fulfil(
 /// Keeps the never-ban set true to the host and to the configuration.
 pub(super) async fn watch_host(
     mut known: watch::Receiver<Known>,
+    upstreams: gateway::Upstreams,
     control: Control,
     stop: CancellationToken,
 ) -> anyhow::Result<()> {
@@ -61,7 +63,7 @@ pub(super) async fn watch_host(
             Ok(()) = known.changed() => {}
             _ = period.tick() => {}
         }
-        let known = Arc::clone(&known.borrow_and_update());
+        let known = known_now(&known.borrow_and_update(), &upstreams);
         let found = tokio::task::spawn_blocking(move || host::never_ban(&known)).await?;
         if last.as_ref() != Some(&found) {
             control.set_never_ban(found.clone()).await?;
@@ -112,4 +114,14 @@ pub(super) async fn tell_events(mut events: Events, stop: CancellationToken) -> 
             tracing::debug!(?event, "a packet was dropped");
         }
     }
+}
+
+/// What is never banned beside what the host finds itself; upstreams may have moved since.
+pub(super) fn known_now(
+    configured: &[(Source, Protection)],
+    upstreams: &gateway::Upstreams,
+) -> Vec<(Source, Protection)> {
+    let addresses = upstreams.addresses().into_iter();
+    let upstreams = addresses.map(|address| (Source::host(address.ip()), Protection::Upstream));
+    configured.iter().copied().chain(upstreams).collect()
 }

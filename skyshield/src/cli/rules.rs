@@ -47,11 +47,11 @@ fn test(config: &Config, file: &Path) -> io::Result<Vec<Value>> {
             target.extend_from_slice(format!("%{byte:02X}").as_bytes());
         }
         let request = Request { method: b"GET", target: &target, headers: &[], body: b"" };
-        let Opinion { score, reason, inspection, .. } = settings.opinion(&request, Standing::default());
+        let Opinion { bill, reason, inspection, .. } = settings.opinion(&request, Standing::default());
         tested.push(json!({
             "value": String::from_utf8_lossy(line),
             "refused": reason.is_some(),
-            "score": score,
+            "score": bill.score(),
             "findings": inspection.findings,
         }));
     }

@@ -57,7 +57,9 @@ impl Task {
         if incident.act == Act::Observe {
             return;
         }
-        let standing = self.view.standing(address, now).after_incident(incident.score.value(), now);
+        // What only the source's past says is no new evidence against it.
+        let score = incident.assessment.bill.of_the_request().score();
+        let standing = self.view.standing(address, now).after_incident(score.value(), now);
         if !self.view.set_standing(address, standing) {
             self.metrics.standings_refused.inc();
         }

@@ -1,15 +1,16 @@
 //! An incident: a request that was refused or flagged, with its evidence.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::net::IpAddr;
 use std::str::FromStr;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use ulid::Ulid;
 
-use super::risk::Score;
+use super::risk::{Bill, Score, Thresholds};
 use crate::inspect::Finding;
 
 /// An incident's id: 26 characters, sorted by time, safe to read out over the telephone.
@@ -98,6 +99,19 @@ impl Act {
     }
 }
 
+/// Why a request was flagged: what its score is made of, and what it was measured against.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Assessment {
+    /// The terms of the score.
+    #[serde(flatten)]
+    pub bill: Bill,
+    /// Where scores turned into acts for it.
+    pub thresholds: Thresholds,
+    /// The limit of `inspect` that it outgrew, where it was refused for that.
+    pub unread: Option<Cow<'static, str>>,
+}
+
 /// A refused or flagged request.
 #[derive(Clone, Debug)]
 pub struct Incident {
@@ -109,12 +123,12 @@ pub struct Incident {
     pub client: Client,
     /// The door it came through.
     pub door: Door,
-    /// Its score.
-    pub score: Score,
     /// What became of it.
     pub act: Act,
     /// The route that took it.
     pub route: Arc<str>,
+    /// Why.
+    pub assessment: Assessment,
     /// What was found in it.
     pub findings: Vec<Finding>,
     /// The method, shortened, as text.
@@ -125,4 +139,11 @@ pub struct Incident {
     pub target: String,
     /// When the last byte that the verdict needed had arrived.
     pub complete_at: Instant,
+}
+
+impl Incident {
+    /// Its score.
+    pub fn score(&self) -> Score {
+        self.assessment.bill.score()
+    }
 }

@@ -1,19 +1,22 @@
 //! What requests are served by, and how a new configuration takes its place between two of them.
 
+use std::convert::Infallible;
 use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::{ArcSwap, ArcSwapOption, Guard};
+use tokio::sync::watch;
+use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::{CancellationToken, WaitForCancellationFuture};
 
 use super::body::Budget;
 use super::config::{BodyOverLimit, Config};
 use super::limits::Limits;
 use super::listen::Census;
-use super::tls::{CertificateError, Config as TlsConfig, Tls};
-use super::upstream::Upstream;
-use super::{Metrics, client_ip, security_headers};
+use super::sites::{Known, Sites};
+use super::tls::{CertificateError, Tls};
+use super::{Metrics, Upstreams, client_ip};
 use crate::routes::PathPatterns;
 use crate::verdict::Judge;
 
@@ -26,8 +29,7 @@ pub(super) struct Shared {
     pub(super) risk_to_client: bool,
     pub(super) proxy_protocol: bool,
     pub(super) trusted: client_ip::TrustedProxies,
-    pub(super) security: security_headers::SecurityHeaders,
-    pub(super) upstream: Arc<Upstream>,
+    pub(super) sites: Arc<Sites>,
     pub(super) websocket_paths: PathPatterns,
     pub(super) budget: Arc<Budget>,
 }
@@ -39,19 +41,12 @@ impl std::fmt::Debug for Shared {
 }
 
 impl Shared {
-    fn new(
-        config: &Config,
-        judge: Judge,
-        metrics: Metrics,
-        upstream: Arc<Upstream>,
-        budget: Arc<Budget>,
-    ) -> Self {
+    fn new(config: &Config, judge: Judge, metrics: Metrics, sites: Arc<Sites>, budget: Arc<Budget>) -> Self {
         Self {
             judge,
             metrics,
             trusted: client_ip::TrustedProxies::new(&config.trusted_proxies),
-            security: security_headers::SecurityHeaders::new(&config.headers),
-            upstream,
+            sites,
             websocket_paths: PathPatterns::new(&config.websocket_paths),
             budget,
             body_over_limit: config.body_over_limit,
@@ -68,8 +63,11 @@ pub(super) struct Live {
     shared: ArcSwap<Shared>,
     /// Nothing where nobody listens for TLS.
     pub(super) tls: ArcSwapOption<Tls>,
-    /// What `tls` was made of.
-    tls_config: Mutex<TlsConfig>,
+    /// What all this was made of.
+    config: Mutex<Config>,
+    /// Whom requests are forwarded to, for who sees to them.
+    pub(super) sites: watch::Sender<Arc<Sites>>,
+    upstreams: Upstreams,
     pub(super) census: Census,
     /// Whether a successor accepts what is new: then an idle client is not hung up on, but told with
     /// its next answer to come again.
@@ -79,37 +77,27 @@ pub(super) struct Live {
 
 impl Live {
     pub(super) fn new(
-        config: &Config,
+        config: Config,
         tls: Option<Tls>,
-        upstream: Upstream,
+        (sites, upstreams): (Sites, Upstreams),
         judge: Judge,
         metrics: Metrics,
         stop: CancellationToken,
     ) -> Self {
         let budget = Arc::new(Budget::new(config.limits.held_body_bytes));
-        let upstream = Arc::new(upstream);
-        upstream.maintain(&stop);
+        let sites = Arc::new(sites);
+        upstreams.serving.store(Some(Arc::clone(&sites)));
+        let shared = Shared::new(&config, judge, metrics, Arc::clone(&sites), budget);
         Self {
-            shared: ArcSwap::from_pointee(Shared::new(config, judge, metrics, upstream, budget)),
+            shared: ArcSwap::from_pointee(shared),
             tls: ArcSwapOption::from_pointee(tls),
-            tls_config: Mutex::new(config.tls.clone()),
+            config: Mutex::new(config),
+            sites: watch::Sender::new(sites),
+            upstreams,
             census: Census::default(),
             handed_over: AtomicBool::new(false),
             stop,
         }
-    }
-
-    /// Takes up other certificates and versions. Whether TLS is spoken at all, and where, stays.
-    fn reload_tls(&self, config: &TlsConfig) -> Result<(), CertificateError> {
-        let mut in_use = self.tls_config.lock().unwrap_or_else(PoisonError::into_inner);
-        if *in_use == *config || self.tls.load().is_none() {
-            return Ok(());
-        }
-        if let Some(tls) = Tls::new(config)? {
-            self.tls.store(Some(Arc::new(tls)));
-            in_use.clone_from(config);
-        }
-        Ok(())
     }
 
     /// What a request that begins now is served by.
@@ -148,24 +136,35 @@ pub struct Handle(pub(super) Arc<Live>);
 
 impl Handle {
     /// From the next request on the gateway goes by `config` and `judge`; what is in progress ends as
-    /// it began. Addresses to listen on stay as they are. Resolves the upstream's name where that is
-    /// another, and reads certificates: may block. To be called within a runtime.
+    /// it began. Addresses to listen on stay as they are. Resolves the upstreams' names where they are
+    /// others, and reads certificates: may block.
     ///
     /// Fails where certificates are not usable; then all is as it was.
     pub fn reload(&self, config: &Config, judge: Judge) -> Result<(), CertificateError> {
         let Self(live) = self;
-        live.reload_tls(&config.tls)?;
+        let mut made_of = live.config.lock().unwrap_or_else(PoisonError::into_inner);
+        // Whether TLS is spoken at all, and where, stays.
+        if made_of.tls != config.tls
+            && live.tls.load().is_some()
+            && let Some(tls) = Tls::new(&config.tls)?
+        {
+            live.tls.store(Some(Arc::new(tls)));
+        }
         let last = live.load();
-        let upstream = if last.upstream.is_of(config) {
-            Arc::clone(&last.upstream)
+        // Who forwards to the same upstreams goes on with the connections to them and what is known of them.
+        let sites = if same_sites(&made_of, config) {
+            Arc::clone(&last.sites)
         } else {
-            let new = Arc::new(Upstream::new(config));
-            new.maintain(&live.stop);
-            new
+            Arc::new(Sites::new(config, &Known::resolve(config), &last.metrics))
         };
         last.budget.set_limit(config.limits.held_body_bytes);
-        let shared = Shared::new(config, judge, last.metrics.clone(), upstream, Arc::clone(&last.budget));
-        live.shared.store(Arc::new(shared));
+        let (metrics, budget) = (last.metrics.clone(), Arc::clone(&last.budget));
+        live.shared.store(Arc::new(Shared::new(config, judge, metrics, Arc::clone(&sites), budget)));
+        if !Arc::ptr_eq(&sites, &last.sites) {
+            live.upstreams.serving.store(Some(Arc::clone(&sites)));
+            live.sites.send_replace(sites);
+        }
+        made_of.clone_from(config);
         Ok(())
     }
 
@@ -174,4 +173,40 @@ impl Handle {
     pub fn hand_over(&self) {
         self.0.handed_over.store(true, Ordering::Relaxed);
     }
+}
+
+fn same_sites(one: &Config, other: &Config) -> bool {
+    one.default_upstreams() == other.default_upstreams()
+        && one.balance == other.balance
+        && one.unknown_host == other.unknown_host
+        && one.headers == other.headers
+        && one.health == other.health
+        && one.limits == other.limits
+        && one.sites == other.sites
+}
+
+/// Sees to the upstreams of whatever sites there are, until `stop`.
+pub(super) async fn tend(
+    mut sites: watch::Receiver<Arc<Sites>>,
+    stop: &CancellationToken,
+) -> Result<(), JoinError> {
+    while !stop.is_cancelled() {
+        let (mut tasks, these) = (JoinSet::<Result<(), Infallible>>::new(), stop.child_token());
+        sites.borrow_and_update().look_after(&mut tasks, &these);
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => break,
+                Ok(()) = sites.changed() => break,
+                Some(ended) = tasks.join_next() => match ended? {
+                    Ok(()) => {}
+                    Err(never) => match never {},
+                },
+            }
+        }
+        these.cancel();
+        while let Some(ended) = tasks.join_next().await {
+            ended?.unwrap_or_else(|never| match never {});
+        }
+    }
+    Ok(())
 }

@@ -30,6 +30,9 @@ pub struct Config {
     /// `inspect.over_limit`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub over_limit: Option<OverLimit>,
+    /// From this score of a request on, its source is slowed down. 0 to 1, default `risk.shape`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub shape: Option<f64>,
     /// A request that scores above this is refused. 0 to 1, default `risk.refuse`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub refuse: Option<f64>,
@@ -73,8 +76,12 @@ impl Config {
             return Some(format!("{name}: `{method}` is no method; methods are in capitals, as `GET`"));
         }
         let (refuse, ban) = (self.refuse.unwrap_or(risk.refuse), self.ban.unwrap_or(risk.ban));
-        if let Some(value) = [refuse, ban].into_iter().find(|value| !(0.0..=1.0).contains(value)) {
+        let shape = self.shape.unwrap_or(risk.shape);
+        if let Some(value) = [shape, refuse, ban].into_iter().find(|value| !(0.0..=1.0).contains(value)) {
             return Some(format!("{name}: {value} is not between 0 and 1"));
+        }
+        if self.shape.is_some_and(|shape| shape <= 0.0 || (shape > refuse && shape < 1.0)) {
+            return Some(format!("{name}: shape ({shape}) is not above 0 and up to refuse ({refuse})"));
         }
         (ban < refuse)
             .then(|| format!("{name}: ban ({ban}) is below refuse ({refuse}): a ban is the stronger act"))
@@ -98,6 +105,7 @@ mod tests {
             ("name = 'a'\npaths = ['x']", "a: the path `x` does not begin with `/`"),
             ("name = 'a'\nmethods = ['get']", "a: `get` is no method"),
             ("name = 'a'\nrefuse = 1.5", "a: 1.5 is not between 0 and 1"),
+            ("name = 'a'\nshape = 0.9", "a: shape (0.9) is not above 0"),
             ("name = 'a'\nban = 0.5", "a: ban (0.5) is below refuse (0.8)"),
         ] {
             let route: Config = toml::from_str(text).unwrap();

@@ -9,6 +9,7 @@ const STEPS: &[M<'static>] = &[
         "ALTER TABLE incidents ADD COLUMN act TEXT NOT NULL DEFAULT 'refuse';
      ALTER TABLE incidents ADD COLUMN route TEXT NOT NULL DEFAULT 'default';",
     ),
+    M::up("ALTER TABLE incidents ADD COLUMN assessment TEXT NOT NULL DEFAULT '{}';"),
 ];
 
 const FIRST: M<'static> = M::up(

@@ -3,6 +3,7 @@
 use rusqlite::{Connection, Row, params};
 
 use crate::engine::decision::{DecisionId, Ended};
+use crate::engine::incident::Assessment;
 
 /// A decision as kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,6 +51,8 @@ pub struct IncidentRow {
     pub target: String,
     /// What was found in it, as JSON.
     pub findings: String,
+    /// Why, as JSON: [`crate::engine::incident::Assessment`].
+    pub assessment: String,
     /// What became of it: [`crate::engine::incident::Act::name`].
     pub act: String,
     /// The route that took it.
@@ -135,7 +138,7 @@ impl Record {
                 )?
                 .execute(params![id.0.cast_signed(), at_ms, cause.name()]),
             Self::Incident(row) => connection
-                .prepare_cached("INSERT OR IGNORE INTO incidents VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)")?
+                .prepare_cached("INSERT OR IGNORE INTO incidents VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)")?
                 .execute(params![
                     row.id,
                     row.at_ms,
@@ -148,7 +151,8 @@ impl Record {
                     row.target,
                     row.findings,
                     row.act,
-                    row.route
+                    row.route,
+                    row.assessment
                 ]),
             Self::Token(row) => connection
                 .prepare_cached("INSERT INTO tokens VALUES (?1, ?2, ?3, ?4, ?5)")?
@@ -182,6 +186,11 @@ impl DecisionRow {
 }
 
 impl IncidentRow {
+    /// Why it is one. A row of a release that did not keep it has no terms.
+    pub fn assessment(&self) -> Assessment {
+        serde_json::from_str(&self.assessment).unwrap_or_default()
+    }
+
     pub(super) fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
         Ok(Self {
             id: row.get(0)?,
@@ -196,6 +205,7 @@ impl IncidentRow {
             findings: row.get(9)?,
             act: row.get(10)?,
             route: row.get(11)?,
+            assessment: row.get(12)?,
         })
     }
 }

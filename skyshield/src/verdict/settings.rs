@@ -1,7 +1,7 @@
 //! What verdicts go by: one thing, so that a new configuration takes its place between two requests.
 
 use super::RefusalReason;
-use crate::engine::risk::{self, Score};
+use crate::engine::risk::{self, Bill};
 use crate::engine::standing::Standing;
 use crate::inspect::{self, Inspection, Inspector, Mode, OverLimit, Request};
 use crate::routes::{self, Route, Routes};
@@ -11,6 +11,7 @@ use crate::routes::{self, Route, Routes};
 pub struct Settings {
     inspector: Inspector,
     routes: Routes,
+    risk: risk::Config,
 }
 
 /// What is thought of a request, before anything comes of it.
@@ -18,8 +19,8 @@ pub struct Settings {
 pub struct Opinion<'a> {
     /// The route that took it.
     pub route: &'a Route,
-    /// Its score.
-    pub score: Score,
+    /// What its score is made of.
+    pub bill: Bill,
     /// Why it is to be refused, if it is; where its route only observes, why it would be.
     pub reason: Option<RefusalReason>,
     /// What was found in it.
@@ -29,7 +30,11 @@ pub struct Opinion<'a> {
 impl Settings {
     /// The settings of these sections. Compiles the rules, which takes milliseconds.
     pub fn new(inspect: &inspect::Limits, risk: &risk::Config, routes: &[routes::Config]) -> Self {
-        Self { inspector: Inspector::new(inspect.clone()), routes: Routes::new(routes, inspect, risk) }
+        Self {
+            inspector: Inspector::new(inspect.clone()),
+            routes: Routes::new(routes, inspect, risk),
+            risk: risk.clone(),
+        }
     }
 
     /// The opinion on `request` of a source of `standing`.
@@ -39,14 +44,13 @@ impl Settings {
             Mode::Off => Inspection::default(),
             Mode::Observe | Mode::Refuse => self.inspector.inspect(request),
         };
-        let findings = &inspection.findings;
-        let score = if findings.is_empty() { Score::default() } else { risk::score(findings, standing) };
-        let reason = if route.thresholds.refuses(score) {
+        let bill = self.risk.bill(&inspection.findings, &standing);
+        let reason = if bill.is_refused(route.thresholds) {
             Some(RefusalReason::Risk)
         } else {
             let unread = inspection.left_unread().filter(|_| route.over_limit == OverLimit::Refuse);
             unread.map(RefusalReason::Unread)
         };
-        Opinion { route, score, reason, inspection }
+        Opinion { route, bill, reason, inspection }
     }
 }

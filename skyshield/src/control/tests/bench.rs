@@ -16,8 +16,8 @@ use crate::dataplane::{
 };
 use crate::engine::decision::{Layer, Origin};
 use crate::engine::escalation;
-use crate::engine::incident::{Act, Client, Door, IncidentId};
-use crate::engine::risk::{self, Score};
+use crate::engine::incident::{Act, Assessment, Client, Door, IncidentId};
+use crate::engine::risk;
 use crate::engine::view::View;
 use crate::store::{DecisionRow, Opened, Record};
 
@@ -233,7 +233,19 @@ pub(super) fn incident(address: &str, score: f64, by_proxy: bool) -> Incident {
         at: clock::wall(),
         client: Client { address: ip(address), by_proxy },
         door: Door::Gateway,
-        score: Score::new(score),
+        assessment: Assessment {
+            bill: risk::Bill::of(vec![risk::Evidence {
+                kind: risk::Kind::Finding,
+                rule: "test".into(),
+                family: "test".into(),
+                place: None,
+                matched: String::new(),
+                confidence: score,
+                weight: 1.0,
+            }]),
+            thresholds: risk::Config::default().thresholds(),
+            unread: None,
+        },
         act: if score >= 0.9 { Act::Ban } else { Act::Refuse },
         route: "default".into(),
         findings: Vec::new(),
