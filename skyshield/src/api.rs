@@ -19,6 +19,7 @@ use std::time::Instant;
 use axum::Router;
 use axum::extract::FromRef;
 use axum::routing::get;
+use tokio::sync::watch;
 
 use crate::control::Control;
 use crate::engine::upstream::Upstream;
@@ -32,12 +33,19 @@ pub use listen::{BindError, Listeners};
 /// What stays the same for the life of a daemon, for people who ask.
 #[derive(Clone, Debug)]
 pub struct Facts {
-    /// The interface that is guarded; none without a kernel side.
-    pub interface: Option<String>,
-    /// Where in the receive path the program runs: `native`, `generic` or `off`.
-    pub xdp_mode: &'static str,
+    /// How each guarded interface is, at any time; none without a kernel side.
+    pub interfaces: Option<watch::Receiver<Vec<Interface>>>,
     /// When the daemon started.
     pub started_at: Instant,
+}
+
+/// An interface that is to be guarded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Interface {
+    /// Its name.
+    pub name: String,
+    /// Where in its receive path the program runs, `native` or `generic`; none while it is gone.
+    pub xdp_mode: Option<&'static str>,
 }
 
 /// How each upstream is, whenever it is asked.

@@ -3,6 +3,7 @@
 //! The order is what makes a failed start harmless: the configuration is checked, then every port is
 //! bound, then the store is opened, and only then is the kernel touched.
 
+mod interfaces;
 mod reload;
 mod tasks;
 
@@ -18,7 +19,7 @@ use self::reload::{Known, Reloader};
 use crate::api::{Api, Facts, Listeners, UpstreamStates};
 use crate::config::Config;
 use crate::control::{self, Parts, Task};
-use crate::dataplane::{Attachment, Enforcer, Events, Kernel, Memory, OnSilence};
+use crate::dataplane::{Enforcer, Events, Kernel, Memory, OnSilence};
 use crate::engine::never_ban::Protection;
 use crate::engine::view::View;
 use crate::gateway::{self, Gateway};
@@ -27,6 +28,7 @@ use crate::limits::Limiter;
 use crate::telemetry::Level;
 use crate::verdict::{Judge, Settings};
 use crate::{clock, dataplane, host, store};
+use interfaces::Keeper;
 
 pub use self::reload::Load;
 
@@ -45,7 +47,7 @@ pub enum KernelSide {
 /// The kernel side, or what stands in for it, taken apart for its owners.
 struct Dataplane {
     enforcer: Box<dyn Enforcer>,
-    running: Option<(Attachment, Events)>,
+    running: Option<(Keeper, Events)>,
     facts: Facts,
 }
 
@@ -69,9 +71,9 @@ pub async fn run(config: Config, kernel_side: KernelSide, load: Load, level: Lev
     let gateway_metrics = gateway::Metrics::new(&registry)?;
     let reload_metrics = reload::Metrics::new(&registry)?;
     registry.register(Box::new(store::Collector::new(opened.store.counters().clone())?))?;
-    if let Some(interface) = &kernel.facts.interface {
-        let reader = kernel.enforcer.reader()?;
-        registry.register(Box::new(dataplane::Collector::new(reader, interface)?))?;
+    if let Some((keeper, _)) = &kernel.running {
+        registry.register(Box::new(dataplane::Collector::new(kernel.enforcer.reader()?)?))?;
+        keeper.register(&registry)?;
     }
 
     let limiter = Limiter::new(&config.limits, &registry, clock::now())?;
@@ -141,8 +143,8 @@ pub async fn run(config: Config, kernel_side: KernelSide, load: Load, level: Lev
         });
     }
     lifecycle.spawn("host", tasks::watch_host(known_now, upstreams, control, stop.clone()));
-    if let Some((attachment, events)) = kernel.running {
-        lifecycle.spawn("attachment", tasks::keep_attached(attachment, stop.clone()));
+    if let Some((keeper, events)) = kernel.running {
+        lifecycle.spawn("attachment", keeper.run(stop.clone()));
         lifecycle.spawn("events", tasks::tell_events(events, stop.clone()));
     }
     tracing::info!("ready");
@@ -168,24 +170,18 @@ fn open_dataplane(config: &Config, kernel_side: KernelSide) -> anyhow::Result<Da
     let started_at = clock::now();
     if kernel_side == KernelSide::Off {
         tracing::warn!("running without a kernel side: bans are enforced at the doors only");
-        let facts = Facts { interface: None, xdp_mode: "off", started_at };
+        let facts = Facts { interfaces: None, started_at };
         return Ok(Dataplane { enforcer: Box::new(Memory::new(&config.dataplane)), running: None, facts });
     }
     let mut dataplane = config.dataplane.clone();
-    if dataplane.interface.is_none() {
+    if dataplane.guarded().is_empty() {
         dataplane.interface = host::default_interface();
     }
     let Kernel { enforcer, attachment, events } =
         Kernel::open(&dataplane).context("the kernel side cannot start")?;
-    let attached = attachment.status()?.context("the interface went away while the program was attached")?;
-    tracing::info!(
-        interface = attached.interface,
-        mode = attached.mode.name(),
-        program = attached.program_id,
-        "attached"
-    );
-    let facts = Facts { interface: Some(attached.interface), xdp_mode: attached.mode.name(), started_at };
-    Ok(Dataplane { enforcer, running: Some((attachment, events)), facts })
+    let keeper = Keeper::new(attachment)?;
+    let facts = Facts { interfaces: Some(keeper.states()), started_at };
+    Ok(Dataplane { enforcer, running: Some((keeper, events)), facts })
 }
 
 /// The part of the never-ban set that the configuration names.

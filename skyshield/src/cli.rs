@@ -92,9 +92,9 @@ struct Run {
 /// What may be said on the command line instead of in the configuration.
 #[derive(Debug, Default, Args)]
 struct Overrides {
-    /// The interface to guard
+    /// An interface to guard; may be given more than once
     #[arg(long, value_name = "NAME")]
-    interface: Option<String>,
+    interface: Vec<String>,
     /// An address to listen on; may be given more than once
     #[arg(long, value_name = "ADDRESS:PORT")]
     listen: Vec<SocketAddr>,

@@ -26,10 +26,11 @@ mod memory;
 mod pinned;
 mod prefixes;
 mod shared;
+mod stats;
 mod sys;
 mod table;
 
-pub use attachment::{Attached, Attachment, Change};
+pub use attachment::{Attached, Attachment, Change, Checked};
 pub use collector::Collector;
 pub use config::{Config, Mode, OnSilence};
 pub use enforcer::{Counters, Enforcer, Entry, EventTotals, Fill, Reader, Replaced, Settings, Shape};

@@ -7,6 +7,8 @@ use tests::requirement::{Requirement, trial};
 
 #[path = "kernel/bench.rs"]
 mod bench;
+#[path = "kernel/interfaces.rs"]
+mod interfaces;
 #[path = "kernel/lifecycle.rs"]
 mod lifecycle;
 #[path = "kernel/limits.rs"]
@@ -49,7 +51,7 @@ fn main() -> ExitCode {
         ("object_carries_exactly_the_maps_that_common_names", object::maps),
         ("object_is_licensed_and_takes_frames_in_several_buffers", object::sections),
     ];
-    let kernel: [(&str, Test); 31] = [
+    let kernel: [(&str, Test); 34] = [
         ("rows_have_their_verdict_and_their_reason", rows::verdicts),
         ("rows_cut_short_at_every_length_are_counted_once", reference::truncated),
         ("rows_of_random_packets_agree_with_the_reference", reference::random),
@@ -68,6 +70,9 @@ fn main() -> ExitCode {
         ("wire_silent_daemon_is_missed_where_configured", wire::silence),
         ("restart_adopts_link_and_maps_and_leaks_nothing", lifecycle::restart),
         ("interface_gone_and_back_is_guarded_again", lifecycle::comes_back),
+        ("interfaces_are_guarded_alike_and_counted_apart", interfaces::counted_apart),
+        ("interfaces_come_and_go_each_alone", interfaces::come_and_go),
+        ("interface_no_longer_configured_is_let_go", interfaces::no_longer_configured),
         ("another_owner_is_named_and_left_alone", refusals::other_owner),
         ("another_owner_by_netlink_is_named_and_left_alone", refusals::netlink_owner),
         ("missing_interface_and_wrong_folder_are_named", refusals::named),

@@ -48,7 +48,7 @@ pub(super) fn parts() -> (Api, tempfile::TempDir, DropGuard) {
     let (task, control, _) = Task::new(parts, metrics).unwrap();
     let stop = CancellationToken::new();
     tokio::spawn(task.run(stop.clone()));
-    let facts = Facts { interface: None, xdp_mode: "off", started_at: clock::now() };
+    let facts = Facts { interfaces: None, started_at: clock::now() };
     let (wishes, _nobody_fulfils_them) = Wishes::channel();
     let (store, reader) = (opened.store, opened.reader);
     let upstreams = UpstreamStates(Arc::new(|| {
@@ -359,7 +359,7 @@ async fn machines_ask_for_life_readiness_and_metrics_without_a_login() {
         health["components"],
         json!({
             "control": { "status": "ok" },
-            "dataplane": { "status": "ok", "interface": null, "xdp_mode": "off" },
+            "dataplane": { "status": "ok", "interface": null, "xdp_mode": "off", "interfaces": [] },
             "gateway": { "status": "ok", "upstreams": [
                 { "site": "shop", "upstream": "10.0.0.1:80", "status": "down", "requests_in_progress": 0 },
                 { "site": "shop", "upstream": "10.0.0.2:80", "status": "up", "requests_in_progress": 0 },

@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::reload::{Known, Reloader};
 use crate::control::Control;
-use crate::dataplane::{Attachment, Change, Events};
+use crate::dataplane::Events;
 use crate::engine::never_ban::Protection;
 use crate::engine::source::Source;
 use crate::lifecycle::Wish;
@@ -16,8 +16,6 @@ use crate::{gateway, host};
 
 /// How often the host is asked for its addresses, however quiet the kernel is.
 const LOOK_AT_HOST_EVERY: Duration = Duration::from_secs(5);
-/// How often it is made sure that the program is attached.
-const CHECK_ATTACHMENT_EVERY: Duration = Duration::from_secs(1);
 
 /// Fails where the control task ends before `stop`.
 pub(super) async fn outlive(control: Control, stop: CancellationToken) -> anyhow::Result<()> {
@@ -68,37 +66,6 @@ pub(super) async fn watch_host(
         if last.as_ref() != Some(&found) {
             control.set_never_ban(found.clone()).await?;
             last = Some(found);
-        }
-    }
-}
-
-/// Sees to it that the program stays attached, also to an interface that goes away and comes back.
-pub(super) async fn keep_attached(mut attachment: Attachment, stop: CancellationToken) -> anyhow::Result<()> {
-    let mut watch = host::watch().context("the kernel does not tell of changed interfaces")?;
-    let mut period = tokio::time::interval(CHECK_ATTACHMENT_EVERY);
-    let mut was_gone = false;
-    loop {
-        tokio::select! {
-            () = stop.cancelled() => return Ok(()),
-            () = watch.changed() => {}
-            _ = period.tick() => {}
-        }
-        match attachment.check() {
-            Ok(Change::None) => {}
-            Ok(Change::Reattached(_)) => {
-                was_gone = false;
-                tracing::warn!("the interface is back and guarded again");
-            }
-            Ok(Change::Gone) => {
-                if !was_gone {
-                    tracing::error!("the interface is gone: nothing is guarded until it returns");
-                }
-                was_gone = true;
-            }
-            Err(error) => tracing::error!(
-                error = format!("{:#}", anyhow::Error::new(error)),
-                "the attachment could not be checked"
-            ),
         }
     }
 }

@@ -70,8 +70,9 @@ pub(super) fn obey(arguments: Arguments) -> Result<(), Failure> {
 
 fn load(path: Option<&Path>, overrides: &Overrides) -> Result<Config, Failure> {
     let mut config = config::load(path).map_err(|error| Failure::Usage(with_causes(&error)))?;
-    if let Some(interface) = &overrides.interface {
-        config.dataplane.interface = Some(interface.clone());
+    if let [first, others @ ..] = overrides.interface.as_slice() {
+        config.dataplane.interface = Some(first.clone());
+        config.dataplane.interfaces = others.to_vec();
     }
     if !overrides.listen.is_empty() {
         config.gateway.listen.clone_from(&overrides.listen);
