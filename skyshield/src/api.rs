@@ -1,5 +1,6 @@
 //! The admin API: `/api/v1` for operators, liveness and readiness for everyone, metrics for scrapers.
 
+mod allowlist;
 mod auth;
 mod config;
 mod decisions;
@@ -122,6 +123,10 @@ pub fn router(api: Api) -> Router {
             get(decisions::list).post(decisions::ban).delete(decisions::lift_source)
         }))
         .merge(both("/api/v1/decisions/{id}", || get(decisions::show).delete(decisions::lift)))
+        .merge(both("/api/v1/allowlist", || {
+            get(allowlist::list).post(allowlist::add).delete(allowlist::remove_whom)
+        }))
+        .merge(both("/api/v1/allowlist/{id}", || axum::routing::delete(allowlist::remove)))
         .merge(both("/api/v1/incidents", || get(incidents::list)))
         .merge(both("/api/v1/incidents/{id}", || get(incidents::show)))
         .merge(both("/api/v1/tokens", || get(tokens::list).post(tokens::add)))

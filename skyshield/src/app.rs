@@ -4,6 +4,7 @@
 //! bound, then the store is opened, and only then is the kernel touched.
 
 mod interfaces;
+mod names;
 mod reload;
 mod tasks;
 
@@ -142,6 +143,7 @@ pub async fn run(config: Config, kernel_side: KernelSide, load: Load, level: Lev
             Ok(())
         });
     }
+    lifecycle.spawn("names", names::keep(control.clone(), stop.clone()));
     lifecycle.spawn("host", tasks::watch_host(known_now, upstreams, control, stop.clone()));
     if let Some((keeper, events)) = kernel.running {
         lifecycle.spawn("attachment", keeper.run(stop.clone()));

@@ -18,6 +18,7 @@ mod error;
 mod events;
 mod family;
 mod hosts;
+mod inheritance;
 mod interface;
 mod kernel;
 mod link;

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::client::{ask, encoded};
 use super::{Arguments, Ban, Command, Failure, Overrides, Run, Tokens};
-use super::{replay, rules, show};
+use super::{allow, replay, rules, show};
 use crate::app::{self, KernelSide};
 use crate::config::{self, Config};
 use crate::dataplane::Pinned;
@@ -40,6 +40,7 @@ pub(super) fn obey(arguments: Arguments) -> Result<(), Failure> {
             show::banned(&answer, json);
             Ok(())
         }
+        Command::Allow(command) => allow::obey(&place()?, command, json),
         Command::Lift { target } => {
             let answer = ask(&place()?, Method::DELETE, &lift_path(&target)?, None)?;
             show::lifted(&answer, json);

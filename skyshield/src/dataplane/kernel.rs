@@ -20,6 +20,7 @@ use super::enforcer::Enforcer;
 use super::error::OpenError;
 use super::events::Events;
 use super::hosts::stash_capacity;
+use super::inheritance::Inheritance;
 use super::interface;
 use super::maps::KernelMaps;
 use super::stats;
@@ -77,29 +78,47 @@ struct Up {
 
 fn bring_up(config: &Config, pin_dir: &PinDir, interfaces: Vec<Wanted>) -> Result<Up, OpenError> {
     let dir = schema_dir(pin_dir.path());
+    let is_new = !dir.exists();
     fs::create_dir_all(&dir).map_err(file(&dir))?;
+    bring_up_in(&dir, config, pin_dir, interfaces).inspect_err(|_| {
+        // Half of what another version holds must not be taken for the whole by the next start.
+        if is_new && let Err(left) = fs::remove_dir_all(&dir) {
+            warn!(%left, "maps of the failed start are left behind");
+        }
+    })
+}
+
+fn bring_up_in(
+    dir: &Path,
+    config: &Config,
+    pin_dir: &PinDir,
+    interfaces: Vec<Wanted>,
+) -> Result<Up, OpenError> {
     let shapes = shapes(config);
     let mut loaded = Vec::new();
     for wanted in &interfaces {
         for shape in &shapes {
-            shape.verify(&shape.pin(&dir, &wanted.name))?;
+            shape.verify(&shape.pin(dir, &wanted.name))?;
         }
-        loaded.push(load(&dir, &shapes, &wanted.name)?);
+        loaded.push(load(dir, &shapes, &wanted.name)?);
     }
     let Some(first) = loaded.first_mut() else {
         return Err(OpenError::NoInterface { present: interface::names() });
     };
     let anchor = load_program(&mut first.object, names::ANCHOR_PROGRAM)?;
     let names: Vec<_> = interfaces.iter().map(|wanted| wanted.name.clone()).collect();
-    stats::keep_only(&dir, &names)?;
-    let mut maps = KernelMaps::open(&dir)?;
+    stats::keep_only(dir, &names)?;
+    let mut maps = KernelMaps::open(dir)?;
     maps.take_charge(anchor, rate_buckets(config) - 1)?;
     let mut enforcer = Table::adopt(maps, Capacity::of(config), config.settings())?;
+    let inherited = Inheritance::find(pin_dir.path(), dir)?;
+    inherited.hand_to(&mut enforcer)?;
     if config.on_silence == OnSilence::Disarm {
         enforcer.heartbeat(Duration::from_secs(config.silent_after_secs))?;
     }
-    let events = Events::open(&dir)?;
+    let events = Events::open(dir)?;
     let guarded = attachment::attach_all(loaded, interfaces, pin_dir, config.mode)?;
+    inherited.forget()?;
     Ok(Up { guarded, enforcer, events })
 }
 

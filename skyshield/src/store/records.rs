@@ -2,6 +2,8 @@
 
 use rusqlite::{Connection, Row, params};
 
+use super::allows::AllowRow;
+use crate::engine::allow::AllowId;
 use crate::engine::decision::{DecisionId, Ended};
 use crate::engine::incident::Assessment;
 
@@ -101,6 +103,13 @@ pub enum Record {
     },
     /// An incident happened.
     Incident(Box<IncidentRow>),
+    /// An entry of the allow list came into force, or changed.
+    Allow(AllowRow),
+    /// An entry of the allow list ended.
+    AllowEnded {
+        /// Which.
+        id: AllowId,
+    },
     /// A token was made.
     Token(TokenRow),
     /// A token was taken back.
@@ -154,6 +163,10 @@ impl Record {
                     row.route,
                     row.assessment
                 ]),
+            Self::Allow(row) => row.write(connection),
+            Self::AllowEnded { id } => connection
+                .prepare_cached("DELETE FROM allows WHERE id = ?1")?
+                .execute([id.0.cast_signed()]),
             Self::Token(row) => connection
                 .prepare_cached("INSERT INTO tokens VALUES (?1, ?2, ?3, ?4, ?5)")?
                 .execute(params![row.id, row.name, row.secret_sha256, row.made_at_ms, row.expires_at_ms]),
