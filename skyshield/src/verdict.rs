@@ -147,7 +147,7 @@ impl Judge {
     /// What happens to a body that is larger than a door inspects, by the route of its request; where a
     /// route inspects nothing, it passes.
     pub fn over_limit(&self, host: &[u8], method: &[u8], target: &[u8]) -> OverLimit {
-        self.settings.load().over_limit(host, method, target)
+        self.settings.over_limit(host, method, target)
     }
 
     /// The verdict on `request` by `client`, all of whose bytes had arrived at `complete_at`.
