@@ -49,8 +49,7 @@ pub(super) fn parts() -> (Api, tempfile::TempDir, DropGuard) {
     let stop = CancellationToken::new();
     tokio::spawn(task.run(stop.clone()));
     let facts = Facts { interfaces: None, started_at: clock::now() };
-    let (wishes, _nobody_fulfils_them) = Wishes::channel();
-    let (store, reader) = (opened.store, opened.reader);
+    let wishes = Wishes::channel().0;
     let upstreams = UpstreamStates(Arc::new(|| {
         let state = |site: &str, upstream: &str, state| Upstream {
             site: site.into(),
@@ -61,7 +60,7 @@ pub(super) fn parts() -> (Api, tempfile::TempDir, DropGuard) {
         vec![state("shop", "10.0.0.1:80", State::Down), state("shop", "10.0.0.2:80", State::Up)]
     }));
     let facts = facts.into();
-    let api = Api { control, store, reader, registry, facts, wishes, upstreams };
+    let api = Api { control, store: opened.store, reader: opened.reader, registry, facts, wishes, upstreams };
     (api, dir, stop.drop_guard())
 }
 
