@@ -6,8 +6,6 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use arc_swap::ArcSwap;
-
 use crate::clock;
 use crate::control::{Control, Settled};
 use crate::engine::decision::DecisionId;
@@ -15,7 +13,7 @@ use crate::engine::incident::{Act, Assessment, Client, Door, Incident, IncidentI
 use crate::engine::risk::Score;
 use crate::engine::view::View;
 use crate::inspect::{Mode, OverLimit, Request};
-use crate::limits::{Counted, Limiter, Quota};
+use crate::limits::{self, Counted, Limiter, Quota};
 
 pub use settings::{Opinion, Settings};
 
@@ -106,7 +104,7 @@ impl RefusalReason {
 /// Judges requests. Cloned into every door.
 #[derive(Clone)]
 pub struct Judge {
-    settings: Arc<ArcSwap<Settings>>,
+    settings: Arc<Settings>,
     view: Arc<View>,
     control: Control,
     limiter: Option<Arc<Limiter>>,
@@ -120,12 +118,15 @@ const MAX_TEXT: usize = 512;
 impl Judge {
     /// A judge that goes by `settings` and reports to `control`.
     pub fn new(settings: Settings, view: Arc<View>, control: Control) -> Self {
-        Self { settings: Arc::new(ArcSwap::from_pointee(settings)), view, control, limiter: None }
+        Self { settings: Arc::new(settings), view, control, limiter: None }
     }
 
-    /// From the next request on, all clones of this judge go by `settings`.
-    pub fn replace(&self, settings: Settings) {
-        self.settings.store(Arc::new(settings));
+    /// A judge that goes by `settings` and `limits`, knows what this one knows, and goes on from what it
+    /// has counted. This one stays as it is, for requests that began with it.
+    #[must_use]
+    pub fn renewed(&self, settings: Settings, limits: &limits::Config, now: Instant) -> Self {
+        let limiter = self.limiter.as_ref().map(|limiter| Arc::new(limiter.renewed(limits, now)));
+        Self { settings: Arc::new(settings), limiter, ..self.clone() }
     }
 
     /// The same, and requests are counted against the quotas of `limiter`.
@@ -146,7 +147,7 @@ impl Judge {
     /// What happens to a body that is larger than a door inspects, by the route of its request; where a
     /// route inspects nothing, it passes.
     pub fn over_limit(&self, host: &[u8], method: &[u8], target: &[u8]) -> OverLimit {
-        self.settings.load().over_limit(host, method, target)
+        self.settings.over_limit(host, method, target)
     }
 
     /// The verdict on `request` by `client`, all of whose bytes had arrived at `complete_at`.
@@ -165,7 +166,7 @@ impl Judge {
                 return Verdict::Limit(Limited { incident: mint(), quota, retry_after });
             }
         };
-        let settings = self.settings.load();
+        let settings = &self.settings;
         let standing = self.view.standing(client.address, complete_at);
         let Opinion { route, bill, reason, inspection } = settings.opinion(request, standing);
         let score = bill.score();

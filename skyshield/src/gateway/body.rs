@@ -77,12 +77,16 @@ impl Rest {
 #[derive(Debug)]
 pub(super) struct Budget {
     held: AtomicUsize,
-    limit: usize,
+    limit: AtomicUsize,
 }
 
 impl Budget {
     pub(super) fn new(limit: usize) -> Self {
-        Self { held: AtomicUsize::new(0), limit }
+        Self { held: AtomicUsize::new(0), limit: AtomicUsize::new(limit) }
+    }
+
+    pub(super) fn set_limit(&self, limit: usize) {
+        self.limit.store(limit, Ordering::Relaxed);
     }
 }
 
@@ -103,7 +107,7 @@ impl<'b> Share<'b> {
         let more = capacity.saturating_sub(KEPT).saturating_sub(self.bytes);
         let before = self.budget.held.fetch_add(more, Ordering::Relaxed);
         self.bytes += more;
-        if before + more > self.budget.limit { Err(Cause::NoRoom) } else { Ok(()) }
+        if before + more > self.budget.limit.load(Ordering::Relaxed) { Err(Cause::NoRoom) } else { Ok(()) }
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod arrival;
 mod farewell;
+mod one_stream;
 
 use std::net::IpAddr;
 use std::pin::{Pin, pin};
@@ -11,7 +12,6 @@ use std::time::{Duration, Instant};
 use tokio::net::TcpStream;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFuture};
 
-use super::Shared;
 use super::body::{Held, Rest, Share, hold};
 use super::buffer::Buffer;
 use super::config::BodyOverLimit;
@@ -22,10 +22,10 @@ use super::framing::Framing;
 use super::guard::Cause;
 use super::head::{Head, Scan, early_problem, scan};
 use super::http2;
+use super::live::{Live, Shared};
 use super::request_head::Origin;
 use super::response_head::Asked;
 use super::stream::ClientStream;
-use super::tls::Tls;
 use super::write::write_all;
 use crate::clock;
 use crate::engine::incident::{Client, Door};
@@ -34,11 +34,14 @@ use crate::verdict::Verdict;
 use arrival::{Arrived, FIRST_READ, Speaks, arrive};
 
 pub(super) use arrival::Peer;
+pub(super) use one_stream::serve_stream;
 
 struct Connection<'a> {
-    shared: &'a Shared,
+    live: &'a Live,
+    /// What the request in progress is served by.
+    shared: Arc<Shared>,
     stream: ClientStream,
-    peer: &'a Peer,
+    peer: Peer,
     input: Buffer,
     request: Vec<u8>,
     reply: Vec<u8>,
@@ -60,72 +63,49 @@ enum Next {
 
 /// Serves requests on `socket` until either side has had enough, or until `stop` between two of them.
 pub(super) async fn serve(
-    shared: &Arc<Shared>,
+    live: &Arc<Live>,
     socket: TcpStream,
     from: IpAddr,
-    tls: Option<&Tls>,
+    is_secure: bool,
     stop: &CancellationToken,
 ) {
-    let arrival = stop.run_until_cancelled(arrive(shared, socket, from, tls)).await.flatten();
+    let shared = Arc::clone(&live.load());
+    let tls = live.tls.load_full().filter(|_| is_secure);
+    let arrival = live
+        .unless_stopped(pin!(stop.cancelled()), arrive(&shared, socket, from, tls.as_deref()))
+        .await
+        .flatten();
     let Some(Arrived { stream, peer, input, deadline, read_at, speaks }) = arrival else { return };
     if speaks == Speaks::Http2 {
-        return http2::serve(shared, stream, peer, input, stop).await;
+        return http2::serve(live, shared, stream, peer, input, stop).await;
     }
-    let mut connection = Connection { deadline, read_at, ..Connection::new(shared, stream, &peer, input) };
+    let connection = Connection::new(live, shared, stream, peer, input);
+    let mut connection = Connection { deadline, read_at, ..connection };
     if speaks == Speaks::InTheClear {
         connection.head.reset();
         connection.turn_away(Cause::Cleartext).await;
         return connection.say_goodbye().await;
     }
-    let mut wait = shared.limits.first_byte();
+    let mut wait = connection.shared.limits.first_byte();
     let mut stopped = pin!(stop.cancelled());
     loop {
         let next = match connection.read_head(wait, stopped.as_mut()).await {
-            Ok(Some(())) => connection.handle(stop).await,
+            Ok(Some(())) => connection.handle().await,
             Ok(None) => return connection.take_leave().await,
             Err(cause) => connection.turn_away(cause).await,
         };
         match next {
-            Next::Request => wait = shared.limits.idle(),
+            Next::Request => wait = connection.shared.limits.idle(),
             Next::Close => return,
             Next::Goodbye => return connection.say_goodbye().await,
         }
     }
 }
 
-/// Serves the one request of a stream: its head as the guard reads it, and its body, if it does not end
-/// with its head.
-pub(super) async fn serve_stream(
-    shared: &Shared,
-    stream: ClientStream,
-    peer: &Peer,
-    head: Result<Vec<u8>, Cause>,
-    ends: bool,
-    stop: &CancellationToken,
-) {
-    let (text, wrong) = match head {
-        Ok(text) => (text, None),
-        Err(cause) => (Vec::new(), Some(cause)),
-    };
-    let mut connection = Connection::new(shared, stream, peer, Buffer::holding(text));
-    let parsed = wrong.map_or_else(|| connection.parse_stream_head(ends), Err);
-    let next = match parsed {
-        Ok(()) => connection.handle(stop).await,
-        Err(cause) => connection.turn_away(cause).await,
-    };
-    match next {
-        Next::Request | Next::Goodbye => connection.say_goodbye().await,
-        Next::Close => {
-            if let ClientStream::Http2(stream) = &mut connection.stream {
-                stream.break_off();
-            }
-        }
-    }
-}
-
 impl<'a> Connection<'a> {
-    fn new(shared: &'a Shared, stream: ClientStream, peer: &'a Peer, input: Buffer) -> Self {
+    fn new(live: &'a Live, shared: Arc<Shared>, stream: ClientStream, peer: Peer, input: Buffer) -> Self {
         Self {
+            live,
             shared,
             stream,
             peer,
@@ -136,26 +116,6 @@ impl<'a> Connection<'a> {
             deadline: Deadline::default(),
             read_at: clock::now(),
         }
-    }
-
-    /// Parses the head of a stream's request, which is all of the input.
-    fn parse_stream_head(&mut self, ends: bool) -> Result<(), Cause> {
-        self.head.reset();
-        let limits = &self.shared.limits;
-        let len = self.input.len();
-        self.shared.metrics.bytes_in.inc_by(len as u64);
-        if len > limits.head_bytes {
-            return Err(Cause::HeadTooLarge);
-        }
-        self.head.parse(self.input.filled_mut(), limits.headers)?;
-        match self.head.framing {
-            Framing::None if !ends => self.head.framing = Framing::Stream,
-            // The library has compared a length with what came; what is left of it would never come.
-            Framing::Length(1..) if ends => return Err(Cause::Framing),
-            Framing::None | Framing::Length(_) | Framing::Chunked | Framing::Stream => {}
-        }
-        self.head.expects_continue = !ends && self.head.fields.iter().any(|field| field.kind == Kind::Expect);
-        Ok(())
     }
 }
 
@@ -171,14 +131,11 @@ impl Connection<'_> {
             self.input.shrink();
             self.input.reserve(FIRST_READ);
             let fill = self.deadline.within(self.read_at + wait, self.input.fill(&mut self.stream));
-            let filled = tokio::select! {
-                biased;
-                filled = fill => filled,
-                () = stopped => return Ok(None),
-            };
+            let filled = self.live.unless_stopped(stopped, fill).await.flatten();
             let Some(Ok(count @ 1..)) = filled else { return Ok(None) };
             self.received(count);
         }
+        self.renew();
         let until = self.read_at + self.shared.limits.head();
         let mut scanned = 0;
         let mut judged_early = false;
@@ -217,6 +174,15 @@ impl Connection<'_> {
         }
     }
 
+    /// Takes up what a request that begins now is served by.
+    fn renew(&mut self) {
+        let now = self.live.load();
+        if !Arc::ptr_eq(&now, &self.shared) {
+            self.shared = Arc::clone(&now);
+            self.peer.renew(&self.shared);
+        }
+    }
+
     fn received(&mut self, count: usize) {
         self.read_at = clock::now();
         self.shared.metrics.bytes_in.inc_by(count as u64);
@@ -232,12 +198,12 @@ impl Connection<'_> {
     }
 
     /// Answers the request whose head is at the front of the input.
-    async fn handle(&mut self, stop: &CancellationToken) -> Next {
+    async fn handle(&mut self) -> Next {
         let client = self.client();
         if let Some(refusal) = self.shared.judge.ban_of(client.address, self.read_at) {
             return self.refuse(refusal).await;
         }
-        let shared = self.shared;
+        let shared = Arc::clone(&self.shared);
         let host = self.head.host.map(|host| host.at(self.input.filled()));
         let site = match shared.sites.of(host) {
             Ok(site) => site,
@@ -266,14 +232,14 @@ impl Connection<'_> {
             switching,
             bodiless: self.head.bodiless,
             minor: self.head.minor,
-            keep_alive: self.head.keep_alive && !stop.is_cancelled(),
+            keep_alive: self.head.keep_alive && !self.live.is_stopped(),
             risk,
             quota: quota.as_ref(),
             security: &site.security,
         };
-        let origin = Origin { peer: self.peer, client, switching };
+        let origin = Origin { peer: &self.peer, client, switching };
         let exchange = Exchange {
-            shared,
+            shared: &shared,
             site,
             client: &mut self.stream,
             input: &mut self.input,

@@ -26,11 +26,11 @@ pub use config::Config;
 pub(super) use metrics::Metrics;
 pub(super) use stream::Stream;
 
-use super::Shared;
 use super::buffer::Buffer;
 use super::connection::{Peer, serve_stream};
 use super::deadline::Deadline;
 use super::listen::{StreamPlace, report};
+use super::live::{Live, Shared};
 use super::stream::ClientStream;
 use crate::clock;
 use meter::Excess;
@@ -76,7 +76,8 @@ enum Phase {
 
 /// Serves streams until either side has had enough, or until `stop`, and then those in progress.
 pub(super) async fn serve(
-    shared: &Arc<Shared>,
+    live: &Arc<Live>,
+    shared: Arc<Shared>,
     stream: ClientStream,
     peer: Peer,
     ahead: Buffer,
@@ -89,20 +90,14 @@ pub(super) async fn serve(
     let (metered, watch) = Metered::new(stream, ahead, config, metrics.clone());
     let mut deadline = Deadline::default();
     let began = clock::now();
-    let handshake = builder(shared).handshake(metered);
+    let handshake = builder(&shared).handshake(metered);
     let Some(Ok(connection)) = deadline.within(began + shared.limits.first_byte(), handshake).await else {
         metrics.cut.inc();
         return;
     };
-    let served = Served {
-        shared,
-        peer: Arc::new(peer),
-        connection,
-        watch,
-        streams: JoinSet::new(),
-        phase: Phase::Serving,
-        idle_by: began + shared.limits.first_byte(),
-    };
+    let idle_by = began + shared.limits.first_byte();
+    let streams = JoinSet::new();
+    let served = Served { live, shared, peer, connection, watch, streams, phase: Phase::Serving, idle_by };
     served.run(deadline, stop).await;
 }
 
@@ -126,8 +121,10 @@ fn builder(shared: &Shared) -> Builder {
 }
 
 struct Served<'a> {
-    shared: &'a Arc<Shared>,
-    peer: Arc<Peer>,
+    live: &'a Arc<Live>,
+    /// What the last request was served by.
+    shared: Arc<Shared>,
+    peer: Peer,
     connection: Connection,
     watch: Watch,
     streams: JoinSet<()>,
@@ -138,7 +135,7 @@ struct Served<'a> {
 
 impl Served<'_> {
     async fn run(mut self, mut deadline: Deadline, stop: &CancellationToken) {
-        let metrics = &self.shared.metrics.http2;
+        let metrics = self.shared.metrics.http2.clone();
         let mut stopped = pin!(stop.cancelled());
         loop {
             let until = match self.phase {
@@ -160,7 +157,7 @@ impl Served<'_> {
             match event {
                 None if matches!(phase, Phase::Leaving(_)) => return,
                 None => self.leave(Reason::NO_ERROR),
-                Some(Event::Asked(request, respond)) => self.take(*request, respond, stop),
+                Some(Event::Asked(request, respond)) => self.take(*request, respond),
                 Some(Event::Ended(ended)) => {
                     report(ended);
                     let patience = if phase == Phase::Serving { self.shared.limits.idle() } else { GOODBYE };
@@ -217,28 +214,28 @@ impl Served<'_> {
     }
 
     /// Has a stream of its own served, if there is room for one more.
-    fn take(
-        &mut self,
-        request: Request<RecvStream>,
-        mut respond: SendResponse<Bytes>,
-        stop: &CancellationToken,
-    ) {
+    fn take(&mut self, request: Request<RecvStream>, mut respond: SendResponse<Bytes>) {
+        let now = self.live.load();
+        if !Arc::ptr_eq(&now, &self.shared) {
+            self.shared = Arc::clone(&now);
+            self.peer.renew(&self.shared);
+        }
         let metrics = &self.shared.metrics.http2;
         // Those that were reset count for as long as they are worked on.
         let many = self.streams.len() >= 2 * self.shared.http2.streams as usize;
-        let place = StreamPlace::taken(self.shared, &self.peer).filter(|_| !many);
+        let place = StreamPlace::taken(self.live, &self.shared, &self.peer).filter(|_| !many);
         let Some(place) = place else {
             metrics.refused(if many { Refused::Connection } else { Refused::Source });
             return respond.send_reset(Reason::REFUSED_STREAM);
         };
-        let (shared, peer, stop) = (Arc::clone(self.shared), Arc::clone(&self.peer), stop.clone());
+        let (live, shared, peer) = (Arc::clone(self.live), Arc::clone(&self.shared), self.peer.clone());
         self.streams.spawn(async move {
             let (head, body) = request.into_parts();
             let ends = body.is_end_stream();
             let head = head::as_text(&head);
             let bodiless = head.as_ref().is_ok_and(|text| text.starts_with(b"HEAD "));
             let stream = ClientStream::Http2(Box::new(Stream::new(body, respond, bodiless)));
-            serve_stream(&shared, stream, &peer, head, ends, &stop).await;
+            serve_stream(&live, shared, stream, peer, head, ends).await;
             drop(place);
         });
     }

@@ -19,7 +19,7 @@ use crate::gateway::tls::{self, Tls};
 pub(super) const FIRST_READ: usize = 4 * 1024;
 
 /// Whose a connection is.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(in crate::gateway) struct Peer {
     pub(in crate::gateway) address: IpAddr,
     /// Whether it is a trusted proxy.
@@ -37,6 +37,11 @@ impl Peer {
         let trusted = shared.trusted.contain(address);
         let lines = if trusted { Vec::new() } else { peer_lines(address) };
         Self { address, trusted, spoken_for, secure, lines }
+    }
+
+    /// What is known of it by other settings.
+    pub(in crate::gateway) fn renew(&mut self, shared: &Shared) {
+        *self = Self::new(shared, self.address, self.spoken_for, self.secure);
     }
 
     /// The scheme of what is asked for on this connection.

@@ -60,7 +60,7 @@ impl Connection<'_> {
     /// Says when to come again. Where the request was read whole, the connection stays.
     pub(super) async fn limit(&mut self, limited: &Limited, body: Body) -> Next {
         self.shared.metrics.limited.inc();
-        let keep_alive = self.head.keep_alive && body.rest.is_done();
+        let keep_alive = self.head.keep_alive && body.rest.is_done() && !self.live.is_stopped();
         let detail = "there were too many like it; come again later";
         let page = Page {
             status: 429,
@@ -91,7 +91,7 @@ impl Connection<'_> {
 
     pub(super) async fn take_report(&mut self, body: Body) -> Next {
         self.shared.metrics.policy_reports.inc();
-        let keep_alive = self.head.keep_alive && body.rest.is_done();
+        let keep_alive = self.head.keep_alive && body.rest.is_done() && !self.live.is_stopped();
         let farewell: &[u8] = if keep_alive { b"" } else { b"Connection: close\r\n" };
         let stall = self.shared.limits.write_stall().min(GIVEN_UP);
         let pieces: [&[u8]; 3] = [b"HTTP/1.1 204 No Content\r\n", farewell, b"\r\n"];
