@@ -80,7 +80,7 @@ pub enum Counted {
 pub struct Limiter {
     config: Config,
     classes: Vec<Rule>,
-    table: Table,
+    table: Arc<Table>,
     in_progress: Arc<InProgress>,
     limited: IntCounterVec,
     evicted: IntCounter,
@@ -109,6 +109,28 @@ impl Limiter {
             "Sources and users whose use was forgotten early, for want of room.",
         )?;
         registry.register(Box::new(evicted.clone()))?;
+        let capacity = if config.enabled { config.tracked } else { 0 };
+        let tables = (Arc::new(Table::new(capacity, now)), Arc::default());
+        Ok(Self::of(config, tables, limited, evicted))
+    }
+
+    /// A limiter of `config` that goes on from what this one has counted. Of a class whose quota has
+    /// changed, the share that is used stays used.
+    #[must_use]
+    pub fn renewed(&self, config: &Config, now: Instant) -> Self {
+        // Where nobody was limited the table has no room yet.
+        let begins = config.enabled && !self.config.enabled;
+        let table = if begins { Arc::new(Table::new(config.tracked, now)) } else { Arc::clone(&self.table) };
+        let tables = (table, Arc::clone(&self.in_progress));
+        Self::of(config, tables, self.limited.clone(), self.evicted.clone())
+    }
+
+    fn of(
+        config: &Config,
+        (table, in_progress): (Arc<Table>, Arc<InProgress>),
+        limited: IntCounterVec,
+        evicted: IntCounter,
+    ) -> Self {
         let classes = config.in_order().map(|(name, class)| {
             let window = u64::from(class.window_secs) * SECOND;
             Rule {
@@ -120,9 +142,7 @@ impl Limiter {
             }
         });
         let classes = if config.enabled { classes.collect() } else { Vec::new() };
-        let capacity = if config.enabled { config.tracked } else { 0 };
-        let (table, in_progress) = (Table::new(capacity, now), Arc::default());
-        Ok(Self { config: config.clone(), classes, table, in_progress, limited, evicted })
+        Self { config: config.clone(), classes, table, in_progress, limited, evicted }
     }
 
     /// Counts `request` of `client` at `now`. What is beyond a quota uses nothing up.
@@ -134,8 +154,7 @@ impl Limiter {
             return over;
         }
         let path = Path::of(request.target);
-        let Some((at, rule)) = self.classes.iter().enumerate().find(|(_, rule)| rule.takes(request, &path))
-        else {
+        let Some(rule) = self.classes.iter().find(|rule| rule.takes(request, &path)) else {
             return Counted::Free;
         };
         if rule.class.requests == 0 || rule.excepts(request, &path) {
@@ -145,9 +164,9 @@ impl Limiter {
             By::Source => None,
             By::User | By::Both => self.config.user.user_of(request.headers),
         };
-        let user = user.map(|user| self.table.fingerprint((at, "user", user)));
+        let user = user.map(|user| self.table.fingerprint((&rule.name, "user", user)));
         let source = (rule.class.by != By::User || user.is_none())
-            .then(|| self.table.fingerprint((at, "source", self.source_of(client))));
+            .then(|| self.table.fingerprint((&rule.name, "source", self.source_of(client))));
         let mut least: Option<u64> = None;
         let keys = [source, user];
         for (done, key) in keys.iter().enumerate() {

@@ -6,8 +6,6 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use arc_swap::ArcSwap;
-
 use crate::clock;
 use crate::control::{Control, Settled};
 use crate::engine::decision::DecisionId;
@@ -15,7 +13,7 @@ use crate::engine::incident::{Act, Assessment, Client, Door, Incident, IncidentI
 use crate::engine::risk::Score;
 use crate::engine::view::View;
 use crate::inspect::{Mode, OverLimit, Request};
-use crate::limits::{Counted, Limiter, Quota, Stay};
+use crate::limits::{self, Counted, Limiter, Quota, Stay};
 
 pub use settings::{Opinion, Settings};
 
@@ -92,6 +90,8 @@ impl Refusal {
 pub enum RefusalReason {
     /// Its score is above `risk.refuse`.
     Risk,
+    /// A rule matched whose action is to refuse.
+    Rule,
     /// Its source is banned, and its packets came by a trusted proxy or overtook the kernel's entry.
     Banned(DecisionId),
     /// It outgrew this limit of `inspect`, and what lay beyond was not read.
@@ -103,6 +103,7 @@ impl RefusalReason {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Risk => "risk",
+            Self::Rule => "rule",
             Self::Banned(_) => "banned",
             Self::Unread(_) => "unread",
         }
@@ -112,7 +113,7 @@ impl RefusalReason {
 /// Judges requests. Cloned into every door.
 #[derive(Clone)]
 pub struct Judge {
-    settings: Arc<ArcSwap<Settings>>,
+    settings: Arc<Settings>,
     view: Arc<View>,
     control: Control,
     limiter: Option<Arc<Limiter>>,
@@ -126,12 +127,15 @@ const MAX_TEXT: usize = 512;
 impl Judge {
     /// A judge that goes by `settings` and reports to `control`.
     pub fn new(settings: Settings, view: Arc<View>, control: Control) -> Self {
-        Self { settings: Arc::new(ArcSwap::from_pointee(settings)), view, control, limiter: None }
+        Self { settings: Arc::new(settings), view, control, limiter: None }
     }
 
-    /// From the next request on, all clones of this judge go by `settings`.
-    pub fn replace(&self, settings: Settings) {
-        self.settings.store(Arc::new(settings));
+    /// A judge that goes by `settings` and `limits`, knows what this one knows, and goes on from what it
+    /// has counted. This one stays as it is, for requests that began with it.
+    #[must_use]
+    pub fn renewed(&self, settings: Settings, limits: &limits::Config, now: Instant) -> Self {
+        let limiter = self.limiter.as_ref().map(|limiter| Arc::new(limiter.renewed(limits, now)));
+        Self { settings: Arc::new(settings), limiter, ..self.clone() }
     }
 
     /// The same, and requests are counted against the quotas of `limiter`.
@@ -152,7 +156,7 @@ impl Judge {
     /// What happens to a body that is larger than a door inspects, by the route of its request; where a
     /// route inspects nothing, it passes.
     pub fn over_limit(&self, host: &[u8], method: &[u8], target: &[u8]) -> OverLimit {
-        self.settings.load().over_limit(host, method, target)
+        self.settings.over_limit(host, method, target)
     }
 
     /// Charges `source` with the bytes that a request of his has moved, at what `now` says.
@@ -185,9 +189,9 @@ impl Judge {
                 return Verdict::Limit(Limited { incident: mint(), quota, retry_after });
             }
         };
-        let settings = self.settings.load();
+        let settings = &self.settings;
         let standing = self.view.standing(client.address, complete_at);
-        let Opinion { route, bill, reason, inspection } = settings.opinion(request, standing);
+        let Opinion { route, bill, reason, only_observed, inspection } = settings.opinion(request, standing);
         let score = bill.score();
         for limit in &inspection.limits_reached {
             self.control.count_limit(limit);
@@ -196,6 +200,7 @@ impl Judge {
             return Verdict::Pass(Permit { score, quota, stay });
         };
         let act = match route.mode {
+            _ if only_observed => Act::Observe,
             Mode::Off | Mode::Observe => Act::Observe,
             Mode::Refuse if route.thresholds.bans(score) => Act::Ban,
             Mode::Refuse => Act::Refuse,
@@ -213,10 +218,10 @@ impl Judge {
                 thresholds: route.thresholds,
                 unread: match reason {
                     RefusalReason::Unread(limit) => Some(limit.into()),
-                    RefusalReason::Risk | RefusalReason::Banned(_) => None,
+                    RefusalReason::Risk | RefusalReason::Rule | RefusalReason::Banned(_) => None,
                 },
             },
-            findings: inspection.findings,
+            findings: [inspection.findings, inspection.observed].concat(),
             method: text(request.method),
             host: text(request.host()),
             target: text(request.target),

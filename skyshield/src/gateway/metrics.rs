@@ -10,8 +10,8 @@ pub(super) use self::sites::SiteMetrics;
 use self::upstreams::UpstreamFamilies;
 pub(super) use self::upstreams::UpstreamMetrics;
 use super::guard::Cause;
-use super::tls;
 use super::upstream::Failure;
+use super::{http2, tls};
 
 /// The gateway's counters. Clones count together.
 #[derive(Clone, Debug)]
@@ -20,6 +20,7 @@ pub struct Metrics {
     pub(super) refused_risk: IntCounter,
     pub(super) refused_banned: IntCounter,
     pub(super) refused_unread: IntCounter,
+    pub(super) refused_rule: IntCounter,
     pub(super) limited: IntCounter,
     invalid: IntCounter,
     guard: Vec<IntCounter>,
@@ -38,6 +39,7 @@ pub struct Metrics {
     pub(super) bodies_refused: IntCounter,
     pub(super) bodies_passed: IntCounter,
     pub(super) tls: tls::Metrics,
+    pub(super) http2: http2::Metrics,
     sites: SiteFamilies,
     /// Of requests that were turned away before it was clear which site they are for.
     pub(super) nowhere: SiteMetrics,
@@ -89,6 +91,7 @@ impl Metrics {
             refused_risk: requests.with_label_values(&["refuse", "risk"]),
             refused_banned: requests.with_label_values(&["refuse", "banned"]),
             refused_unread: requests.with_label_values(&["refuse", "unread"]),
+            refused_rule: requests.with_label_values(&["refuse", "rule"]),
             limited: requests.with_label_values(&["limit", "quota"]),
             invalid: requests.with_label_values(&["invalid", "guard"]),
             guard: Cause::ALL.iter().map(|cause| guard.with_label_values(&[cause.name()])).collect(),
@@ -127,6 +130,7 @@ impl Metrics {
             bodies_refused: bodies.with_label_values(&["refuse"]),
             bodies_passed: bodies.with_label_values(&["pass"]),
             tls: tls::Metrics::new(registry)?,
+            http2: http2::Metrics::new(registry)?,
             nowhere: sites.of(sites::NO_CLASS),
             sites,
             upstreams: UpstreamFamilies::new(registry)?,

@@ -74,7 +74,9 @@ impl Table {
         let now = nanos(now.saturating_duration_since(self.made_at));
         self.with_set(key, |set| {
             let (entry, evicted) = place(set, key, now);
-            let whole_at = entry.whole_at.max(now).saturating_add(rate.step);
+            // What was used up ahead by another window counts as this whole one, and no longer.
+            let used = entry.whole_at.clamp(now, now.saturating_add(rate.window));
+            let whole_at = used.saturating_add(rate.step);
             let ahead = whole_at - now;
             if ahead > rate.window {
                 return (Charge::Over { wait: ahead - rate.window }, evicted);

@@ -142,3 +142,23 @@ fn a_source_has_so_many_requests_in_progress_and_no_more() {
     let exempt: Vec<_> = (0..10).map(|_| limiter.enter("198.51.100.7".parse().unwrap()).unwrap()).collect();
     assert!(exempt.iter().all(Option::is_none));
 }
+
+#[test]
+fn a_new_configuration_goes_on_from_what_was_counted() {
+    let (limiter, now) = limiter("");
+    let auth = |limiter: &Limiter, sent| within(limiter, now, "POST /login", "192.0.2.1", "", sent).0;
+    assert_eq!(auth(&limiter, 3), 3);
+    let config = |text: &str| toml::from_str::<Config>(text).unwrap();
+    // A class tried before it changes no place of its count.
+    let shop = "[classes.shop]\npaths = ['/shop']\nrequests = 1\nwindow_secs = 60\n";
+    let wider = limiter.renewed(&config(&format!("{shop}[classes.auth]\nrequests = 10")), now);
+    assert_eq!(auth(&wider, 99), 4, "of five three were used, so of ten six");
+    // What was used up for a long window is used up for the short one, and no longer.
+    let shorter = wider.renewed(&config("[classes.auth]\nrequests = 5\nwindow_secs = 5"), now);
+    assert_eq!(auth(&shorter, 9), 0);
+    let later = now + Duration::from_secs(5);
+    assert_eq!(within(&shorter, later, "POST /login", "192.0.2.1", "", 9).0, 5);
+    let off = shorter.renewed(&config("enabled = false"), now);
+    assert_eq!(auth(&off, 99), 99);
+    assert_eq!(auth(&off.renewed(&config(""), now), 9), 5, "begins anew where nobody was limited");
+}

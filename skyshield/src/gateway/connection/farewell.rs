@@ -34,6 +34,10 @@ impl Connection<'_> {
                 metrics.refused_risk.inc();
                 "it looks like an attack"
             }
+            RefusalReason::Rule => {
+                metrics.refused_rule.inc();
+                "a rule of this site does not let it in"
+            }
             RefusalReason::Banned(_) => {
                 metrics.refused_banned.inc();
                 "its sender is banned"
@@ -60,7 +64,7 @@ impl Connection<'_> {
     /// Says when to come again. Where the request was read whole, the connection stays.
     pub(super) async fn limit(&mut self, limited: &Limited, body: Body) -> Next {
         self.shared.metrics.limited.inc();
-        let keep_alive = self.head.keep_alive && body.rest.is_done();
+        let keep_alive = self.head.keep_alive && body.rest.is_done() && !self.live.is_stopped();
         let detail = "there were too many like it; come again later";
         let page = Page {
             status: 429,
@@ -91,7 +95,7 @@ impl Connection<'_> {
 
     pub(super) async fn take_report(&mut self, body: Body) -> Next {
         self.shared.metrics.policy_reports.inc();
-        let keep_alive = self.head.keep_alive && body.rest.is_done();
+        let keep_alive = self.head.keep_alive && body.rest.is_done() && !self.live.is_stopped();
         let farewell: &[u8] = if keep_alive { b"" } else { b"Connection: close\r\n" };
         let stall = self.shared.limits.write_stall().min(GIVEN_UP);
         let pieces: [&[u8]; 3] = [b"HTTP/1.1 204 No Content\r\n", farewell, b"\r\n"];
@@ -164,10 +168,14 @@ impl Connection<'_> {
         }
     }
 
-    /// Ends the sending side and waits a little for the client to have read it.
+    /// Ends the sending side and waits a little for the client to have read it. A stream needs no
+    /// waiting: its connection goes on.
     pub(super) async fn say_goodbye(&mut self) {
         let until = clock::now() + GOODBYE;
         if !matches!(self.deadline.within(until, self.stream.shutdown()).await, Some(Ok(()))) {
+            return;
+        }
+        if matches!(self.stream, ClientStream::Http2(_)) {
             return;
         }
         let mut scratch = [0; 1024];
