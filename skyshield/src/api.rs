@@ -6,6 +6,7 @@ mod config;
 mod decisions;
 mod health;
 mod incidents;
+mod life;
 mod listen;
 mod problem;
 mod prometheus;
@@ -23,6 +24,7 @@ use tokio::sync::watch;
 
 use crate::control::Control;
 use crate::engine::upstream::Upstream;
+use crate::lifecycle::Wishes;
 use crate::store::{Reader, Store};
 
 pub use auth::Operator;
@@ -64,6 +66,8 @@ pub struct Api {
     pub registry: ::prometheus::Registry,
     /// What stays the same.
     pub facts: Arc<Facts>,
+    /// Where the daemon is told what it is to do with itself.
+    pub wishes: Wishes,
     /// How the upstreams are.
     pub upstreams: UpstreamStates,
 }
@@ -98,6 +102,12 @@ impl FromRef<Api> for Arc<Facts> {
     }
 }
 
+impl FromRef<Api> for Wishes {
+    fn from_ref(api: &Api) -> Self {
+        api.wishes.clone()
+    }
+}
+
 impl FromRef<Api> for UpstreamStates {
     fn from_ref(api: &Api) -> Self {
         api.upstreams.clone()
@@ -120,6 +130,7 @@ pub fn router(api: Api) -> Router {
         .merge(both("/api/v1/incidents", || get(incidents::list)))
         .merge(both("/api/v1/incidents/{id}", || get(incidents::show)))
         .merge(both("/api/v1/tokens", || get(tokens::list).post(tokens::add)))
+        .merge(both("/api/v1/reload", || axum::routing::post(life::reload)))
         .merge(both("/api/v1/tokens/{id}", || axum::routing::delete(tokens::revoke)))
         .layer(axum::middleware::from_fn_with_state(api.reader.clone(), auth::require_operator));
     Router::new()

@@ -5,30 +5,33 @@
 
 mod interfaces;
 mod names;
+mod reload;
+mod tasks;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
 use prometheus::Registry;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use self::reload::{Known, Reloader};
 use crate::api::{Api, Facts, Listeners, UpstreamStates};
 use crate::config::Config;
-use crate::control::{self, Control, Parts, Task};
+use crate::control::{self, Parts, Task};
 use crate::dataplane::{Enforcer, Events, Kernel, Memory, OnSilence};
 use crate::engine::never_ban::Protection;
-use crate::engine::source::Source;
 use crate::engine::view::View;
 use crate::gateway::{self, Gateway};
-use crate::lifecycle::{Lifecycle, raise_descriptor_limit};
+use crate::lifecycle::{Lifecycle, Wishes, notify, raise_descriptor_limit};
 use crate::limits::Limiter;
+use crate::telemetry::Level;
 use crate::verdict::{Judge, Settings};
 use crate::{clock, dataplane, host, store};
 use interfaces::Keeper;
 
-/// How often the host is asked for its addresses, however quiet the kernel is.
-const LOOK_AT_HOST_EVERY: Duration = Duration::from_secs(5);
+pub use self::reload::Load;
 
 /// What tasks get on top of the gateway's drain to finish in.
 const SETTLE: Duration = Duration::from_secs(5);
@@ -49,11 +52,13 @@ struct Dataplane {
     facts: Facts,
 }
 
-/// Runs the daemon until it is told to stop.
-pub async fn run(config: Config, kernel_side: KernelSide) -> anyhow::Result<()> {
+/// Runs the daemon by `config` until it is told to stop; `load` and `level` are for when that changes.
+pub async fn run(config: Config, kernel_side: KernelSide, load: Load, level: Level) -> anyhow::Result<()> {
     raise_descriptor_limit();
+    let (wishes, wished) = Wishes::channel();
     // The gateway's drain takes the longest.
-    let mut lifecycle = Lifecycle::new(Duration::from_secs(config.gateway.limits.drain_secs) + SETTLE)?;
+    let mut lifecycle =
+        Lifecycle::new(Duration::from_secs(config.gateway.limits.drain_secs) + SETTLE, wishes.clone())?;
     let gateway = Gateway::bind(&config.gateway)?;
     let listeners = Listeners::bind(&config.api).await?;
     let opened = store::open(&config.store).context("the store cannot be opened")?;
@@ -65,6 +70,7 @@ pub async fn run(config: Config, kernel_side: KernelSide) -> anyhow::Result<()> 
     let registry = Registry::new();
     let control_metrics = control::Metrics::new(&registry)?;
     let gateway_metrics = gateway::Metrics::new(&registry)?;
+    let reload_metrics = reload::Metrics::new(&registry)?;
     registry.register(Box::new(store::Collector::new(opened.store.counters().clone())?))?;
     if let Some((keeper, _)) = &kernel.running {
         registry.register(Box::new(dataplane::Collector::new(kernel.enforcer.reader()?)?))?;
@@ -72,7 +78,7 @@ pub async fn run(config: Config, kernel_side: KernelSide) -> anyhow::Result<()> 
     }
 
     let limiter = Limiter::new(&config.limits, &registry, clock::now())?;
-    let known = known_to_the_configuration(&config);
+    let (known, known_now) = watch::channel(known_to_the_configuration(&config));
     let upstreams = gateway.upstreams();
     let view = Arc::<View>::default();
     let parts = Parts {
@@ -80,7 +86,7 @@ pub async fn run(config: Config, kernel_side: KernelSide) -> anyhow::Result<()> 
         store: opened.store.clone(),
         reader: opened.reader.clone(),
         view: Arc::clone(&view),
-        never_ban: host::never_ban(&known_now(&known, &upstreams)),
+        never_ban: host::never_ban(&tasks::known_now(&known_now.borrow(), &upstreams)),
         risk: config.risk.clone(),
         escalation: config.escalation.clone(),
         capacity: config.dataplane.max_bans as usize,
@@ -107,6 +113,7 @@ pub async fn run(config: Config, kernel_side: KernelSide) -> anyhow::Result<()> 
         reader: opened.reader,
         registry,
         facts: Arc::new(kernel.facts),
+        wishes,
         upstreams: {
             let upstreams = upstreams.clone();
             UpstreamStates(Arc::new(move || upstreams.states()))
@@ -114,19 +121,21 @@ pub async fn run(config: Config, kernel_side: KernelSide) -> anyhow::Result<()> 
     };
     // The control task outlives the doors: what they reported last is still carried out.
     let controlling = tokio::spawn(task.run(finish.clone()));
-    {
-        let (stop, control) = (stop.clone(), control.clone());
-        lifecycle.spawn("control", async move {
-            tokio::select! {
-                () = stop.cancelled() => Ok(()),
-                () = control.ended() => anyhow::bail!("nothing is decided any more"),
-            }
-        });
-    }
-    {
-        let stop = stop.clone();
-        lifecycle.spawn("gateway", async move { Ok(gateway.serve(judge, gateway_metrics, stop).await?) });
-    }
+    lifecycle.spawn("control", tasks::outlive(control.clone(), stop.clone()));
+    let gateway = gateway.open(judge.clone(), gateway_metrics, stop.clone());
+    let reloader = Reloader {
+        load,
+        started_with: config.clone(),
+        in_force: config,
+        gateway: gateway.handle(),
+        judge,
+        control: control.clone(),
+        known,
+        level,
+        metrics: reload_metrics,
+    };
+    lifecycle.spawn("gateway", async move { Ok(gateway.serve().await?) });
+    lifecycle.spawn("life", tasks::fulfil(wished, reloader, stop.clone()));
     {
         let stop = stop.clone();
         lifecycle.spawn("api", async move {
@@ -135,24 +144,28 @@ pub async fn run(config: Config, kernel_side: KernelSide) -> anyhow::Result<()> 
         });
     }
     lifecycle.spawn("names", names::keep(control.clone(), stop.clone()));
-    lifecycle.spawn("host", watch_host(known, upstreams, control, stop.clone()));
+    lifecycle.spawn("host", tasks::watch_host(known_now, upstreams, control, stop.clone()));
     if let Some((keeper, events)) = kernel.running {
         lifecycle.spawn("attachment", keeper.run(stop.clone()));
-        lifecycle.spawn("events", tell_events(events, stop.clone()));
+        lifecycle.spawn("events", tasks::tell_events(events, stop.clone()));
     }
     tracing::info!("ready");
+    notify::ready();
     let outcome = lifecycle.run().await;
     finish.cancel();
     controlling.await.context("the control task panicked")?;
-    // A connection that hangs may still hold a handle to the store; the last words are written all the same.
-    let writer = opened.writer;
+    end_store(last_words, opened.writer).await?;
+    outcome
+}
+
+/// Has the store write what it has taken: a connection that hangs may still hold a handle to it.
+async fn end_store(store: store::Store, writer: std::thread::JoinHandle<()>) -> anyhow::Result<()> {
     tokio::task::spawn_blocking(move || {
-        last_words.close();
+        store.close();
         writer.join()
     })
     .await?
-    .map_err(|_panic| anyhow::anyhow!("the store's writer panicked"))?;
-    outcome
+    .map_err(|_panic| anyhow::anyhow!("the store's writer panicked"))
 }
 
 fn open_dataplane(config: &Config, kernel_side: KernelSide) -> anyhow::Result<Dataplane> {
@@ -174,58 +187,10 @@ fn open_dataplane(config: &Config, kernel_side: KernelSide) -> anyhow::Result<Da
 }
 
 /// The part of the never-ban set that the configuration names.
-fn known_to_the_configuration(config: &Config) -> Vec<(Source, Protection)> {
+fn known_to_the_configuration(config: &Config) -> Known {
     let allow = config.never_ban.allow.iter().map(|&source| (source, Protection::AllowList));
     let proxies = config.gateway.trusted_proxies.iter().map(|&proxy| (proxy, Protection::TrustedProxy));
     allow.chain(proxies).collect()
-}
-
-/// What is never banned beside what the host finds itself; upstreams may have moved since.
-fn known_now(
-    configured: &[(Source, Protection)],
-    upstreams: &gateway::Upstreams,
-) -> Vec<(Source, Protection)> {
-    let addresses = upstreams.addresses().into_iter();
-    let upstreams = addresses.map(|address| (Source::host(address.ip()), Protection::Upstream));
-    configured.iter().copied().chain(upstreams).collect()
-}
-
-/// Keeps the never-ban set true to the host.
-async fn watch_host(
-    known: Vec<(Source, Protection)>,
-    upstreams: gateway::Upstreams,
-    control: Control,
-    stop: CancellationToken,
-) -> anyhow::Result<()> {
-    let mut watch = host::watch().context("the kernel does not tell of changed addresses")?;
-    let mut period = tokio::time::interval(LOOK_AT_HOST_EVERY);
-    let mut last = None;
-    loop {
-        tokio::select! {
-            () = stop.cancelled() => return Ok(()),
-            () = watch.changed() => {}
-            _ = period.tick() => {}
-        }
-        let known = known_now(&known, &upstreams);
-        let found = tokio::task::spawn_blocking(move || host::never_ban(&known)).await?;
-        if last.as_ref() != Some(&found) {
-            control.set_never_ban(found.clone()).await?;
-            last = Some(found);
-        }
-    }
-}
-
-/// Tells of a sample of the drops.
-async fn tell_events(mut events: Events, stop: CancellationToken) -> anyhow::Result<()> {
-    loop {
-        let batch = tokio::select! {
-            () = stop.cancelled() => return Ok(()),
-            batch = events.next() => batch.context("the kernel's events cannot be read")?,
-        };
-        for event in batch {
-            tracing::debug!(?event, "a packet was dropped");
-        }
-    }
 }
 
 /// The runtime the daemon runs in, for parts that are built outside of it.

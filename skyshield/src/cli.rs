@@ -39,6 +39,8 @@ enum Command {
     Run(Run),
     /// Read the configuration, say what is wrong with it, change nothing
     Check(Overrides),
+    /// Have the daemon read its configuration again; what is wrong in it changes nothing
+    Reload,
     /// Say how the daemon and the kernel are; also with the daemon dead
     Status,
     /// Ban an address or a prefix, in the kernel

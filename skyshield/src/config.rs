@@ -1,5 +1,6 @@
 //! The configuration: one file, every section owned by its room, nothing unknown let through.
 
+mod changes;
 mod problem;
 mod rules;
 
@@ -14,6 +15,7 @@ use crate::engine::{escalation, risk};
 use crate::inspect::own;
 use crate::{api, dataplane, gateway, host, inspect, limits, routes, store, telemetry};
 
+pub use changes::{changes, needs_restart};
 pub use problem::Problem;
 
 /// Where the configuration is looked for when no other place is named.

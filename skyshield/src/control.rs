@@ -23,6 +23,7 @@ use crate::engine::incident::Incident;
 use crate::engine::ledger::{Banned, Rejected};
 use crate::engine::never_ban::NeverBan;
 use crate::engine::source::Source;
+use crate::engine::{escalation, risk};
 use crate::store;
 
 pub use allows::AllowTarget;
@@ -50,6 +51,8 @@ pub enum Order {
     Health(oneshot::Sender<Health>),
     /// What the host protects by itself has changed.
     NeverBan(Arc<NeverBan>),
+    /// What detectors' bans come to has changed.
+    Sentences(Box<(risk::Config, escalation::Config)>),
     /// Somebody lets a source through.
     Allow(NewAllow, oneshot::Sender<Result<Allow, OrderError>>),
     /// Somebody takes that back.
@@ -220,6 +223,16 @@ impl Control {
     /// Sets what the host protects by itself.
     pub async fn set_never_ban(&self, never_ban: NeverBan) -> Result<(), OrderError> {
         self.orders.send(Order::NeverBan(Arc::new(never_ban))).await.map_err(|_| OrderError::Busy)
+    }
+
+    /// Sets what detectors' bans come to from here on; bans in force stay as they are.
+    pub async fn set_sentences(
+        &self,
+        risk: risk::Config,
+        escalation: escalation::Config,
+    ) -> Result<(), OrderError> {
+        let order = Order::Sentences(Box::new((risk, escalation)));
+        self.orders.send(order).await.map_err(|_| OrderError::Busy)
     }
 
     /// Resolves when the control task has ended, however it ended.

@@ -1,5 +1,6 @@
 //! The reverse-proxy gateway: reads a request in exactly one way, has it judged, forwards it or refuses it.
 
+mod account;
 mod body;
 mod buffer;
 mod chunked;
@@ -12,18 +13,22 @@ mod forward;
 mod framing;
 mod guard;
 mod head;
+mod http2;
 mod limits;
 mod listen;
+mod live;
 mod metrics;
 mod opening;
 mod presence;
 mod proxy_protocol;
 mod pump;
+mod quota;
 mod relay;
 mod request_head;
 mod respond;
 mod response_head;
 mod security_headers;
+mod server_timing;
 mod sites;
 mod stream;
 mod tls;
@@ -40,7 +45,9 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 pub use config::{Authority, BodyOverLimit, ClientAddressHeader, Config, NotAnAuthority};
+pub use http2::Config as Http2Config;
 pub use limits::Limits;
+pub use live::Handle;
 pub use metrics::Metrics;
 pub use security_headers::{Config as HeadersConfig, Mode, Profile, Setting};
 pub use sites::{Balance, Health, SiteConfig, UnknownHost};
@@ -48,7 +55,7 @@ pub use tls::{
     CertificateError, Certificates, Config as TlsConfig, Pair as CertificatePair, Version as TlsVersion,
 };
 
-use crate::routes::PathPatterns;
+use self::live::{Live, Shared};
 use crate::verdict::Judge;
 
 /// An address to listen on cannot be had.
@@ -114,32 +121,11 @@ impl Upstreams {
     }
 }
 
-/// What every connection shares.
-struct Shared {
-    judge: Judge,
-    metrics: Metrics,
-    limits: Limits,
-    body_over_limit: BodyOverLimit,
-    risk_to_client: bool,
-    proxy_protocol: bool,
-    trusted: client_ip::TrustedProxies,
-    sites: Arc<sites::Sites>,
-    websocket_paths: PathPatterns,
-    budget: body::Budget,
-    census: listen::Census,
-}
-
-impl std::fmt::Debug for Shared {
-    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        out.debug_struct("Shared").finish_non_exhaustive()
-    }
-}
-
 impl Gateway {
     /// Loads the certificates and binds every address of `config`, or none. Reads files and resolves
     /// the upstreams' names: may block.
     pub fn bind(config: &Config) -> Result<Self, StartError> {
-        let tls = tls::Tls::new(&config.tls)?;
+        let tls = tls::Tls::new(config)?;
         let listeners = listen::bind(&config.listen)?;
         let tls_listeners = listen::bind(&config.tls.listen)?;
         let known = sites::Known::resolve(config);
@@ -164,36 +150,52 @@ impl Gateway {
         self.upstreams.clone()
     }
 
-    /// Serves until `stop`; then idle connections end, busy ones get the drain time.
-    pub async fn serve(self, judge: Judge, metrics: Metrics, stop: CancellationToken) -> Result<(), Error> {
+    /// Ready to serve by `judge` until `stop`; then idle connections end, busy ones get the drain time.
+    /// To be called within a runtime.
+    pub fn open(self, judge: Judge, metrics: Metrics, stop: CancellationToken) -> Open {
         let Self { listeners, tls_listeners, tls, known, config, upstreams } = self;
-        let sites = Arc::new(sites::Sites::new(&config, &known, &metrics));
-        upstreams.serving.store(Some(Arc::clone(&sites)));
-        let shared = Arc::new(Shared {
-            judge,
-            metrics,
-            trusted: client_ip::TrustedProxies::new(&config.trusted_proxies),
-            sites,
-            websocket_paths: PathPatterns::new(&config.websocket_paths),
-            budget: body::Budget::new(config.limits.held_body_bytes),
-            census: listen::Census::default(),
-            body_over_limit: config.body_over_limit,
-            proxy_protocol: config.proxy_protocol,
-            risk_to_client: config.risk_header_to_client,
-            limits: config.limits,
-        });
+        let sites = sites::Sites::new(&config, &known, &metrics);
+        let live = Live::new(config, tls, (sites, upstreams), judge, metrics, stop.clone());
+        Open { listeners, tls_listeners, live: Arc::new(live), stop }
+    }
+
+    /// [`Self::open`], and serves.
+    pub async fn serve(self, judge: Judge, metrics: Metrics, stop: CancellationToken) -> Result<(), Error> {
+        self.open(judge, metrics, stop).serve().await
+    }
+}
+
+/// A gateway that is ready to serve.
+#[derive(Debug)]
+pub struct Open {
+    listeners: Vec<TcpListener>,
+    tls_listeners: Vec<TcpListener>,
+    live: Arc<Live>,
+    stop: CancellationToken,
+}
+
+impl Open {
+    /// The handle to it while it serves.
+    pub fn handle(&self) -> Handle {
+        Handle(Arc::clone(&self.live))
+    }
+
+    /// Serves until it is stopped.
+    pub async fn serve(self) -> Result<(), Error> {
+        let Self { listeners, tls_listeners, live, stop } = self;
         let mut tasks = JoinSet::new();
-        for listener in listeners {
-            tasks.spawn(listen::accept(listener, None, Arc::clone(&shared), stop.clone()));
+        let plain = listeners.into_iter().map(|listener| (listener, false));
+        let secure = tls_listeners.into_iter().map(|listener| (listener, true));
+        for (listener, is_secure) in plain.chain(secure) {
+            tasks.spawn(listen::accept(listener, is_secure, Arc::clone(&live), stop.clone()));
         }
-        for listener in tls_listeners {
-            tasks.spawn(listen::accept(listener, tls.clone(), Arc::clone(&shared), stop.clone()));
+        {
+            let (sites, stop) = (live.sites.subscribe(), stop.clone());
+            tasks.spawn(async move { live::tend(sites, &stop).await.map_err(io::Error::other) });
         }
-        if let Some(tls) = tls {
-            let (metrics, stop) = (shared.metrics.clone(), stop.clone());
-            tasks.spawn(async move { tls::watch(&tls, &metrics.tls, &stop).await.map_err(io::Error::other) });
+        if live.tls.load().is_some() {
+            tasks.spawn(async move { tls::watch(&live, &stop).await.map_err(io::Error::other) });
         }
-        shared.sites.look_after(&mut tasks, &stop);
         while let Some(ended) = tasks.join_next().await {
             ended.map_err(Error::Task)?.map_err(Error::Listener)?;
         }

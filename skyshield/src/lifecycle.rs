@@ -1,5 +1,8 @@
 //! From readiness to the last breath: signals, the stop token, and tasks of which none may die alone.
 
+pub mod notify;
+mod wishes;
+
 use std::io;
 use std::time::Duration;
 
@@ -7,6 +10,8 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
+
+pub use wishes::{Reloaded, Unfulfilled, Waiting, Wish, Wishes};
 
 /// Descriptors that are too few to guard a busy host with.
 const FEW_DESCRIPTORS: u64 = 4096;
@@ -36,6 +41,7 @@ pub struct Lifecycle {
     stop: CancellationToken,
     grace: Duration,
     signals: Signals,
+    wishes: Wishes,
 }
 
 /// What a service manager or a person may send.
@@ -48,14 +54,15 @@ struct Signals {
 
 impl Lifecycle {
     /// No tasks yet; those to come may take `grace` to finish after a stop was asked for. From here
-    /// on a signal ends nothing by itself: it is heeded once the daemon runs.
-    pub fn new(grace: Duration) -> io::Result<Self> {
+    /// on a signal ends nothing by itself: it is heeded once the daemon runs. What signals ask for
+    /// besides an end is told to `wishes`.
+    pub fn new(grace: Duration, wishes: Wishes) -> io::Result<Self> {
         let signals = Signals {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
             hangup: signal(SignalKind::hangup())?,
         };
-        Ok(Self { tasks: JoinSet::new(), stop: CancellationToken::new(), grace, signals })
+        Ok(Self { tasks: JoinSet::new(), stop: CancellationToken::new(), grace, signals, wishes })
     }
 
     /// What is cancelled when the daemon stops.
@@ -79,13 +86,12 @@ impl Lifecycle {
             tokio::select! {
                 _ = terminate.recv() => break Ok(()),
                 _ = interrupt.recv() => break Ok(()),
-                _ = hangup.recv() => {
-                    tracing::warn!("SIGHUP is ignored: restart to read the configuration again; the filter stays attached meanwhile");
-                }
+                _ = hangup.recv() => self.wishes.signalled(Wish::Reload(None)),
                 Some(ended) = self.tasks.join_next() => break Err(mourn(ended)),
             }
         };
         tracing::info!("stopping; the kernel goes on enforcing what is in force");
+        notify::stopping();
         self.stop.cancel();
         let finished = tokio::time::timeout(self.grace, async {
             while let Some(ended) = self.tasks.join_next().await {

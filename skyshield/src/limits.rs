@@ -1,6 +1,7 @@
 //! How many requests of each class a source or a user may send, whichever door they come by.
 
 mod config;
+mod per_source;
 mod table;
 mod user;
 
@@ -11,8 +12,10 @@ use std::time::{Duration, Instant};
 use prometheus::{IntCounter, IntCounterVec, Opts, Registry};
 
 pub use config::{By, Class, Config};
+pub use per_source::{PerSource, Stay};
 pub use user::{Secret, UserKey};
 
+use self::per_source::InProgress;
 use self::table::{Charge, Rate, Table};
 use crate::inspect::Request;
 use crate::routes::{Path, Pattern};
@@ -21,11 +24,13 @@ use crate::routes::{Path, Pattern};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Quota {
     class: Arc<str>,
-    /// Requests in a window.
-    pub requests: u32,
-    /// The window, in seconds.
+    /// What is counted.
+    pub unit: Unit,
+    /// How much of it there is in a window.
+    pub amount: u64,
+    /// The window, in seconds; 0 where there is none.
     pub window_secs: u32,
-    /// Requests that are left at once.
+    /// How much of it is left at once.
     pub remaining: u64,
     /// In how many seconds all of them are there again.
     pub whole_in_secs: u64,
@@ -36,6 +41,22 @@ impl Quota {
     pub fn class(&self) -> &str {
         &self.class
     }
+
+    /// The class's name, to be kept.
+    pub fn name(&self) -> Arc<str> {
+        Arc::clone(&self.class)
+    }
+}
+
+/// What a quota is of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unit {
+    /// Requests.
+    Requests,
+    /// Bytes of requests and responses.
+    Bytes,
+    /// Requests in progress.
+    InProgress,
 }
 
 /// What came of counting a request.
@@ -59,7 +80,9 @@ pub enum Counted {
 pub struct Limiter {
     config: Config,
     classes: Vec<Rule>,
-    table: Table,
+    table: Arc<Table>,
+    in_progress: Arc<InProgress>,
+    limited: IntCounterVec,
     evicted: IntCounter,
 }
 
@@ -86,6 +109,28 @@ impl Limiter {
             "Sources and users whose use was forgotten early, for want of room.",
         )?;
         registry.register(Box::new(evicted.clone()))?;
+        let capacity = if config.enabled { config.tracked } else { 0 };
+        let tables = (Arc::new(Table::new(capacity, now)), Arc::default());
+        Ok(Self::of(config, tables, limited, evicted))
+    }
+
+    /// A limiter of `config` that goes on from what this one has counted. Of a class whose quota has
+    /// changed, the share that is used stays used.
+    #[must_use]
+    pub fn renewed(&self, config: &Config, now: Instant) -> Self {
+        // Where nobody was limited the table has no room yet.
+        let begins = config.enabled && !self.config.enabled;
+        let table = if begins { Arc::new(Table::new(config.tracked, now)) } else { Arc::clone(&self.table) };
+        let tables = (table, Arc::clone(&self.in_progress));
+        Self::of(config, tables, self.limited.clone(), self.evicted.clone())
+    }
+
+    fn of(
+        config: &Config,
+        (table, in_progress): (Arc<Table>, Arc<InProgress>),
+        limited: IntCounterVec,
+        evicted: IntCounter,
+    ) -> Self {
         let classes = config.in_order().map(|(name, class)| {
             let window = u64::from(class.window_secs) * SECOND;
             Rule {
@@ -97,8 +142,7 @@ impl Limiter {
             }
         });
         let classes = if config.enabled { classes.collect() } else { Vec::new() };
-        let capacity = if config.enabled { config.tracked } else { 0 };
-        Ok(Self { config: config.clone(), classes, table: Table::new(capacity, now), evicted })
+        Self { config: config.clone(), classes, table, in_progress, limited, evicted }
     }
 
     /// Counts `request` of `client` at `now`. What is beyond a quota uses nothing up.
@@ -106,9 +150,11 @@ impl Limiter {
         if self.classes.is_empty() || self.is_exempt(client) {
             return Counted::Free;
         }
+        if let Some(over) = self.over_bytes(client, now) {
+            return over;
+        }
         let path = Path::of(request.target);
-        let Some((at, rule)) = self.classes.iter().enumerate().find(|(_, rule)| rule.takes(request, &path))
-        else {
+        let Some(rule) = self.classes.iter().find(|rule| rule.takes(request, &path)) else {
             return Counted::Free;
         };
         if rule.class.requests == 0 || rule.excepts(request, &path) {
@@ -118,9 +164,9 @@ impl Limiter {
             By::Source => None,
             By::User | By::Both => self.config.user.user_of(request.headers),
         };
-        let user = user.map(|user| self.table.fingerprint((at, "user", user)));
+        let user = user.map(|user| self.table.fingerprint((&rule.name, "user", user)));
         let source = (rule.class.by != By::User || user.is_none())
-            .then(|| self.table.fingerprint((at, "source", self.source_of(client))));
+            .then(|| self.table.fingerprint((&rule.name, "source", self.source_of(client))));
         let mut least: Option<u64> = None;
         let keys = [source, user];
         for (done, key) in keys.iter().enumerate() {
@@ -178,7 +224,8 @@ impl Rule {
         let Rate { step, window } = self.rate;
         Quota {
             class: Arc::clone(&self.name),
-            requests: self.class.requests,
+            unit: Unit::Requests,
+            amount: u64::from(self.class.requests),
             window_secs: self.class.window_secs,
             remaining: left / step.max(1),
             whole_in_secs: (window - left.min(window)).div_ceil(SECOND),

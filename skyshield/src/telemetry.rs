@@ -4,7 +4,7 @@ mod log;
 
 use prometheus::{Encoder, Registry, TextEncoder};
 
-pub use log::{Config, Format, init};
+pub use log::{Config, Format, Level, init};
 
 /// The `Content-Type` of [`page`].
 pub const PAGE_TYPE: &str = prometheus::TEXT_FORMAT;

@@ -6,8 +6,6 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use arc_swap::ArcSwap;
-
 use crate::clock;
 use crate::control::{Control, Settled};
 use crate::engine::decision::DecisionId;
@@ -15,7 +13,7 @@ use crate::engine::incident::{Act, Assessment, Client, Door, Incident, IncidentI
 use crate::engine::risk::Score;
 use crate::engine::view::View;
 use crate::inspect::{Mode, OverLimit, Request};
-use crate::limits::{Counted, Limiter, Quota};
+use crate::limits::{self, Counted, Limiter, Quota, Stay};
 
 pub use settings::{Opinion, Settings};
 
@@ -36,6 +34,7 @@ pub enum Verdict {
 pub struct Permit {
     score: Score,
     quota: Option<Quota>,
+    stay: Option<Stay>,
 }
 
 impl Permit {
@@ -47,6 +46,11 @@ impl Permit {
     /// What is left of the sender's quota, for him to know; where nobody limits him, nothing.
     pub fn take_quota(&mut self) -> Option<Quota> {
         self.quota.take()
+    }
+
+    /// What counts the request as in progress, to be dropped when it is not any more.
+    pub fn take_stay(&mut self) -> Option<Stay> {
+        self.stay.take()
     }
 }
 
@@ -109,7 +113,7 @@ impl RefusalReason {
 /// Judges requests. Cloned into every door.
 #[derive(Clone)]
 pub struct Judge {
-    settings: Arc<ArcSwap<Settings>>,
+    settings: Arc<Settings>,
     view: Arc<View>,
     control: Control,
     limiter: Option<Arc<Limiter>>,
@@ -123,12 +127,15 @@ const MAX_TEXT: usize = 512;
 impl Judge {
     /// A judge that goes by `settings` and reports to `control`.
     pub fn new(settings: Settings, view: Arc<View>, control: Control) -> Self {
-        Self { settings: Arc::new(ArcSwap::from_pointee(settings)), view, control, limiter: None }
+        Self { settings: Arc::new(settings), view, control, limiter: None }
     }
 
-    /// From the next request on, all clones of this judge go by `settings`.
-    pub fn replace(&self, settings: Settings) {
-        self.settings.store(Arc::new(settings));
+    /// A judge that goes by `settings` and `limits`, knows what this one knows, and goes on from what it
+    /// has counted. This one stays as it is, for requests that began with it.
+    #[must_use]
+    pub fn renewed(&self, settings: Settings, limits: &limits::Config, now: Instant) -> Self {
+        let limiter = self.limiter.as_ref().map(|limiter| Arc::new(limiter.renewed(limits, now)));
+        Self { settings: Arc::new(settings), limiter, ..self.clone() }
     }
 
     /// The same, and requests are counted against the quotas of `limiter`.
@@ -149,7 +156,14 @@ impl Judge {
     /// What happens to a body that is larger than a door inspects, by the route of its request; where a
     /// route inspects nothing, it passes.
     pub fn over_limit(&self, host: &[u8], method: &[u8], target: &[u8]) -> OverLimit {
-        self.settings.load().over_limit(host, method, target)
+        self.settings.over_limit(host, method, target)
+    }
+
+    /// Charges `source` with the bytes that a request of his has moved, at what `now` says.
+    pub fn spend(&self, source: IpAddr, bytes: u64, now: impl FnOnce() -> Instant) {
+        if let Some(limiter) = &self.limiter {
+            limiter.spend(source, bytes, now);
+        }
     }
 
     /// The verdict on `request` by `client`, all of whose bytes had arrived at `complete_at`.
@@ -159,6 +173,13 @@ impl Judge {
         if let Some(refusal) = self.ban_of(client.address, complete_at) {
             return Verdict::Refuse(refusal);
         }
+        let stay = match self.limiter.as_ref().map(|limiter| limiter.enter(client.address)) {
+            Some(Ok(stay)) => stay,
+            Some(Err(Counted::Over { quota, retry_after })) => {
+                return Verdict::Limit(Limited { incident: mint(), quota, retry_after });
+            }
+            None | Some(Err(Counted::Free | Counted::Within(_))) => None,
+        };
         let counted =
             self.limiter.as_ref().map(|limiter| limiter.count(client.address, request, complete_at));
         let quota = match counted {
@@ -168,7 +189,7 @@ impl Judge {
                 return Verdict::Limit(Limited { incident: mint(), quota, retry_after });
             }
         };
-        let settings = self.settings.load();
+        let settings = &self.settings;
         let standing = self.view.standing(client.address, complete_at);
         let Opinion { route, bill, reason, only_observed, inspection } = settings.opinion(request, standing);
         let score = bill.score();
@@ -176,7 +197,7 @@ impl Judge {
             self.control.count_limit(limit);
         }
         let Some(reason) = reason else {
-            return Verdict::Pass(Permit { score, quota });
+            return Verdict::Pass(Permit { score, quota, stay });
         };
         let act = match route.mode {
             _ if only_observed => Act::Observe,
@@ -207,7 +228,7 @@ impl Judge {
             complete_at,
         });
         match act {
-            Act::Observe => Verdict::Pass(Permit { score, quota }),
+            Act::Observe => Verdict::Pass(Permit { score, quota, stay }),
             Act::Refuse | Act::Ban => Verdict::Refuse(Refusal { incident: id, score, reason, settled }),
         }
     }

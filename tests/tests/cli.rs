@@ -6,5 +6,7 @@ mod bench;
 mod commands;
 #[path = "cli/configuration.rs"]
 mod configuration;
+#[path = "cli/reload.rs"]
+mod reload;
 #[path = "cli/starts.rs"]
 mod starts;

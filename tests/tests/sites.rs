@@ -12,6 +12,10 @@ mod bodies;
 mod failing;
 #[path = "sites/hosts.rs"]
 mod hosts;
+#[path = "sites/measures.rs"]
+mod measures;
+#[path = "sites/streaming.rs"]
+mod streaming;
 
 type Test = fn() -> anyhow::Result<()>;
 
@@ -19,12 +23,15 @@ fn main() -> ExitCode {
     let arguments = Arguments::from_args();
     let without = nginx::missing();
     let moving = without.clone().or_else(hosts::moving_missing);
-    let tests: [(&str, Option<String>, Test); 6] = [
+    let tests: [(&str, Option<String>, Test); 9] = [
         ("each_host_has_its_site_and_an_unknown_one_none", without.clone(), hosts::each_has_its_site),
         ("an_upstream_whose_name_moves_is_followed", moving, hosts::a_name_that_moves),
         ("an_upstream_that_dies_costs_no_request", without.clone(), failing::one_dies),
         ("where_all_are_down_it_is_said_at_once", without.clone(), failing::all_are_down),
         ("a_coded_body_is_inspected_and_forwarded_as_it_came", without.clone(), bodies::coded),
+        ("what_is_measured_is_told_by_site", without.clone(), measures::told_by_site),
+        ("one_source_has_its_share_of_bytes_and_of_requests", without.clone(), measures::per_source),
+        ("large_bodies_flow_both_ways_with_memory_flat", without.clone(), streaming::both_ways),
         ("a_request_that_may_have_been_acted_on_is_not_sent_again", without, failing::nothing_is_sent_twice),
     ];
     let trials = tests.into_iter().map(|(name, missing, test)| trial(name, missing, test)).collect();

@@ -16,6 +16,7 @@ use crate::dataplane::{self, Memory};
 use crate::engine::never_ban::{NeverBan, Protection};
 use crate::engine::upstream::{State, Upstream};
 use crate::engine::{escalation, risk};
+use crate::lifecycle::Wishes;
 use crate::{clock, store};
 
 /// The API over a real store and the model of the kernel.
@@ -47,7 +48,7 @@ pub(super) fn parts() -> (Api, tempfile::TempDir, DropGuard) {
     let (task, control, _) = Task::new(parts, metrics).unwrap();
     let stop = CancellationToken::new();
     tokio::spawn(task.run(stop.clone()));
-    let facts = Facts { interfaces: None, started_at: clock::now() };
+    let (facts, wishes) = (Facts { interfaces: None, started_at: clock::now() }, Wishes::channel().0);
     let upstreams = UpstreamStates(Arc::new(|| {
         let state = |site: &str, upstream: &str, state| Upstream {
             site: site.into(),
@@ -58,7 +59,7 @@ pub(super) fn parts() -> (Api, tempfile::TempDir, DropGuard) {
         vec![state("shop", "10.0.0.1:80", State::Down), state("shop", "10.0.0.2:80", State::Up)]
     }));
     let facts = facts.into();
-    let api = Api { control, store: opened.store, reader: opened.reader, registry, facts, upstreams };
+    let api = Api { control, store: opened.store, reader: opened.reader, registry, facts, wishes, upstreams };
     (api, dir, stop.drop_guard())
 }
 

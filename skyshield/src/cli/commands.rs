@@ -1,6 +1,7 @@
 //! What each command does.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use hyper::Method;
 use serde_json::{Value, json};
@@ -25,8 +26,13 @@ pub(super) fn obey(arguments: Arguments) -> Result<(), Failure> {
         None => load(config, &Overrides::default()).map(|config| config.api.socket),
     };
     match command {
-        Command::Run(run) => self::run(config, &run),
+        Command::Run(run) => self::run(config, run),
         Command::Check(overrides) => check(config, &overrides, json),
+        Command::Reload => {
+            let answer = ask(&place()?, Method::POST, "/api/v1/reload", None)?;
+            show::reloaded(&answer, json);
+            Ok(())
+        }
         Command::Status => status(config, &place()?, json),
         Command::Detach => detach(config, json),
         Command::Ban(ban) => {
@@ -82,13 +88,15 @@ fn load(path: Option<&Path>, overrides: &Overrides) -> Result<Config, Failure> {
     }
 }
 
-fn run(path: Option<&Path>, run: &Run) -> Result<(), Failure> {
+fn run(path: Option<&Path>, run: Run) -> Result<(), Failure> {
     let config = load(path, &run.overrides)?;
-    telemetry::init(&config.log);
+    let level = telemetry::init(&config.log);
+    let path = path.map(Path::to_owned);
+    let again = move || load(path.as_deref(), &run.overrides).map_err(|failure| failure.to_string());
     let kernel_side = if run.no_kernel { KernelSide::Off } else { KernelSide::On };
     let failed = |error: anyhow::Error| Failure::Refused(format!("{error:#}"));
     let runtime = app::runtime().map_err(|error| failed(error.into()))?;
-    let outcome = runtime.block_on(app::run(config, kernel_side));
+    let outcome = runtime.block_on(app::run(config, kernel_side, Arc::new(again), level));
     // What is left is a look-up or two that nobody waits for.
     runtime.shutdown_background();
     outcome.map_err(failed)

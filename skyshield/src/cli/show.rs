@@ -152,6 +152,22 @@ pub(super) fn token_revoked(answer: &Value, as_json: bool) {
     said(answer, as_json, || format!("revoked the token of {}", text(&answer["name"])));
 }
 
+pub(super) fn reloaded(answer: &Value, as_json: bool) {
+    let keys = |name: &str| {
+        let keys = answer[name].as_array().into_iter().flatten().map(text);
+        keys.collect::<Vec<_>>().join(", ")
+    };
+    said(answer, as_json, || {
+        let (applied, restart) = (keys("applied"), keys("needs_restart"));
+        let applied = if applied.is_empty() {
+            "nothing has changed".to_owned()
+        } else {
+            format!("in force: {applied}")
+        };
+        if restart.is_empty() { applied } else { format!("{applied}\nonly after a restart: {restart}") }
+    });
+}
+
 pub(super) fn checked(config: &Config, path: Option<&Path>, as_json: bool) {
     let default = Path::new(DEFAULT_PATH);
     let path = path.or_else(|| default.exists().then_some(default));

@@ -251,6 +251,12 @@ impl Task {
                 let _gone = reply.send(Arc::clone(self.ledger.never_ban()));
             }
             Order::Resolved(name, addresses) => self.resolved(&name, addresses),
+            Order::Sentences(sentences) => {
+                let (risk, escalation) = *sentences;
+                self.widen_for = Duration::from_secs(escalation.widen_secs);
+                self.escalation.go_by(escalation, Duration::from_secs(risk.ban_secs));
+                self.risk = risk;
+            }
         }
     }
 

@@ -38,6 +38,12 @@ impl Escalation {
         Self { config, first, repeaters: Repeaters::default(), neighbours: Neighbours::default() }
     }
 
+    /// Goes by `config` and `first` from here on, and forgets nobody for it.
+    pub fn go_by(&mut self, config: Config, first: Duration) {
+        self.config = config;
+        self.first = first;
+    }
+
     /// Takes up that `source` had been banned `times` before, the last time at `last`.
     pub fn restore(&mut self, source: Source, times: u32, last: Instant) {
         self.repeaters.restore(source, times, last, self.config.tracked);

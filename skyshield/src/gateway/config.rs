@@ -9,7 +9,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::limits::Limits;
 use super::sites::{self, Balance, Health, MAX_UPSTREAMS, SiteConfig, UnknownHost};
-use super::{security_headers, tls};
+use super::{http2, security_headers, tls};
 use crate::clock;
 use crate::engine::source::Source;
 
@@ -47,6 +47,9 @@ pub struct Config {
     pub websocket_paths: Vec<String>,
     /// Whether clients are sent their request's score as `X-SkyShield-Risk`. Default false.
     pub risk_header_to_client: bool,
+    /// Clients, by address or prefix, who are told in `Server-Timing` how long their request was held up
+    /// for inspection. Default none.
+    pub server_timing_to: Vec<Source>,
     /// The headers added to responses.
     pub headers: security_headers::Config,
     /// How it is found out which upstreams work.
@@ -57,6 +60,8 @@ pub struct Config {
     pub sites: Vec<SiteConfig>,
     /// TLS with clients.
     pub tls: tls::Config,
+    /// HTTP/2 with clients.
+    pub http2: http2::Config,
 }
 
 impl Default for Config {
@@ -73,11 +78,13 @@ impl Default for Config {
             body_over_limit: BodyOverLimit::default(),
             websocket_paths: Vec::new(),
             risk_header_to_client: false,
+            server_timing_to: Vec::new(),
             headers: security_headers::Config::default(),
             health: Health::default(),
             limits: Limits::default(),
             sites: Vec::new(),
             tls: tls::Config::default(),
+            http2: http2::Config::default(),
         }
     }
 }
@@ -133,6 +140,7 @@ impl Config {
             .or_else(|| self.headers.problem())
             .or_else(|| self.limits.problem())
             .or_else(|| self.tls.problem())
+            .or_else(|| self.http2.problem())
     }
 
     /// What is wrong with the files that are named here. Reads them: may block.

@@ -2,15 +2,17 @@
 
 mod arrival;
 mod farewell;
+mod one_stream;
 
 use std::net::IpAddr;
 use std::pin::{Pin, pin};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::net::TcpStream;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFuture};
 
-use super::Shared;
+use super::account::Account;
 use super::body::{Held, Rest, Share, hold};
 use super::buffer::Buffer;
 use super::config::BodyOverLimit;
@@ -20,23 +22,28 @@ use super::forward::{Body, Exchange, Outcome};
 use super::framing::Framing;
 use super::guard::Cause;
 use super::head::{Head, Scan, early_problem, scan};
+use super::http2;
+use super::live::{Live, Shared};
 use super::request_head::Origin;
 use super::response_head::Asked;
 use super::stream::ClientStream;
-use super::tls::Tls;
 use super::write::write_all;
 use crate::clock;
 use crate::engine::incident::{Client, Door};
 use crate::inspect::{Header, OverLimit, Request};
+use crate::limits::Quota;
 use crate::verdict::Verdict;
-use arrival::{Arrived, FIRST_READ, arrive};
+use arrival::{Arrived, FIRST_READ, Speaks, arrive};
 
 pub(super) use arrival::Peer;
+pub(super) use one_stream::serve_stream;
 
 struct Connection<'a> {
-    shared: &'a Shared,
+    live: &'a Live,
+    /// What the request in progress is served by.
+    shared: Arc<Shared>,
     stream: ClientStream,
-    peer: &'a Peer,
+    peer: Peer,
     input: Buffer,
     request: Vec<u8>,
     reply: Vec<u8>,
@@ -44,6 +51,14 @@ struct Connection<'a> {
     deadline: Deadline,
     /// When the last bytes were read.
     read_at: Instant,
+    measured: Measured,
+}
+
+/// What a request in progress is measured as, as far as it is known.
+#[derive(Debug, Default)]
+struct Measured {
+    site: Option<usize>,
+    class: Option<Arc<str>>,
 }
 
 /// What is to be done with the connection next.
@@ -58,42 +73,59 @@ enum Next {
 
 /// Serves requests on `socket` until either side has had enough, or until `stop` between two of them.
 pub(super) async fn serve(
-    shared: &Shared,
+    live: &Arc<Live>,
     socket: TcpStream,
     from: IpAddr,
-    tls: Option<&Tls>,
+    is_secure: bool,
     stop: &CancellationToken,
 ) {
-    let arrival = stop.run_until_cancelled(arrive(shared, socket, from, tls)).await.flatten();
-    let Some(Arrived { stream, peer, input, deadline, read_at, in_the_clear }) = arrival else { return };
-    let mut connection = Connection {
-        shared,
-        stream,
-        peer: &peer,
-        input,
-        request: Vec::new(),
-        reply: Vec::new(),
-        head: Head::default(),
-        deadline,
-        read_at,
-    };
-    if in_the_clear {
+    let shared = Arc::clone(&live.load());
+    let tls = live.tls.load_full().filter(|_| is_secure);
+    let arrival = live
+        .unless_stopped(pin!(stop.cancelled()), arrive(&shared, socket, from, tls.as_deref()))
+        .await
+        .flatten();
+    let Some(Arrived { stream, peer, input, deadline, read_at, speaks }) = arrival else { return };
+    if speaks == Speaks::Http2 {
+        return http2::serve(live, shared, stream, peer, input, stop).await;
+    }
+    let connection = Connection::new(live, shared, stream, peer, input);
+    let mut connection = Connection { deadline, read_at, ..connection };
+    if speaks == Speaks::InTheClear {
         connection.head.reset();
         connection.turn_away(Cause::Cleartext).await;
         return connection.say_goodbye().await;
     }
-    let mut wait = shared.limits.first_byte();
+    let mut wait = connection.shared.limits.first_byte();
     let mut stopped = pin!(stop.cancelled());
     loop {
         let next = match connection.read_head(wait, stopped.as_mut()).await {
-            Ok(Some(())) => connection.handle(stop).await,
+            Ok(Some(())) => connection.handle().await,
             Ok(None) => return connection.take_leave().await,
             Err(cause) => connection.turn_away(cause).await,
         };
         match next {
-            Next::Request => wait = shared.limits.idle(),
+            Next::Request => wait = connection.shared.limits.idle(),
             Next::Close => return,
             Next::Goodbye => return connection.say_goodbye().await,
+        }
+    }
+}
+
+impl<'a> Connection<'a> {
+    fn new(live: &'a Live, shared: Arc<Shared>, stream: ClientStream, peer: Peer, input: Buffer) -> Self {
+        Self {
+            live,
+            shared,
+            stream,
+            peer,
+            input,
+            request: Vec::new(),
+            reply: Vec::new(),
+            head: Head::default(),
+            deadline: Deadline::default(),
+            read_at: clock::now(),
+            measured: Measured::default(),
         }
     }
 }
@@ -106,18 +138,16 @@ impl Connection<'_> {
         stopped: Pin<&mut WaitForCancellationFuture<'_>>,
     ) -> Result<Option<()>, Cause> {
         self.head.reset();
+        self.measured = Measured::default();
         if self.input.is_empty() {
             self.input.shrink();
             self.input.reserve(FIRST_READ);
             let fill = self.deadline.within(self.read_at + wait, self.input.fill(&mut self.stream));
-            let filled = tokio::select! {
-                biased;
-                filled = fill => filled,
-                () = stopped => return Ok(None),
-            };
+            let filled = self.live.unless_stopped(stopped, fill).await.flatten();
             let Some(Ok(count @ 1..)) = filled else { return Ok(None) };
             self.received(count);
         }
+        self.renew();
         let until = self.read_at + self.shared.limits.head();
         let mut scanned = 0;
         let mut judged_early = false;
@@ -156,6 +186,15 @@ impl Connection<'_> {
         }
     }
 
+    /// Takes up what a request that begins now is served by.
+    fn renew(&mut self) {
+        let now = self.live.load();
+        if !Arc::ptr_eq(&now, &self.shared) {
+            self.shared = Arc::clone(&now);
+            self.peer.renew(&self.shared);
+        }
+    }
+
     fn received(&mut self, count: usize) {
         self.read_at = clock::now();
         self.shared.metrics.bytes_in.inc_by(count as u64);
@@ -171,17 +210,18 @@ impl Connection<'_> {
     }
 
     /// Answers the request whose head is at the front of the input.
-    async fn handle(&mut self, stop: &CancellationToken) -> Next {
+    async fn handle(&mut self) -> Next {
         let client = self.client();
         if let Some(refusal) = self.shared.judge.ban_of(client.address, self.read_at) {
             return self.refuse(refusal).await;
         }
-        let shared = self.shared;
+        let shared = Arc::clone(&self.shared);
         let host = self.head.host.map(|host| host.at(self.input.filled()));
         let site = match shared.sites.of(host) {
             Ok(site) => site,
             Err(cause) => return self.turn_away(cause).await,
         };
+        self.measured.site = Some(site.at);
         let mut share = Share::none_of(&shared.budget);
         let body = match self.hold_body(&mut share).await {
             Ok(body) => body,
@@ -193,27 +233,40 @@ impl Connection<'_> {
         let complete_at = self.read_at;
         let mut permit = match self.judge(client, body.held, complete_at) {
             Verdict::Pass(permit) => permit,
-            Verdict::Limit(limited) => return self.limit(&limited, body).await,
+            Verdict::Limit(limited) => {
+                self.measured.class = Some(limited.quota.name());
+                return self.limit(&limited, body).await;
+            }
             Verdict::Refuse(refusal) => return self.refuse(refusal).await,
         };
         shared.metrics.passed.inc();
         let quota = permit.take_quota();
+        self.measured.class = quota.as_ref().map(Quota::name);
+        // Counted as in progress until the answer is out.
+        let _stay = permit.take_stay();
+        let account = Account::of(&shared, &site.metrics, client.address, self.head.len + body.held);
         let risk = shared.risk_to_client.then(|| permit.score().value());
         let switching = self.head.opens_websocket
             && shared.websocket_paths.match_target(self.head.target.at(self.input.filled()));
+        let held_up = shared
+            .timing_to
+            .contain(client.address)
+            .then(|| clock::now().saturating_duration_since(complete_at));
         let asked = Asked {
             switching,
             bodiless: self.head.bodiless,
             minor: self.head.minor,
-            keep_alive: self.head.keep_alive && !stop.is_cancelled(),
+            keep_alive: self.head.keep_alive && !self.live.is_stopped(),
             risk,
+            held_up,
             quota: quota.as_ref(),
             security: &site.security,
         };
-        let origin = Origin { peer: self.peer, client, switching };
+        let origin = Origin { peer: &self.peer, client, switching };
         let exchange = Exchange {
-            shared,
+            shared: &shared,
             site,
+            account: &account,
             client: &mut self.stream,
             input: &mut self.input,
             request: &mut self.request,
@@ -229,7 +282,7 @@ impl Connection<'_> {
         match outcome {
             Outcome::Answered { status, keep_alive } => {
                 let now = clock::now();
-                metrics.took(status, now.saturating_duration_since(complete_at));
+                self.took(status, now.saturating_duration_since(complete_at));
                 self.read_at = now;
                 if keep_alive { Next::Request } else { Next::Goodbye }
             }
@@ -243,6 +296,14 @@ impl Connection<'_> {
                 Next::Close
             }
         }
+    }
+
+    /// Measures the request in progress, answered with `status` after `time`.
+    fn took(&self, status: u16, time: Duration) {
+        let Measured { site, class } = &self.measured;
+        let site = site.and_then(|at| self.shared.sites.at(at));
+        let metrics = site.map_or(&self.shared.metrics.nowhere, |site| &site.metrics);
+        metrics.took(class.as_deref(), status, time);
     }
 
     /// Reads the body as far as it is inspected.

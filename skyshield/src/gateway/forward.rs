@@ -5,6 +5,7 @@ use std::pin::pin;
 use std::time::Duration;
 
 use super::Shared;
+use super::account::Account;
 use super::body::Rest;
 use super::buffer::Buffer;
 use super::deadline::Deadline;
@@ -33,6 +34,7 @@ const FAR: Duration = Duration::from_hours(7 * 24);
 pub(super) struct Exchange<'a> {
     pub(super) shared: &'a Shared,
     pub(super) site: &'a Site,
+    pub(super) account: &'a Account<'a>,
     pub(super) client: &'a mut ClientStream,
     pub(super) input: &'a mut Buffer,
     pub(super) request: &'a mut Vec<u8>,
@@ -73,8 +75,8 @@ impl Exchange<'_> {
         let framing = match (head.framing, body.rest) {
             (Framing::None, _) => Framing::None,
             (Framing::Length(length), _) => Framing::Length(length),
-            (Framing::Chunked, Rest::Done) => Framing::Length(body.held as u64),
-            (Framing::Chunked, _) => Framing::Chunked,
+            (Framing::Chunked | Framing::Stream, Rest::Done) => Framing::Length(body.held as u64),
+            (Framing::Chunked | Framing::Stream, _) => Framing::Chunked,
         };
         self.request.clear();
         self.reply.clear();
@@ -100,9 +102,13 @@ impl Exchange<'_> {
             Err(failure) => return Outcome::Failed(failure),
         };
         loop {
+            let asked_at = clock::now();
             match self.ask(&mut lease.connection, head, apart, asked).await {
                 Ok(response) => {
                     lease.place.answered();
+                    self.site
+                        .metrics
+                        .answered(clock::now().saturating_duration_since(asked_at), response.timing());
                     return self.relay_and_keep(lease, head, response).await;
                 }
                 // The upstream closed a kept connection as we wrote to it: nothing was answered, and
@@ -158,12 +164,13 @@ impl Exchange<'_> {
         if response == Response::Switched {
             return self.carry(&mut lease.connection, head).await;
         }
-        let Response::Final { status, body, rechunk, reuse, keep_alive, doubtful } = response else {
+        let Response::Final { status, body, rechunk, reuse, keep_alive, doubtful, .. } = response else {
             return Outcome::Failed(Failure::Malformed);
         };
         let Connection { stream, buffer, .. } = &mut lease.connection;
         let relayed =
-            relay(self.shared, stream, buffer, self.client, self.reply, (body, rechunk), self.deadline).await;
+            relay(self.account, stream, buffer, self.client, self.reply, (body, rechunk), self.deadline)
+                .await;
         if let Err(broken) = relayed {
             return lease.place.broke(broken);
         }
@@ -178,12 +185,12 @@ impl Exchange<'_> {
     async fn carry(&mut self, connection: &mut Connection, head: &Head) -> Outcome {
         let metrics = &self.shared.metrics;
         metrics.tunnels.inc();
-        metrics.bytes_out.inc_by(self.reply.len() as u64);
+        self.account.goes(self.reply.len() as u64);
         self.input.consume(head.len);
         let stall = self.shared.limits.write_stall();
         if write_all(self.client, [self.reply, b"", b""], self.deadline, stall).await.is_ok() {
             let upstream = (&mut connection.stream, &mut connection.buffer);
-            tunnel::carry(self.shared, (self.client, self.input), upstream).await;
+            tunnel::carry(self.account, (self.client, self.input), upstream).await;
         }
         self.input.consume(self.input.len());
         Outcome::Broken(None)
@@ -193,7 +200,7 @@ impl Exchange<'_> {
     ///
     /// On a connection of its own, not kept afterwards: what has been streamed cannot be sent again.
     async fn stream_both(&mut self, head: &Head, body: Body, framing: Framing, asked: Asked<'_>) -> Outcome {
-        let Self { shared, site, client, input, request, reply, deadline } = self;
+        let Self { shared, site, account, client, input, request, reply, deadline } = self;
         let shared: &Shared = shared;
         let mut lease = match site.upstreams.lease_new(deadline).await {
             Ok(lease) => lease,
@@ -202,9 +209,10 @@ impl Exchange<'_> {
         let Lease { connection: Connection { stream, buffer, .. }, place } = &mut lease;
         let (mut from_upstream, mut to_upstream) = stream.split();
         let (mut from_client, mut to_client) = tokio::io::split(&mut **client);
+        let asked_at = clock::now();
         let mut sending_deadline = Deadline::default();
         let sending = pump(
-            shared,
+            account,
             &mut from_client,
             input,
             &mut to_upstream,
@@ -232,7 +240,8 @@ impl Exchange<'_> {
             }
         };
         let (status, body, rechunk, keep_alive) = match response {
-            Ok(Response::Final { status, body, rechunk, keep_alive, .. }) => {
+            Ok(Response::Final { status, body, rechunk, keep_alive, timing, .. }) => {
+                site.metrics.answered(clock::now().saturating_duration_since(asked_at), timing);
                 (status, body, rechunk, keep_alive)
             }
             Ok(Response::Interim | Response::Switched) => return place.failed(Failure::Malformed),
@@ -241,7 +250,7 @@ impl Exchange<'_> {
         place.answered();
         let relayed = {
             let relay =
-                relay(shared, &mut from_upstream, buffer, &mut to_client, reply, (body, rechunk), deadline);
+                relay(account, &mut from_upstream, buffer, &mut to_client, reply, (body, rechunk), deadline);
             let mut relay = pin!(relay);
             loop {
                 tokio::select! {

@@ -7,13 +7,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use nix::errno::Errno;
+use prometheus::IntGauge;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 
-use super::connection;
-use super::tls::Tls;
-use super::{BindError, Shared};
+use super::BindError;
+use super::connection::{self, Peer};
+use super::live::{Live, Shared};
 use crate::clock;
 
 /// Connections the kernel completes ahead of us.
@@ -68,54 +69,99 @@ pub(super) struct Census(Mutex<Counts>);
 struct Counts {
     total: usize,
     by_source: HashMap<IpAddr, usize>,
+    streams_by_source: HashMap<IpAddr, usize>,
+}
+
+/// Takes one more for `source`, of `most`.
+fn take_one(counts: &mut HashMap<IpAddr, usize>, source: IpAddr, most: usize) -> bool {
+    let count = counts.entry(source).or_default();
+    let free = *count < most;
+    *count += usize::from(free);
+    free
+}
+
+/// Gives one back.
+fn give_back(counts: &mut HashMap<IpAddr, usize>, source: IpAddr) {
+    if let Some(count) = counts.get_mut(&source) {
+        *count -= 1;
+        if *count == 0 {
+            counts.remove(&source);
+        }
+    }
 }
 
 /// A connection's place in the census, given up when it is dropped.
 #[derive(Debug)]
 struct Place {
-    shared: Arc<Shared>,
+    live: Arc<Live>,
+    gauge: IntGauge,
     source: Option<IpAddr>,
 }
 
 impl Place {
     /// A place for a connection from `peer`, if its limits leave one.
-    fn taken(shared: &Arc<Shared>, peer: IpAddr) -> Option<Self> {
+    fn taken(live: &Arc<Live>, peer: IpAddr) -> Option<Self> {
+        let shared = live.load();
         let limits = &shared.limits;
         let source = (!shared.trusted.contain(peer)).then(|| of_one_hand(peer));
-        let mut counts = shared.census.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut counts = live.census.0.lock().unwrap_or_else(PoisonError::into_inner);
         if counts.total >= limits.connections {
             shared.metrics.refused_total.inc();
             return None;
         }
-        if let Some(source) = source {
-            let count = counts.by_source.entry(source).or_default();
-            if *count >= limits.connections_per_source {
-                shared.metrics.refused_per_source.inc();
-                return None;
-            }
-            *count += 1;
+        let most = limits.connections_per_source;
+        if source.is_some_and(|source| !take_one(&mut counts.by_source, source, most)) {
+            shared.metrics.refused_per_source.inc();
+            return None;
         }
         counts.total += 1;
         drop(counts);
-        shared.metrics.connections.inc();
-        Some(Self { shared: Arc::clone(shared), source })
+        let gauge = shared.metrics.connections.clone();
+        gauge.inc();
+        Some(Self { live: Arc::clone(live), gauge, source })
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        let mut counts = self.shared.census.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut counts = self.live.census.0.lock().unwrap_or_else(PoisonError::into_inner);
         counts.total -= 1;
-        if let Some(source) = self.source
-            && let Some(count) = counts.by_source.get_mut(&source)
-        {
-            *count -= 1;
-            if *count == 0 {
-                counts.by_source.remove(&source);
-            }
+        if let Some(source) = self.source {
+            give_back(&mut counts.by_source, source);
         }
         drop(counts);
-        self.shared.metrics.connections.dec();
+        self.gauge.dec();
+    }
+}
+
+/// A stream's place in the census, given up when it is dropped.
+#[derive(Debug)]
+pub(super) struct StreamPlace {
+    live: Arc<Live>,
+    source: Option<IpAddr>,
+}
+
+impl StreamPlace {
+    /// A place for one more stream of `peer`, if its limit leaves one.
+    pub(super) fn taken(live: &Arc<Live>, shared: &Shared, peer: &Peer) -> Option<Self> {
+        let source = (!peer.trusted).then(|| of_one_hand(peer.address));
+        if let Some(source) = source {
+            let mut counts = live.census.0.lock().unwrap_or_else(PoisonError::into_inner);
+            let most = shared.http2.streams_per_source;
+            if !take_one(&mut counts.streams_by_source, source, most) {
+                return None;
+            }
+        }
+        Some(Self { live: Arc::clone(live), source })
+    }
+}
+
+impl Drop for StreamPlace {
+    fn drop(&mut self) {
+        if let Some(source) = self.source {
+            let mut counts = self.live.census.0.lock().unwrap_or_else(PoisonError::into_inner);
+            give_back(&mut counts.streams_by_source, source);
+        }
     }
 }
 
@@ -130,8 +176,8 @@ fn of_one_hand(address: IpAddr) -> IpAddr {
 /// Accepts and serves, by TLS if there is any, until `stop`; then lets what is in progress end within the drain time.
 pub(super) async fn accept(
     listener: TcpListener,
-    tls: Option<Tls>,
-    shared: Arc<Shared>,
+    is_secure: bool,
+    live: Arc<Live>,
     stop: CancellationToken,
 ) -> io::Result<()> {
     let listener = tokio::net::TcpListener::from_std(listener)?;
@@ -149,17 +195,17 @@ pub(super) async fn accept(
         match accepted {
             Ok((stream, peer)) => {
                 let peer = peer.ip().to_canonical();
-                let Some(place) = Place::taken(&shared, peer) else { continue };
+                let Some(place) = Place::taken(&live, peer) else { continue };
                 // Without it, small writes wait for acknowledgements; with it refused, they still arrive.
                 let _slower = stream.set_nodelay(true);
-                let (shared, tls, stop) = (Arc::clone(&shared), tls.clone(), stop.child_token());
+                let (live, stop) = (Arc::clone(&live), stop.child_token());
                 connections.spawn(async move {
-                    connection::serve(&shared, stream, peer, tls.as_ref(), &stop).await;
+                    connection::serve(&live, stream, peer, is_secure, &stop).await;
                     drop(place);
                 });
             }
             Err(error) => {
-                shared.metrics.accept_errors.inc();
+                live.load().metrics.accept_errors.inc();
                 let exhausted = [Errno::EMFILE, Errno::ENFILE, Errno::ENOBUFS, Errno::ENOMEM];
                 if exhausted.iter().any(|&code| error.raw_os_error() == Some(code as i32)) {
                     tokio::time::sleep(OUT_OF_DESCRIPTORS).await;
@@ -168,12 +214,13 @@ pub(super) async fn accept(
         }
     }
     drop(listener);
-    drain(connections, shared.limits.drain_secs).await;
+    let drain_secs = live.load().limits.drain_secs;
+    drain(connections, drain_secs).await;
     Ok(())
 }
 
 /// One connection's fault is not the others': it is told, and they go on.
-fn report(ended: Result<(), JoinError>) {
+pub(super) fn report(ended: Result<(), JoinError>) {
     if let Err(error) = ended {
         tracing::error!(%error, "a connection's task died");
     }

@@ -1,18 +1,17 @@
 //! What the gateway counts. Labels are bounded: never an address, a path or a name of a client's.
 
+mod sites;
 mod upstreams;
 
-use std::time::Duration;
+use prometheus::{IntCounter, IntCounterVec, IntGauge, Opts, Registry};
 
-use prometheus::{
-    Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry,
-};
-
+use self::sites::SiteFamilies;
+pub(super) use self::sites::SiteMetrics;
 use self::upstreams::UpstreamFamilies;
 pub(super) use self::upstreams::UpstreamMetrics;
 use super::guard::Cause;
-use super::tls;
 use super::upstream::Failure;
+use super::{http2, tls};
 
 /// The gateway's counters. Clones count together.
 #[derive(Clone, Debug)]
@@ -40,13 +39,12 @@ pub struct Metrics {
     pub(super) bodies_refused: IntCounter,
     pub(super) bodies_passed: IntCounter,
     pub(super) tls: tls::Metrics,
-    durations: Vec<Histogram>,
+    pub(super) http2: http2::Metrics,
+    sites: SiteFamilies,
+    /// Of requests that were turned away before it was clear which site they are for.
+    pub(super) nowhere: SiteMetrics,
     upstreams: UpstreamFamilies,
 }
-
-/// Bounds of the duration histogram, in seconds: fine where a gateway lives, coarse beyond.
-const BUCKETS: [f64; 12] = [0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0, 30.0];
-const FAMILIES: [&str; 5] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
 
 impl Metrics {
     /// Registers the gateway's metrics with `registry`.
@@ -87,15 +85,7 @@ impl Metrics {
             "Bodies larger than what is inspected, by what was done.",
             &["action"],
         )?;
-        let durations = HistogramVec::new(
-            HistogramOpts::new(
-                "skyshield_request_duration_seconds",
-                "From a request's last inspected byte to its response's last byte, by status family.",
-            )
-            .buckets(BUCKETS.to_vec()),
-            &["family"],
-        )?;
-        registry.register(Box::new(durations.clone()))?;
+        let sites = SiteFamilies::new(registry)?;
         Ok(Self {
             passed: requests.with_label_values(&["pass", "none"]),
             refused_risk: requests.with_label_values(&["refuse", "risk"]),
@@ -140,7 +130,9 @@ impl Metrics {
             bodies_refused: bodies.with_label_values(&["refuse"]),
             bodies_passed: bodies.with_label_values(&["pass"]),
             tls: tls::Metrics::new(registry)?,
-            durations: FAMILIES.iter().map(|family| durations.with_label_values(&[family])).collect(),
+            http2: http2::Metrics::new(registry)?,
+            nowhere: sites.of(sites::NO_CLASS),
+            sites,
             upstreams: UpstreamFamilies::new(registry)?,
         })
     }
@@ -166,10 +158,9 @@ impl Metrics {
         }
     }
 
-    pub(super) fn took(&self, status: u16, time: Duration) {
-        if let Some(histogram) = self.durations.get(usize::from(status / 100).saturating_sub(1)) {
-            histogram.observe(time.as_secs_f64());
-        }
+    /// The measures of `site`.
+    pub(super) fn of_site(&self, site: &str) -> SiteMetrics {
+        self.sites.of(site)
     }
 }
 

@@ -4,7 +4,7 @@ use std::io::Write;
 
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use super::Shared;
+use super::account::Account;
 use super::body::{Pace, read_more};
 use super::buffer::Buffer;
 use super::deadline::Deadline;
@@ -27,7 +27,7 @@ pub(super) enum Unsent {
     reason = "two streams, two buffers and how to get from one to the other"
 )]
 pub(super) async fn pump<R: AsyncRead + Unpin, W: AsyncWrite + Unpin>(
-    shared: &Shared,
+    account: &Account<'_>,
     client: &mut R,
     input: &mut Buffer,
     upstream: &mut W,
@@ -36,6 +36,7 @@ pub(super) async fn pump<R: AsyncRead + Unpin, W: AsyncWrite + Unpin>(
     chunked: bool,
     deadline: &mut Deadline,
 ) -> Result<(), Unsent> {
+    let shared = account.shared;
     let stall = shared.limits.upstream_head();
     input.consume(head_len);
     let mut pace = Pace::new(&shared.limits, clock::now());
@@ -61,9 +62,10 @@ pub(super) async fn pump<R: AsyncRead + Unpin, W: AsyncWrite + Unpin>(
         if input.is_empty() {
             input.reserve(LARGE_READ);
         }
-        let count =
-            read_more(client, input, usize::MAX, &mut pace, deadline).await.map_err(Unsent::Client)?;
-        shared.metrics.bytes_in.inc_by(count as u64);
+        let count = read_more(client, input, usize::MAX, &mut body.rest, &mut pace, deadline)
+            .await
+            .map_err(Unsent::Client)?;
+        account.came(count as u64);
         data = body.rest.take(input, 0).map_err(Unsent::Client)?;
     }
 }

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use super::Shared;
+use super::account::Account;
 use super::body::Rest;
 use super::buffer::Buffer;
 use super::deadline::Deadline;
@@ -70,7 +70,7 @@ pub(super) async fn receive_head<R: AsyncRead + Unpin>(
 ///
 /// Where it breaks, whose fault it was: the upstream's, or, with nothing, the client's.
 pub(super) async fn relay<R: AsyncRead + Unpin, W: AsyncWrite + Unpin>(
-    shared: &Shared,
+    account: &Account<'_>,
     reader: &mut R,
     buffer: &mut Buffer,
     client: &mut W,
@@ -90,13 +90,13 @@ pub(super) async fn relay<R: AsyncRead + Unpin, W: AsyncWrite + Unpin>(
             None => buffer.len(),
         };
         ended = ended || rest.is_some_and(|rest| rest.is_done());
-        send_piece(shared, client, buffer, reply, data, (rechunk, ended), deadline)
+        send_piece(account, client, buffer, reply, data, (rechunk, ended), deadline)
             .await
             .map_err(|_| None)?;
         if ended {
             return Ok(());
         }
-        let until = clock::now() + shared.limits.upstream_body_idle();
+        let until = clock::now() + account.shared.limits.upstream_body_idle();
         let room = buffer.capacity();
         match deadline.within(until, buffer.fill(reader)).await {
             None => return Err(Some(Failure::Stalled)),
@@ -109,7 +109,7 @@ pub(super) async fn relay<R: AsyncRead + Unpin, W: AsyncWrite + Unpin>(
 }
 
 async fn send_piece<W: AsyncWrite + Unpin>(
-    shared: &Shared,
+    account: &Account<'_>,
     client: &mut W,
     buffer: &mut Buffer,
     reply: &mut Vec<u8>,
@@ -128,8 +128,8 @@ async fn send_piece<W: AsyncWrite + Unpin>(
         let _infallible = write!(reply, "{data:x}\r\n");
     }
     let bytes = buffer.filled().get(..data).unwrap_or_default();
-    shared.metrics.bytes_out.inc_by((reply.len() + data + tail.len()) as u64);
-    let stall = shared.limits.write_stall();
+    account.goes((reply.len() + data + tail.len()) as u64);
+    let stall = account.shared.limits.write_stall();
     if data <= COPIED {
         reply.extend_from_slice(bytes);
         reply.extend_from_slice(tail);

@@ -6,7 +6,7 @@ use crate::clock;
 use crate::engine::incident::IncidentId;
 use crate::verdict::Limited;
 
-use super::response_head::quota_lines;
+use super::quota::quota_lines;
 
 /// Our pages load nothing, are framed by nobody and send nothing anywhere.
 const PAGE_HEADERS: &str = "Cache-Control: no-store\r\n\

@@ -2,10 +2,13 @@
 
 use std::io::Write;
 use std::mem::MaybeUninit;
+use std::time::Duration;
 
 use super::field::{Kind, MAX_FIELDS, Wishes, tokens};
 use super::framing::{Framing, FramingLines};
+use super::quota::quota_lines;
 use super::security_headers::{Kept, SecurityHeaders};
+use super::server_timing::ServerTiming;
 use super::upstream::Failure;
 use crate::limits::Quota;
 
@@ -20,6 +23,8 @@ pub(super) struct Asked<'a> {
     pub(super) switching: bool,
     /// The score to tell, where clients are told.
     pub(super) risk: Option<f64>,
+    /// How long we held the request up, where the client is told.
+    pub(super) held_up: Option<Duration>,
     /// What is left of the client's quota, where it has one.
     pub(super) quota: Option<&'a Quota>,
     pub(super) security: &'a SecurityHeaders,
@@ -57,7 +62,19 @@ pub(super) enum Response {
         keep_alive: bool,
         /// Whether the head speaks of a body that must not come.
         doubtful: bool,
+        /// What the upstream tells of its own work.
+        timing: ServerTiming,
     },
+}
+
+impl Response {
+    /// What the upstream tells of its own work.
+    pub(super) fn timing(self) -> ServerTiming {
+        match self {
+            Self::Final { timing, .. } => timing,
+            Self::Interim | Self::Switched => ServerTiming::default(),
+        }
+    }
 }
 
 /// Parses `bytes`, the whole head of a response, and appends the head for the client to `out`.
@@ -88,7 +105,7 @@ pub(super) fn translate(bytes: &[u8], asked: Asked<'_>, out: &mut Vec<u8>) -> Re
         _ if bodiless => BodyEnd::Length(0),
         Some(Framing::Length(length)) => BodyEnd::Length(length),
         Some(Framing::Chunked) => BodyEnd::Chunked,
-        Some(Framing::None) | None => BodyEnd::Close,
+        Some(Framing::None | Framing::Stream) | None => BodyEnd::Close,
     };
     let rechunk = !matches!(body, BodyEnd::Length(_)) && asked.minor > 0;
     let told = rechunk || matches!(body, BodyEnd::Length(_));
@@ -105,6 +122,10 @@ pub(super) fn translate(bytes: &[u8], asked: Asked<'_>, out: &mut Vec<u8>) -> Re
     if let Some(risk) = asked.risk {
         let _infallible = write!(out, "X-SkyShield-Risk: {risk:.3}\r\n");
     }
+    if let Some(held_up) = asked.held_up {
+        let millis = held_up.as_secs_f64() * 1000.0;
+        let _infallible = write!(out, "Server-Timing: skyshield;dur={millis:.3}\r\n");
+    }
     match (keep_alive, asked.minor) {
         (false, _) => out.extend_from_slice(b"Connection: close\r\n\r\n"),
         (true, 0) => out.extend_from_slice(b"Connection: keep-alive\r\n\r\n"),
@@ -113,7 +134,7 @@ pub(super) fn translate(bytes: &[u8], asked: Asked<'_>, out: &mut Vec<u8>) -> Re
     let upstream_stays = if minor == 0 { seen.wishes.keep_alive } else { true } && !seen.wishes.close;
     let doubtful = bodiless && !matches!(stated, None | Some(Framing::None | Framing::Length(0)));
     let reuse = upstream_stays && body != BodyEnd::Close && !(status == 204 && doubtful);
-    Ok(Response::Final { status, body, rechunk, reuse, keep_alive, doubtful })
+    Ok(Response::Final { status, body, rechunk, reuse, keep_alive, doubtful, timing: seen.timing })
 }
 
 /// Appends the head of an upstream's consent to what it was asked to switch to.
@@ -134,22 +155,12 @@ fn switched(
     Ok(Response::Switched)
 }
 
-/// Appends the lines that tell a client of its quota.
-pub(super) fn quota_lines(quota: &Quota, out: &mut Vec<u8>) {
-    let (class, requests, window) = (quota.class(), quota.requests, quota.window_secs);
-    let (remaining, whole_in) = (quota.remaining, quota.whole_in_secs);
-    // Writing to memory does not fail.
-    let _infallible = write!(
-        out,
-        "RateLimit-Policy: \"{class}\";q={requests};w={window}\r\nRateLimit: \"{class}\";r={remaining};t={whole_in}\r\n"
-    );
-}
-
 #[derive(Default)]
 struct Seen {
     framing: FramingLines,
     wishes: Wishes,
     kept: Kept,
+    timing: ServerTiming,
 }
 
 /// Copies the header lines that are the client's to see.
@@ -185,6 +196,9 @@ fn lines(
             | Kind::ForwardedHost
             | Kind::Forwarded
             | Kind::RealIp => {}
+        }
+        if name.len() == 13 && name.eq_ignore_ascii_case(b"server-timing") {
+            seen.timing.read(header.value);
         }
         if !security.passes(name, &mut seen.kept) {
             continue;
@@ -226,6 +240,7 @@ mod tests {
             keep_alive: true,
             switching: false,
             risk: None,
+            held_up: None,
             quota: None,
             security: &security,
         };
@@ -359,7 +374,7 @@ mod tests {
                 bytes[at] = byte;
             }
             let security = SecurityHeaders::new(&security_headers::Config::default());
-            let asked = Asked { bodiless: false, minor: 1, keep_alive: true, switching: false, risk: None, quota: None, security: &security };
+            let asked = Asked { bodiless: false, minor: 1, keep_alive: true, switching: false, risk: None, held_up: None, quota: None, security: &security };
             let mut out = Vec::new();
             let _any = translate(&bytes, asked, &mut out);
         }

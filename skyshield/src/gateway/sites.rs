@@ -14,7 +14,7 @@ use self::config::Pattern;
 pub(super) use self::config::{DEFAULT_SITE, MAX_UPSTREAMS, problem};
 use super::config::{Authority, Config};
 use super::guard::Cause;
-use super::metrics::Metrics;
+use super::metrics::{Metrics, SiteMetrics};
 use super::security_headers::SecurityHeaders;
 use super::upstream::{Group, Policy};
 use crate::engine::upstream::Upstream;
@@ -27,6 +27,9 @@ const MAX_HOST: usize = 255;
 pub(super) struct Site {
     pub(super) upstreams: Group,
     pub(super) security: SecurityHeaders,
+    pub(super) metrics: SiteMetrics,
+    /// Its place among the sites.
+    pub(super) at: usize,
 }
 
 /// Every site.
@@ -42,7 +45,7 @@ pub(super) struct Sites {
 impl Sites {
     /// The sites of `config`, with what is known already of the addresses of their upstreams.
     pub(super) fn new(config: &Config, known: &Known, metrics: &Metrics) -> Self {
-        let build = |name: &str, upstreams: &[Authority], own: Option<&SiteConfig>| {
+        let build = |at: usize, name: &str, upstreams: &[Authority], own: Option<&SiteConfig>| {
             let health = own.and_then(|site| site.health.as_ref()).unwrap_or(&config.health);
             let headers = own.and_then(|site| site.headers.as_ref()).unwrap_or(&config.headers);
             let plain = own.and_then(|site| site.hosts.iter().find(|host| !host.starts_with('*')));
@@ -56,10 +59,12 @@ impl Sites {
             Site {
                 upstreams: Group::new(name, upstreams, &policy, metrics),
                 security: SecurityHeaders::new(headers),
+                metrics: metrics.of_site(name),
+                at,
             }
         };
         let mut sites = Self {
-            all: vec![build(DEFAULT_SITE, config.default_upstreams(), None)],
+            all: vec![build(0, DEFAULT_SITE, config.default_upstreams(), None)],
             exact: HashMap::new(),
             below: HashMap::new(),
             unknown: config.unknown_host,
@@ -73,7 +78,7 @@ impl Sites {
                     None => None,
                 };
             }
-            sites.all.push(build(&site.name, &site.upstreams, Some(site)));
+            sites.all.push(build(at, &site.name, &site.upstreams, Some(site)));
         }
         sites
     }
@@ -88,6 +93,11 @@ impl Sites {
             (None, UnknownHost::NotFound) => return Err(Cause::UnknownSite),
         };
         self.all.get(at).ok_or(Cause::UnknownSite)
+    }
+
+    /// The site at a place that one of these has.
+    pub(super) fn at(&self, at: usize) -> Option<&Site> {
+        self.all.get(at)
     }
 
     fn named(&self, host: &[u8]) -> Option<usize> {

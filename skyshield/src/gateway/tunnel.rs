@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use super::Shared;
+use super::account::Account;
 use super::buffer::Buffer;
 use super::deadline::Deadline;
 use super::stream::ClientStream;
@@ -39,21 +39,19 @@ impl Pulse {
 /// Carries bytes until both sides have ended, one breaks off, or nothing moved for too long. `early`
 /// and `answered` are what either side sent already.
 pub(super) async fn carry(
-    shared: &Shared,
+    account: &Account<'_>,
     (client, early): (&mut ClientStream, &mut Buffer),
     (upstream, answered): (&mut TcpStream, &mut Buffer),
 ) {
+    let shared = account.shared;
     let pulse =
         Pulse { start: clock::now(), millis: AtomicU64::new(0), idle: shared.limits.upstream_body_idle() };
     let (from_client, to_client) = tokio::io::split(client);
     let (from_upstream, to_upstream) = upstream.split();
     let stall = shared.limits.write_stall();
     let ended = tokio::try_join!(
-        flow(from_client, to_upstream, early, &pulse, stall, |count| shared.metrics.bytes_in.inc_by(count)),
-        flow(from_upstream, to_client, answered, &pulse, stall, |count| shared
-            .metrics
-            .bytes_out
-            .inc_by(count)),
+        flow(from_client, to_upstream, early, &pulse, stall, |count| account.came(count)),
+        flow(from_upstream, to_client, answered, &pulse, stall, |count| account.goes(count)),
     );
     if let Err(error) = ended {
         tracing::debug!(%error, "a tunnel broke off");

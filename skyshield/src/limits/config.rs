@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::per_source::{self, PerSource};
 use super::user::UserKey;
 use crate::engine::source::Source;
 use crate::routes::Pattern;
@@ -25,6 +26,8 @@ pub struct Config {
     pub exempt: Vec<Source>,
     /// Where a request says who its user is, for classes that count by user.
     pub user: UserKey,
+    /// What one source may do whatever it asks for.
+    pub per_source: PerSource,
     /// The classes by name. `chart`, `auth`, `api` and `default` are always there and are tried in
     /// this order; others are tried before them, in the order of their names.
     pub classes: BTreeMap<String, Class>,
@@ -71,6 +74,7 @@ struct Written {
     v6_prefix: Option<u8>,
     exempt: Option<Vec<Source>>,
     user: Option<UserKey>,
+    per_source: Option<PerSource>,
     #[serde(default)]
     classes: BTreeMap<String, WrittenClass>,
 }
@@ -108,6 +112,7 @@ impl From<Written> for Config {
             v4_prefix: written.v4_prefix.unwrap_or(defaults.v4_prefix),
             v6_prefix: written.v6_prefix.unwrap_or(defaults.v6_prefix),
             exempt: written.exempt.unwrap_or(defaults.exempt),
+            per_source: written.per_source.unwrap_or(defaults.per_source),
             user: written.user.unwrap_or(defaults.user),
             classes,
         }
@@ -201,6 +206,7 @@ impl Default for Config {
             v6_prefix: 64,
             exempt: Vec::new(),
             user: UserKey::default(),
+            per_source: PerSource::default(),
             classes: classes.into_iter().map(|(name, class)| (name.to_owned(), class)).collect(),
         }
     }
@@ -229,7 +235,16 @@ impl Config {
         let named = |name: &str| {
             name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_')
         };
+        if let Some(problem) = self.per_source.problem() {
+            return Some(problem);
+        }
         for (name, class) in &self.classes {
+            if per_source::NAMES.contains(&name.as_str()) {
+                return Some((
+                    "limits.classes",
+                    format!("`{name}` is the name of another limit; take a new one"),
+                ));
+            }
             if !named(name) || name.is_empty() {
                 return Some((
                     "limits.classes",
@@ -286,6 +301,8 @@ mod tests {
             ("[classes.api]\npaths = ['api']", "limits.classes"),
             ("[classes.api]\nwindow_secs = 0", "limits.classes"),
             ("[classes.'A B']\nrequests = 1", "limits.classes"),
+            ("[classes.bytes]\nrequests = 1", "limits.classes"),
+            ("[per_source]\nwindow_secs = 0", "limits.per_source.window_secs"),
             ("[user]\njwt_claim = 'sub'", "limits.user.jwt_claim"),
         ] {
             let config: Config = toml::from_str(text).unwrap();

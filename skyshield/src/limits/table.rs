@@ -74,7 +74,9 @@ impl Table {
         let now = nanos(now.saturating_duration_since(self.made_at));
         self.with_set(key, |set| {
             let (entry, evicted) = place(set, key, now);
-            let whole_at = entry.whole_at.max(now).saturating_add(rate.step);
+            // What was used up ahead by another window counts as this whole one, and no longer.
+            entry.whole_at = entry.whole_at.clamp(now, now.saturating_add(rate.window));
+            let whole_at = entry.whole_at.saturating_add(rate.step);
             let ahead = whole_at - now;
             if ahead > rate.window {
                 return (Charge::Over { wait: ahead - rate.window }, evicted);
@@ -82,6 +84,28 @@ impl Table {
             entry.whole_at = whole_at;
             (Charge::Within { left: rate.window - ahead }, evicted)
         })
+    }
+
+    /// Charges `cost` of `window`, however much is left, but never so much that it takes more than a
+    /// whole window to be within again; and whether another live entry had to make room. All in nanoseconds.
+    pub(super) fn spend(&self, key: u64, cost: u64, window: u64, now: Instant) -> bool {
+        let now = nanos(now.saturating_duration_since(self.made_at));
+        self.with_set(key, |set| {
+            let (entry, evicted) = place(set, key, now);
+            let most = now.saturating_add(window.saturating_mul(2));
+            entry.whole_at = entry.whole_at.max(now).saturating_add(cost).min(most);
+            evicted
+        })
+    }
+
+    /// How long it takes until what was spent of `window` is within it again, where it is not.
+    pub(super) fn wait(&self, key: u64, window: u64, now: Instant) -> Option<u64> {
+        let now = nanos(now.saturating_duration_since(self.made_at));
+        let ahead = self.with_set(key, |set| {
+            let entry = set.iter().find(|entry| entry.key == key);
+            entry.map_or(0, |entry| entry.whole_at.saturating_sub(now))
+        });
+        ahead.checked_sub(window).filter(|&wait| wait > 0)
     }
 
     /// Takes a charge back.

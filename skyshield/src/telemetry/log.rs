@@ -3,7 +3,9 @@
 use std::io::IsTerminal;
 
 use serde::{Deserialize, Serialize};
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{EnvFilter, Registry, reload};
 
 /// What is logged and how.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -42,14 +44,27 @@ impl Config {
     }
 }
 
+/// Changes what is logged while the daemon runs.
+#[derive(Clone, Debug)]
+pub struct Level(reload::Handle<EnvFilter, Registry>);
+
+impl Level {
+    /// Logs at `config`'s level from here on.
+    pub fn set(&self, config: &Config) {
+        // Without a subscriber of ours (a second daemon in one process) there is nothing to change.
+        let _not_ours = self.0.reload(EnvFilter::builder().parse_lossy(&config.level));
+    }
+}
+
 /// Sends every log line to standard error from here on.
-pub fn init(config: &Config) {
-    let filter = EnvFilter::builder().parse_lossy(&config.level);
-    let lines =
-        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
+pub fn init(config: &Config) -> Level {
+    let (filter, level) = reload::Layer::new(EnvFilter::builder().parse_lossy(&config.level));
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_target(false);
+    let logs = Registry::default().with(filter);
     // A second daemon in one process (as in tests) keeps the first one's logs.
     let _second = match config.format {
-        Format::Text => lines.with_ansi(std::io::stderr().is_terminal()).try_init().is_err(),
-        Format::Json => lines.json().flatten_event(true).try_init().is_err(),
+        Format::Text => logs.with(lines.with_ansi(std::io::stderr().is_terminal())).try_init().is_err(),
+        Format::Json => logs.with(lines.json().flatten_event(true)).try_init().is_err(),
     };
+    Level(level)
 }

@@ -181,3 +181,46 @@ async fn a_body_that_must_not_come_never_reaches_the_next_response() -> Result<(
     }
     Ok(())
 }
+
+#[tokio::test]
+async fn trailers_go_no_further_in_either_direction() -> Result<()> {
+    let upstream = Upstream::doing(|mut client| async move {
+        while let Some((head, _)) = client.request().await? {
+            anyhow::ensure!(!head.to_ascii_lowercase().contains("trailer"), "{head}");
+            client
+                .send(
+                    b"HTTP/1.1 200 OK\r\nTrailer: X-Late\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\
+                      X-Late: 1\r\nContent-Length: 9\r\nTransfer-Encoding: chunked\r\n\r\n",
+                )
+                .await?;
+        }
+        Ok(())
+    })
+    .await?;
+    let bench = Bench::start(upstream.address)?;
+    let mut client = bench.client().await?;
+    for _ in 0..2 {
+        let request = "POST / HTTP/1.1\r\nHost: a\r\nTE: trailers\r\nTrailer: X-Own\r\nTransfer-Encoding: chunked\r\n\r\n\
+            1\r\na\r\n0\r\nX-Own: 1\r\nHost: b\r\n\r\n";
+        client.send(request.as_bytes()).await?;
+        let head = client.until("\r\n\r\n").await?;
+        anyhow::ensure!(head.starts_with("HTTP/1.1 200 ") && !head.contains("Trailer"), "{head}");
+        assert_eq!(client.until("0\r\n\r\n").await?, "3\r\nabc\r\n0\r\n\r\n");
+    }
+    assert_eq!(upstream.connections(), 1, "what was read in one way leaves the connection usable");
+    // Without end, they are no trailers.
+    let endless = Upstream::doing(|mut client| async move {
+        client.request().await?;
+        client.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n").await?;
+        loop {
+            client.send(b"X-More: and more\r\n").await?;
+        }
+    })
+    .await?;
+    let bench = Bench::start(endless.address)?;
+    let mut client = bench.client().await?;
+    client.send(GET.as_bytes()).await?;
+    let whole = client.rest().await.unwrap_or_default();
+    assert!(!whole.ends_with("0\r\n\r\n"), "a response that broke off does not look whole: {whole}");
+    Ok(())
+}

@@ -34,7 +34,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("gateway", &["clock", "engine", "inspect", "limits", "routes", "telemetry", "verdict"]),
     ("forward_auth", &["clock", "engine", "inspect", "telemetry", "verdict"]),
     ("tap", &["clock", "engine", "inspect", "telemetry", "verdict"]),
-    ("api", &["clock", "control", "engine", "monitor", "store", "telemetry"]),
+    ("api", &["clock", "control", "engine", "lifecycle", "monitor", "store", "telemetry"]),
     ("dashboard", &[]),
     // An operator's commands start the daemon, read its configuration, and look at what a dead one
     // has left in the kernel.

@@ -64,7 +64,7 @@ impl Connection<'_> {
     /// Says when to come again. Where the request was read whole, the connection stays.
     pub(super) async fn limit(&mut self, limited: &Limited, body: Body) -> Next {
         self.shared.metrics.limited.inc();
-        let keep_alive = self.head.keep_alive && body.rest.is_done();
+        let keep_alive = self.head.keep_alive && body.rest.is_done() && !self.live.is_stopped();
         let detail = "there were too many like it; come again later";
         let page = Page {
             status: 429,
@@ -95,7 +95,7 @@ impl Connection<'_> {
 
     pub(super) async fn take_report(&mut self, body: Body) -> Next {
         self.shared.metrics.policy_reports.inc();
-        let keep_alive = self.head.keep_alive && body.rest.is_done();
+        let keep_alive = self.head.keep_alive && body.rest.is_done() && !self.live.is_stopped();
         let farewell: &[u8] = if keep_alive { b"" } else { b"Connection: close\r\n" };
         let stall = self.shared.limits.write_stall().min(GIVEN_UP);
         let pieces: [&[u8]; 3] = [b"HTTP/1.1 204 No Content\r\n", farewell, b"\r\n"];
@@ -144,7 +144,7 @@ impl Connection<'_> {
             Audience { json: head.prefers_json, bodiless: head.bodiless, keep_alive, minor: head.minor };
         self.reply.clear();
         page.write(audience, &mut self.reply);
-        self.shared.metrics.took(page.status, clock::now().saturating_duration_since(self.read_at));
+        self.took(page.status, clock::now().saturating_duration_since(self.read_at));
         self.shared.metrics.bytes_out.inc_by(self.reply.len() as u64);
         // By the time a refusal is on its way the kernel may drop all that comes from this client, its
         // acknowledgements too.
@@ -168,10 +168,14 @@ impl Connection<'_> {
         }
     }
 
-    /// Ends the sending side and waits a little for the client to have read it.
+    /// Ends the sending side and waits a little for the client to have read it. A stream needs no
+    /// waiting: its connection goes on.
     pub(super) async fn say_goodbye(&mut self) {
         let until = clock::now() + GOODBYE;
         if !matches!(self.deadline.within(until, self.stream.shutdown()).await, Some(Ok(()))) {
+            return;
+        }
+        if matches!(self.stream, ClientStream::Http2(_)) {
             return;
         }
         let mut scratch = [0; 1024];

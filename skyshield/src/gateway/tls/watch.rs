@@ -1,24 +1,32 @@
 //! Certificates are taken up when their files change, and nobody is interrupted.
 
+use std::sync::Arc;
+
 use tokio::task::JoinError;
 use tokio_util::sync::CancellationToken;
 
 use super::{Certificates, Metrics, Tls};
 use crate::clock;
+use crate::gateway::live::Live;
 
 /// Looks at the files now and then, until `stop`.
-pub(in crate::gateway) async fn watch(
-    tls: &Tls,
-    metrics: &Metrics,
-    stop: &CancellationToken,
-) -> Result<(), JoinError> {
-    let certificates = tls.certificates();
-    for problem in certificates.out_of_time(clock::wall()) {
-        tracing::error!("{problem}");
-    }
-    metrics.expire(&certificates.valid_until());
-    while stop.run_until_cancelled(tokio::time::sleep(tls.poll_every)).await.is_some() {
-        look(certificates, metrics).await?;
+pub(in crate::gateway) async fn watch(live: &Live, stop: &CancellationToken) -> Result<(), JoinError> {
+    let mut told: Option<Arc<Tls>> = None;
+    while let Some(tls) = live.tls.load_full() {
+        let (certificates, metrics) = (tls.certificates(), live.load().metrics.tls.clone());
+        if told.as_ref().is_some_and(|told| Arc::ptr_eq(told, &tls)) {
+            look(certificates, &metrics).await?;
+        } else {
+            for problem in certificates.out_of_time(clock::wall()) {
+                tracing::error!("{problem}");
+            }
+            metrics.expire(&certificates.valid_until());
+        }
+        let poll_every = tls.poll_every;
+        told = Some(tls);
+        if stop.run_until_cancelled(tokio::time::sleep(poll_every)).await.is_none() {
+            break;
+        }
     }
     Ok(())
 }

@@ -1,0 +1,28 @@
+//! `POST /api/v1/reload`: the configuration is read again.
+
+use axum::Json;
+use axum::extract::{Extension, State};
+use axum::http::StatusCode;
+
+use super::auth::Operator;
+use super::problem::Problem;
+use crate::lifecycle::{Reloaded, Unfulfilled, Wishes};
+
+/// Answers when the new configuration is in force, or says what is wrong with it.
+pub(super) async fn reload(
+    State(wishes): State<Wishes>,
+    Extension(operator): Extension<Operator>,
+) -> Result<Json<Reloaded>, Problem> {
+    tracing::info!(operator = operator.name, "a reload is asked for");
+    Ok(Json(wishes.reload().await?))
+}
+
+impl From<Unfulfilled> for Problem {
+    fn from(unfulfilled: Unfulfilled) -> Self {
+        let status = match unfulfilled {
+            Unfulfilled::Refused(_) => StatusCode::UNPROCESSABLE_ENTITY,
+            Unfulfilled::Busy => StatusCode::SERVICE_UNAVAILABLE,
+        };
+        Self::new(status, unfulfilled.to_string())
+    }
+}

@@ -1,0 +1,134 @@
+//! Reading the configuration again: all of it is checked, then what can be is swapped, or nothing is.
+
+use std::sync::Arc;
+
+use anyhow::Context;
+use prometheus::{IntCounterVec, IntGauge, Opts, Registry};
+use tokio::sync::watch;
+
+use super::known_to_the_configuration;
+use crate::clock;
+use crate::config::{self, Config};
+use crate::control::Control;
+use crate::engine::never_ban::Protection;
+use crate::engine::source::Source;
+use crate::gateway;
+use crate::lifecycle::{Reloaded, Unfulfilled, notify};
+use crate::telemetry::Level;
+use crate::verdict::{Judge, Settings};
+
+/// Reads the configuration as it was read at the start; an error says what is wrong and where.
+pub type Load = Arc<dyn Fn() -> Result<Config, String> + Send + Sync>;
+
+/// The part of the never-ban set that the configuration names.
+pub(super) type Known = Arc<[(Source, Protection)]>;
+
+/// Counts reloads.
+#[derive(Clone, Debug)]
+pub(super) struct Metrics {
+    reloads: IntCounterVec,
+    last_success: IntGauge,
+}
+
+impl Metrics {
+    pub(super) fn new(registry: &Registry) -> Result<Self, prometheus::Error> {
+        let opts =
+            Opts::new("skyshield_config_reloads_total", "Readings of the configuration while running.");
+        let reloads = IntCounterVec::new(opts, &["result"])?;
+        for result in ["applied", "refused"] {
+            reloads.with_label_values(&[result]);
+        }
+        let last_success = IntGauge::new(
+            "skyshield_config_last_success_timestamp_seconds",
+            "When the configuration in force was read, in seconds since 1970.",
+        )?;
+        registry.register(Box::new(reloads.clone()))?;
+        registry.register(Box::new(last_success.clone()))?;
+        let metrics = Self { reloads, last_success };
+        metrics.succeeded();
+        Ok(metrics)
+    }
+
+    fn succeeded(&self) {
+        let since_epoch = clock::wall().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+        self.last_success.set(since_epoch.as_secs().cast_signed());
+    }
+}
+
+/// Everything that goes by the configuration and can go by another.
+pub(super) struct Reloader {
+    pub(super) load: Load,
+    /// What the daemon was started with: what needs a restart is as it says.
+    pub(super) started_with: Config,
+    /// What was taken up last.
+    pub(super) in_force: Config,
+    pub(super) gateway: gateway::Handle,
+    pub(super) judge: Judge,
+    pub(super) control: Control,
+    pub(super) known: watch::Sender<Known>,
+    pub(super) level: Level,
+    pub(super) metrics: Metrics,
+}
+
+impl Reloader {
+    /// Reads, checks and swaps; on an error everything is as it was.
+    pub(super) async fn reload(&mut self) -> Result<Reloaded, Unfulfilled> {
+        notify::reloading();
+        let outcome = self.attempt().await;
+        notify::ready();
+        match &outcome {
+            Ok(Reloaded { applied, needs_restart }) => {
+                self.metrics.reloads.with_label_values(&["applied"]).inc();
+                self.metrics.succeeded();
+                tracing::info!(applied = applied.join(", "), "the configuration was read again");
+                if !needs_restart.is_empty() {
+                    tracing::warn!(
+                        keys = needs_restart.join(", "),
+                        "changed, and in force only after a restart"
+                    );
+                }
+            }
+            Err(error) => {
+                self.metrics.reloads.with_label_values(&["refused"]).inc();
+                tracing::error!(%error, "the configuration was not taken up: everything stays as it was");
+            }
+        }
+        outcome
+    }
+
+    async fn attempt(&mut self) -> Result<Reloaded, Unfulfilled> {
+        let refused = |error: anyhow::Error| Unfulfilled::Refused(format!("{error:#}"));
+        let new = self.read().await.map_err(refused)?;
+        let (restart, _): (Vec<_>, Vec<_>) =
+            config::changes(&self.started_with, &new).into_iter().partition(|key| config::needs_restart(key));
+        let (_, applied): (Vec<_>, Vec<_>) =
+            config::changes(&self.in_force, &new).into_iter().partition(|key| config::needs_restart(key));
+        // Rules are compiled and names resolved off the tasks that serve requests.
+        let (gateway, judge) = (self.gateway.clone(), self.judge.clone());
+        let prepared = tokio::task::spawn_blocking(move || {
+            let settings = Settings::new(&new.inspect, &new.risk, &new.routes);
+            let judge = judge.renewed(settings, &new.limits, clock::now());
+            let known = known_to_the_configuration(&new);
+            gateway.reload(&new.gateway, judge.clone())?;
+            anyhow::Ok((new, judge, known))
+        });
+        let prepared = prepared.await.context("the configuration could not be taken up").map_err(refused)?;
+        // From here on nothing fails.
+        let (new, judge, known) = prepared.map_err(refused)?;
+        self.level.set(&new.log);
+        self.known.send_replace(known);
+        self.judge = judge;
+        self.control
+            .set_sentences(new.risk.clone(), new.escalation.clone())
+            .await
+            .context("the control task has ended")
+            .map_err(refused)?;
+        self.in_force = new;
+        Ok(Reloaded { applied, needs_restart: restart })
+    }
+
+    async fn read(&self) -> anyhow::Result<Config> {
+        let load = Arc::clone(&self.load);
+        tokio::task::spawn_blocking(move || load()).await?.map_err(anyhow::Error::msg)
+    }
+}

@@ -1,0 +1,94 @@
+//! The daemon's own tasks: each goes on until it is told to stop, or fails.
+
+use std::time::Duration;
+
+use anyhow::Context;
+use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
+
+use super::reload::{Known, Reloader};
+use crate::control::Control;
+use crate::dataplane::Events;
+use crate::engine::never_ban::Protection;
+use crate::engine::source::Source;
+use crate::lifecycle::Wish;
+use crate::{gateway, host};
+
+/// How often the host is asked for its addresses, however quiet the kernel is.
+const LOOK_AT_HOST_EVERY: Duration = Duration::from_secs(5);
+
+/// Fails where the control task ends before `stop`.
+pub(super) async fn outlive(control: Control, stop: CancellationToken) -> anyhow::Result<()> {
+    tokio::select! {
+        () = stop.cancelled() => Ok(()),
+        () = control.ended() => anyhow::bail!("nothing is decided any more"),
+    }
+}
+
+/// Does what is wished for, one after the other.
+pub(super) async fn fulfil(
+    mut wished: mpsc::Receiver<Wish>,
+    mut reloader: Reloader,
+    stop: CancellationToken,
+) -> anyhow::Result<()> {
+    while let Some(Some(wish)) = stop.run_until_cancelled(wished.recv()).await {
+        match wish {
+            Wish::Reload(waiting) => {
+                let outcome = reloader.reload().await;
+                // Who has gone meanwhile finds it in the log.
+                let _gone = waiting.map(|waiting| waiting.send(outcome));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Keeps the never-ban set true to the host and to the configuration.
+pub(super) async fn watch_host(
+    mut known: watch::Receiver<Known>,
+    upstreams: gateway::Upstreams,
+    control: Control,
+    stop: CancellationToken,
+) -> anyhow::Result<()> {
+    let mut watch = host::watch().context("the kernel does not tell of changed addresses")?;
+    let mut period = tokio::time::interval(LOOK_AT_HOST_EVERY);
+    let mut last = None;
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return Ok(()),
+            () = watch.changed() => {}
+            // Whoever names it lives as long as the daemon.
+            Ok(()) = known.changed() => {}
+            _ = period.tick() => {}
+        }
+        let known = known_now(&known.borrow_and_update(), &upstreams);
+        let found = tokio::task::spawn_blocking(move || host::never_ban(&known)).await?;
+        if last.as_ref() != Some(&found) {
+            control.set_never_ban(found.clone()).await?;
+            last = Some(found);
+        }
+    }
+}
+
+/// Tells of a sample of the drops.
+pub(super) async fn tell_events(mut events: Events, stop: CancellationToken) -> anyhow::Result<()> {
+    loop {
+        let batch = tokio::select! {
+            () = stop.cancelled() => return Ok(()),
+            batch = events.next() => batch.context("the kernel's events cannot be read")?,
+        };
+        for event in batch {
+            tracing::debug!(?event, "a packet was dropped");
+        }
+    }
+}
+
+/// What is never banned beside what the host finds itself; upstreams may have moved since.
+pub(super) fn known_now(
+    configured: &[(Source, Protection)],
+    upstreams: &gateway::Upstreams,
+) -> Vec<(Source, Protection)> {
+    let addresses = upstreams.addresses().into_iter();
+    let upstreams = addresses.map(|address| (Source::host(address.ip()), Protection::Upstream));
+    configured.iter().copied().chain(upstreams).collect()
+}

@@ -1,0 +1,63 @@
+//! What an operator wants of the daemon's own life, by a signal or by the admin API.
+
+use serde::Serialize;
+use tokio::sync::{mpsc, oneshot};
+
+/// Wishes that may wait. One that waits already is fulfilled for all who wish the same meanwhile.
+const QUEUE: usize = 8;
+
+/// What came of reading the configuration again.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Reloaded {
+    /// Keys that have changed and are in force from here on.
+    pub applied: Vec<String>,
+    /// Keys that differ from what the daemon was started with, and are not in force before a restart.
+    pub needs_restart: Vec<String>,
+}
+
+/// Why a wish was not fulfilled; everything is as it was.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unfulfilled {
+    /// What is wrong, and where.
+    #[error("{0}")]
+    Refused(String),
+    /// The daemon is busy with others, or about to end.
+    #[error("the daemon is busy with its own life; try again")]
+    Busy,
+}
+
+/// Who waits for a wish to be fulfilled; nobody, where it came by a signal.
+pub type Waiting<T> = Option<oneshot::Sender<Result<T, Unfulfilled>>>;
+
+/// What is wanted.
+#[derive(Debug)]
+pub enum Wish {
+    /// Read the configuration again.
+    Reload(Waiting<Reloaded>),
+}
+
+/// Where wishes are told. Clones tell the same daemon.
+#[derive(Clone, Debug)]
+pub struct Wishes(mpsc::Sender<Wish>);
+
+impl Wishes {
+    /// Where to tell them, and where they come out.
+    pub fn channel() -> (Self, mpsc::Receiver<Wish>) {
+        let (wishes, queue) = mpsc::channel(QUEUE);
+        (Self(wishes), queue)
+    }
+
+    /// Has the configuration read again, and waits for what came of it.
+    pub async fn reload(&self) -> Result<Reloaded, Unfulfilled> {
+        let (waiting, answer) = oneshot::channel();
+        self.0.try_send(Wish::Reload(Some(waiting))).map_err(|_| Unfulfilled::Busy)?;
+        answer.await.map_err(|_| Unfulfilled::Busy)?
+    }
+
+    /// What a signal says.
+    pub(super) fn signalled(&self, wish: Wish) {
+        if self.0.try_send(wish).is_err() {
+            tracing::warn!("a signal was not heeded: as many wishes as may wait are waiting");
+        }
+    }
+}
