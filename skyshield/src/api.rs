@@ -20,6 +20,7 @@ use axum::extract::FromRef;
 use axum::routing::get;
 
 use crate::control::Control;
+use crate::engine::upstream::Upstream;
 use crate::store::{Reader, Store};
 
 pub use auth::Operator;
@@ -37,6 +38,10 @@ pub struct Facts {
     pub started_at: Instant,
 }
 
+/// How each upstream is, whenever it is asked.
+#[derive(Clone)]
+pub struct UpstreamStates(pub Arc<dyn Fn() -> Vec<Upstream> + Send + Sync>);
+
 /// What handlers may use; each asks for the parts it needs.
 #[derive(Clone)]
 pub struct Api {
@@ -50,6 +55,8 @@ pub struct Api {
     pub registry: ::prometheus::Registry,
     /// What stays the same.
     pub facts: Arc<Facts>,
+    /// How the upstreams are.
+    pub upstreams: UpstreamStates,
 }
 
 impl FromRef<Api> for Control {
@@ -79,6 +86,12 @@ impl FromRef<Api> for ::prometheus::Registry {
 impl FromRef<Api> for Arc<Facts> {
     fn from_ref(api: &Api) -> Self {
         Arc::clone(&api.facts)
+    }
+}
+
+impl FromRef<Api> for UpstreamStates {
+    fn from_ref(api: &Api) -> Self {
+        api.upstreams.clone()
     }
 }
 

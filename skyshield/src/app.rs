@@ -10,7 +10,7 @@ use anyhow::Context;
 use prometheus::Registry;
 use tokio_util::sync::CancellationToken;
 
-use crate::api::{Api, Facts, Listeners};
+use crate::api::{Api, Facts, Listeners, UpstreamStates};
 use crate::config::Config;
 use crate::control::{self, Control, Parts, Task};
 use crate::dataplane::{Attachment, Change, Enforcer, Events, Kernel, Memory, OnSilence};
@@ -71,13 +71,14 @@ pub async fn run(config: Config, kernel_side: KernelSide) -> anyhow::Result<()> 
 
     let limiter = Limiter::new(&config.limits, &registry, clock::now())?;
     let known = known_to_the_configuration(&config);
+    let upstreams = gateway.upstreams();
     let view = Arc::<View>::default();
     let parts = Parts {
         enforcer: kernel.enforcer,
         store: opened.store.clone(),
         reader: opened.reader.clone(),
         view: Arc::clone(&view),
-        never_ban: host::never_ban(&known),
+        never_ban: host::never_ban(&known_now(&known, &upstreams)),
         risk: config.risk.clone(),
         escalation: config.escalation.clone(),
         capacity: config.dataplane.max_bans as usize,
@@ -104,6 +105,10 @@ pub async fn run(config: Config, kernel_side: KernelSide) -> anyhow::Result<()> 
         reader: opened.reader,
         registry,
         facts: Arc::new(kernel.facts),
+        upstreams: {
+            let upstreams = upstreams.clone();
+            UpstreamStates(Arc::new(move || upstreams.states()))
+        },
     };
     // The control task outlives the doors: what they reported last is still carried out.
     let controlling = tokio::spawn(task.run(finish.clone()));
@@ -127,7 +132,7 @@ pub async fn run(config: Config, kernel_side: KernelSide) -> anyhow::Result<()> 
             Ok(())
         });
     }
-    lifecycle.spawn("host", watch_host(known, control, stop.clone()));
+    lifecycle.spawn("host", watch_host(known, upstreams, control, stop.clone()));
     if let Some((attachment, events)) = kernel.running {
         lifecycle.spawn("attachment", keep_attached(attachment, stop.clone()));
         lifecycle.spawn("events", tell_events(events, stop.clone()));
@@ -175,17 +180,23 @@ fn open_dataplane(config: &Config, kernel_side: KernelSide) -> anyhow::Result<Da
 fn known_to_the_configuration(config: &Config) -> Vec<(Source, Protection)> {
     let allow = config.never_ban.allow.iter().map(|&source| (source, Protection::AllowList));
     let proxies = config.gateway.trusted_proxies.iter().map(|&proxy| (proxy, Protection::TrustedProxy));
-    let upstream = config.gateway.upstream_addresses().unwrap_or_else(|error| {
-        tracing::warn!(%error, "the upstream's name does not resolve yet");
-        Vec::new()
-    });
-    let upstream = upstream.into_iter().map(|address| (Source::host(address.ip()), Protection::Upstream));
-    allow.chain(proxies).chain(upstream).collect()
+    allow.chain(proxies).collect()
+}
+
+/// What is never banned beside what the host finds itself; upstreams may have moved since.
+fn known_now(
+    configured: &[(Source, Protection)],
+    upstreams: &gateway::Upstreams,
+) -> Vec<(Source, Protection)> {
+    let addresses = upstreams.addresses().into_iter();
+    let upstreams = addresses.map(|address| (Source::host(address.ip()), Protection::Upstream));
+    configured.iter().copied().chain(upstreams).collect()
 }
 
 /// Keeps the never-ban set true to the host.
 async fn watch_host(
     known: Vec<(Source, Protection)>,
+    upstreams: gateway::Upstreams,
     control: Control,
     stop: CancellationToken,
 ) -> anyhow::Result<()> {
@@ -198,7 +209,7 @@ async fn watch_host(
             () = watch.changed() => {}
             _ = period.tick() => {}
         }
-        let known = known.clone();
+        let known = known_now(&known, &upstreams);
         let found = tokio::task::spawn_blocking(move || host::never_ban(&known)).await?;
         if last.as_ref() != Some(&found) {
             control.set_never_ban(found.clone()).await?;

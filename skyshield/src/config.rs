@@ -148,16 +148,14 @@ impl Config {
 
     /// A request that goes round in circles ends only with the last free connection.
     fn upstream_is_ourselves(&self) -> Option<(&'static str, String)> {
-        let host = &self.gateway.upstream.host;
-        let loopback = (host == "localhost").then_some(IpAddr::from([127, 0, 0, 1]));
-        let upstream = SocketAddr::new(host.parse().ok().or(loopback)?, self.gateway.upstream.port);
-        // Whether an address of another kind is this host's is not asked here: nothing is read but the file.
-        let is_here = |own: SocketAddr| own.ip() == upstream.ip() || upstream.ip().is_loopback();
-        let (key, own) = self.places().find(|&(_, own)| is_here(own) && reaches(own, upstream))?;
-        Some((
-            "gateway.upstream",
-            format!("{upstream} is {key} ({own}): it would be asked for its own answers"),
-        ))
+        self.gateway.keyed_upstreams().find_map(|(named_by, upstream)| {
+            let loopback = (upstream.host == "localhost").then_some(IpAddr::from([127, 0, 0, 1]));
+            let upstream = SocketAddr::new(upstream.host.parse().ok().or(loopback)?, upstream.port);
+            // Whether an address of another kind is this host's is not asked here: nothing is read but the file.
+            let is_here = |own: SocketAddr| own.ip() == upstream.ip() || upstream.ip().is_loopback();
+            let (key, own) = self.places().find(|&(_, own)| is_here(own) && reaches(own, upstream))?;
+            Some((named_by, format!("{upstream} is {key} ({own}): it would be asked for its own answers")))
+        })
     }
 }
 

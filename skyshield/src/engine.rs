@@ -10,4 +10,5 @@ pub mod reconcile;
 pub mod risk;
 pub mod source;
 pub mod standing;
+pub mod upstream;
 pub mod view;

@@ -24,6 +24,7 @@ mod request_head;
 mod respond;
 mod response_head;
 mod security_headers;
+mod sites;
 mod stream;
 mod tls;
 mod tunnel;
@@ -34,6 +35,7 @@ use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 
+use arc_swap::ArcSwapOption;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -41,6 +43,7 @@ pub use config::{Authority, BodyOverLimit, ClientAddressHeader, Config, NotAnAut
 pub use limits::Limits;
 pub use metrics::Metrics;
 pub use security_headers::{Config as HeadersConfig, Mode, Profile, Setting};
+pub use sites::{Balance, Health, SiteConfig, UnknownHost};
 pub use tls::{
     CertificateError, Certificates, Config as TlsConfig, Pair as CertificatePair, Version as TlsVersion,
 };
@@ -84,10 +87,31 @@ pub enum Error {
 #[derive(Debug)]
 pub struct Gateway {
     listeners: Vec<TcpListener>,
+    known: sites::Known,
     tls_listeners: Vec<TcpListener>,
     tls: Option<tls::Tls>,
-    upstream: upstream::Upstream,
     config: Config,
+    upstreams: Upstreams,
+}
+
+/// What the gateway knows of its upstreams, for whoever wants to see it. Clones see the same.
+#[derive(Clone, Debug, Default)]
+pub struct Upstreams {
+    serving: Arc<ArcSwapOption<sites::Sites>>,
+    at_first: Arc<Vec<SocketAddr>>,
+}
+
+impl Upstreams {
+    /// How each of them is; none before the gateway serves.
+    pub fn states(&self) -> Vec<crate::engine::upstream::Upstream> {
+        self.serving.load().as_ref().map(|sites| sites.upstreams()).unwrap_or_default()
+    }
+
+    /// Every address that requests are forwarded to now.
+    pub fn addresses(&self) -> Vec<SocketAddr> {
+        let serving = self.serving.load();
+        serving.as_ref().map_or_else(|| self.at_first.to_vec(), |sites| sites.addresses())
+    }
 }
 
 /// What every connection shares.
@@ -99,8 +123,7 @@ struct Shared {
     risk_to_client: bool,
     proxy_protocol: bool,
     trusted: client_ip::TrustedProxies,
-    security: security_headers::SecurityHeaders,
-    upstream: upstream::Upstream,
+    sites: Arc<sites::Sites>,
     websocket_paths: PathPatterns,
     budget: body::Budget,
     census: listen::Census,
@@ -114,13 +137,15 @@ impl std::fmt::Debug for Shared {
 
 impl Gateway {
     /// Loads the certificates and binds every address of `config`, or none. Reads files and resolves
-    /// the upstream's name: may block.
+    /// the upstreams' names: may block.
     pub fn bind(config: &Config) -> Result<Self, StartError> {
         let tls = tls::Tls::new(&config.tls)?;
         let listeners = listen::bind(&config.listen)?;
         let tls_listeners = listen::bind(&config.tls.listen)?;
-        let upstream = upstream::Upstream::new(config);
-        Ok(Self { listeners, tls_listeners, tls, upstream, config: config.clone() })
+        let known = sites::Known::resolve(config);
+        let at_first = known.addresses().collect();
+        let upstreams = Upstreams { at_first: Arc::new(at_first), ..Upstreams::default() };
+        Ok(Self { listeners, tls_listeners, tls, known, config: config.clone(), upstreams })
     }
 
     /// The addresses that are bound, those of TLS last: where a port was 0, the one the kernel chose.
@@ -134,15 +159,21 @@ impl Gateway {
         self.tls.as_ref().map(|tls| tls.certificates().clone())
     }
 
+    /// What it will know of its upstreams.
+    pub fn upstreams(&self) -> Upstreams {
+        self.upstreams.clone()
+    }
+
     /// Serves until `stop`; then idle connections end, busy ones get the drain time.
     pub async fn serve(self, judge: Judge, metrics: Metrics, stop: CancellationToken) -> Result<(), Error> {
-        let Self { listeners, tls_listeners, tls, upstream, config } = self;
+        let Self { listeners, tls_listeners, tls, known, config, upstreams } = self;
+        let sites = Arc::new(sites::Sites::new(&config, &known, &metrics));
+        upstreams.serving.store(Some(Arc::clone(&sites)));
         let shared = Arc::new(Shared {
             judge,
             metrics,
             trusted: client_ip::TrustedProxies::new(&config.trusted_proxies),
-            security: security_headers::SecurityHeaders::new(&config.headers),
-            upstream,
+            sites,
             websocket_paths: PathPatterns::new(&config.websocket_paths),
             budget: body::Budget::new(config.limits.held_body_bytes),
             census: listen::Census::default(),
@@ -162,10 +193,7 @@ impl Gateway {
             let (metrics, stop) = (shared.metrics.clone(), stop.clone());
             tasks.spawn(async move { tls::watch(&tls, &metrics.tls, &stop).await.map_err(io::Error::other) });
         }
-        tasks.spawn(async move {
-            shared.upstream.maintain(&stop).await;
-            Ok(())
-        });
+        shared.sites.look_after(&mut tasks, &stop);
         while let Some(ended) = tasks.join_next().await {
             ended.map_err(Error::Task)?.map_err(Error::Listener)?;
         }

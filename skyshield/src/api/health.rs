@@ -7,10 +7,11 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use serde::Serialize;
 
-use super::Facts;
 use super::problem::Problem;
+use super::{Facts, UpstreamStates};
 use crate::clock;
 use crate::control::{Control, Health};
+use crate::engine::upstream::{State as UpstreamState, Upstream};
 
 /// `GET /healthz`: the process answers.
 pub(super) async fn live() -> &'static str {
@@ -42,7 +43,23 @@ pub(super) struct HealthBody {
 struct Components {
     control: Component,
     dataplane: Dataplane,
+    gateway: Gateway,
     store: Component,
+}
+
+#[derive(Debug, Serialize)]
+struct Gateway {
+    status: &'static str,
+    upstreams: Vec<UpstreamBody>,
+}
+
+#[derive(Debug, Serialize)]
+struct UpstreamBody {
+    site: String,
+    upstream: String,
+    /// `up`, `resting` or `down`.
+    status: &'static str,
+    requests_in_progress: usize,
 }
 
 #[derive(Debug, Serialize)]
@@ -61,12 +78,15 @@ struct Dataplane {
 pub(super) async fn health(
     State(control): State<Control>,
     State(facts): State<Arc<Facts>>,
+    State(UpstreamStates(upstreams)): State<UpstreamStates>,
 ) -> Json<HealthBody> {
     let answer = control.health().await;
     let answers = answer.is_ok();
     let health = answer.unwrap_or_default();
+    let upstreams = upstreams();
+    let served = every_site_is_served(&upstreams);
     Json(HealthBody {
-        status: status(answers && is_well(&health) && health.drift == 0),
+        status: status(answers && is_well(&health) && health.drift == 0 && served),
         version: env!("CARGO_PKG_VERSION"),
         uptime_seconds: clock::now().saturating_duration_since(facts.started_at).as_secs(),
         components: Components {
@@ -76,12 +96,30 @@ pub(super) async fn health(
                 interface: facts.interface.clone(),
                 xdp_mode: facts.xdp_mode,
             },
+            gateway: Gateway {
+                status: status(served),
+                upstreams: upstreams.into_iter().map(UpstreamBody::from).collect(),
+            },
             store: Component { status: status(health.store_writes) },
         },
         decisions_in_force: health.decisions_in_force,
         decisions_capacity: health.capacity,
         drift: health.drift,
     })
+}
+
+/// Whether each site has an upstream that answers.
+fn every_site_is_served(upstreams: &[Upstream]) -> bool {
+    let up =
+        |site: &str| upstreams.iter().any(|other| other.site == site && other.state == UpstreamState::Up);
+    upstreams.iter().all(|upstream| up(&upstream.site))
+}
+
+impl From<Upstream> for UpstreamBody {
+    fn from(upstream: Upstream) -> Self {
+        let Upstream { site, upstream, state, active } = upstream;
+        Self { site, upstream, status: state.name(), requests_in_progress: active }
+    }
 }
 
 fn is_well(health: &Health) -> bool {

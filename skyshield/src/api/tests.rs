@@ -10,10 +10,11 @@ use serde_json::{Value, json};
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tower::ServiceExt as _;
 
-use super::{Api, Facts, metrics_router, router};
+use super::{Api, Facts, UpstreamStates, metrics_router, router};
 use crate::control::{self, Parts, Task};
 use crate::dataplane::{self, Memory};
 use crate::engine::never_ban::{NeverBan, Protection};
+use crate::engine::upstream::{State, Upstream};
 use crate::engine::{escalation, risk};
 use crate::{clock, store};
 
@@ -47,7 +48,17 @@ pub(super) fn parts() -> (Api, tempfile::TempDir, DropGuard) {
     let stop = CancellationToken::new();
     tokio::spawn(task.run(stop.clone()));
     let facts = Facts { interface: None, xdp_mode: "off", started_at: clock::now() };
-    let api = Api { control, store: opened.store, reader: opened.reader, registry, facts: facts.into() };
+    let upstreams = UpstreamStates(Arc::new(|| {
+        let state = |site: &str, upstream: &str, state| Upstream {
+            site: site.into(),
+            upstream: upstream.into(),
+            state,
+            active: 0,
+        };
+        vec![state("shop", "10.0.0.1:80", State::Down), state("shop", "10.0.0.2:80", State::Up)]
+    }));
+    let facts = facts.into();
+    let api = Api { control, store: opened.store, reader: opened.reader, registry, facts, upstreams };
     (api, dir, stop.drop_guard())
 }
 
@@ -346,6 +357,10 @@ async fn machines_ask_for_life_readiness_and_metrics_without_a_login() {
         json!({
             "control": { "status": "ok" },
             "dataplane": { "status": "ok", "interface": null, "xdp_mode": "off" },
+            "gateway": { "status": "ok", "upstreams": [
+                { "site": "shop", "upstream": "10.0.0.1:80", "status": "down", "requests_in_progress": 0 },
+                { "site": "shop", "upstream": "10.0.0.2:80", "status": "up", "requests_in_progress": 0 },
+            ] },
             "store": { "status": "ok" },
         })
     );

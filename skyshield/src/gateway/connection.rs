@@ -177,12 +177,17 @@ impl Connection<'_> {
             return self.refuse(refusal).await;
         }
         let shared = self.shared;
+        let host = self.head.host.map(|host| host.at(self.input.filled()));
+        let site = match shared.sites.of(host) {
+            Ok(site) => site,
+            Err(cause) => return self.turn_away(cause).await,
+        };
         let mut share = Share::none_of(&shared.budget);
         let body = match self.hold_body(&mut share).await {
             Ok(body) => body,
             Err(cause) => return self.turn_away(cause).await,
         };
-        if self.is_report() {
+        if self.is_report(site) {
             return self.take_report(body).await;
         }
         let complete_at = self.read_at;
@@ -203,11 +208,12 @@ impl Connection<'_> {
             keep_alive: self.head.keep_alive && !stop.is_cancelled(),
             risk,
             quota: quota.as_ref(),
-            security: &shared.security,
+            security: &site.security,
         };
         let origin = Origin { peer: self.peer, client, switching };
         let exchange = Exchange {
             shared,
+            site,
             client: &mut self.stream,
             input: &mut self.input,
             request: &mut self.request,

@@ -10,6 +10,7 @@ use crate::gateway::forward::Body;
 use crate::gateway::guard::Cause;
 use crate::gateway::respond::{Audience, Page, mint};
 use crate::gateway::security_headers::REPORT_PATH;
+use crate::gateway::sites::Site;
 use crate::gateway::stream::ClientStream;
 use crate::gateway::upstream::Failure;
 use crate::gateway::write::write_all;
@@ -41,7 +42,11 @@ impl Connection<'_> {
             }
         };
         let risk = self.shared.risk_to_client.then(|| refusal.score.value());
-        self.answer(Page { status: 403, id: refusal.incident, detail, risk, limited: None }, false).await
+        self.answer(
+            Page { status: 403, id: refusal.incident, detail, risk, limited: None, proxy_error: None },
+            false,
+        )
+        .await
     }
 
     /// Says when to come again. Where the request was read whole, the connection stays.
@@ -49,7 +54,14 @@ impl Connection<'_> {
         self.shared.metrics.limited.inc();
         let keep_alive = self.head.keep_alive && body.rest.is_done();
         let detail = "there were too many like it; come again later";
-        let page = Page { status: 429, id: limited.incident, detail, risk: None, limited: Some(limited) };
+        let page = Page {
+            status: 429,
+            id: limited.incident,
+            detail,
+            risk: None,
+            limited: Some(limited),
+            proxy_error: None,
+        };
         let next = self.answer(page, keep_alive).await;
         self.input.consume(self.head.len + body.held);
         match next {
@@ -62,9 +74,9 @@ impl Connection<'_> {
     ///
     /// Such a report quotes what was forbidden, so it is not inspected: it goes nowhere but into a
     /// counter.
-    pub(super) fn is_report(&self) -> bool {
+    pub(super) fn is_report(&self, site: &Site) -> bool {
         let bytes = self.input.filled();
-        self.shared.security.collects
+        site.security.collects
             && self.head.method.at(bytes) == b"POST"
             && self.head.target.at(bytes) == REPORT_PATH.as_bytes()
     }
@@ -89,8 +101,18 @@ impl Connection<'_> {
         let id = mint();
         tracing::debug!(incident = %id, peer = %self.peer.address, cause = cause.name(), "a request was turned away");
         let detail = cause.to_string();
-        self.answer(Page { status: cause.status(), id, detail: &detail, risk: None, limited: None }, false)
-            .await
+        self.answer(
+            Page {
+                status: cause.status(),
+                id,
+                detail: &detail,
+                risk: None,
+                limited: None,
+                proxy_error: None,
+            },
+            false,
+        )
+        .await
     }
 
     pub(super) async fn upstream_failed(&mut self, failure: Failure) -> Next {
@@ -98,8 +120,10 @@ impl Connection<'_> {
         let id = mint();
         tracing::warn!(incident = %id, kind = failure.name(), "no answer from the upstream");
         let detail = failure.to_string();
-        self.answer(Page { status: failure.status(), id, detail: &detail, risk: None, limited: None }, false)
-            .await
+        let proxy_error = Some(failure.proxy_error());
+        let page =
+            Page { status: failure.status(), id, detail: &detail, risk: None, limited: None, proxy_error };
+        self.answer(page, false).await
     }
 
     async fn answer(&mut self, page: Page<'_>, keep_alive: bool) -> Next {
