@@ -3,6 +3,8 @@
 mod auth;
 mod config;
 mod decisions;
+mod exceptions;
+mod explain;
 mod health;
 mod incidents;
 mod listen;
@@ -104,6 +106,9 @@ pub fn router(api: Api) -> Router {
             get(decisions::list).post(decisions::ban).delete(decisions::lift_source)
         }))
         .merge(both("/api/v1/decisions/{id}", || get(decisions::show).delete(decisions::lift)))
+        .merge(both("/api/v1/exceptions", || get(exceptions::list).post(exceptions::add)))
+        .merge(both("/api/v1/exceptions/{id}", || axum::routing::delete(exceptions::remove)))
+        .merge(both("/api/v1/explain/{what}", || get(explain::explain)))
         .merge(both("/api/v1/incidents", || get(incidents::list)))
         .merge(both("/api/v1/incidents/{id}", || get(incidents::show)))
         .merge(both("/api/v1/tokens", || get(tokens::list).post(tokens::add)))

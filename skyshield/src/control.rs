@@ -1,6 +1,7 @@
 //! The one task that owns the ledger and carries out its effects; its handle.
 
 mod enact;
+mod exceptions;
 mod incidents;
 mod metrics;
 mod reconcile;
@@ -8,6 +9,7 @@ mod records;
 mod recover;
 mod task;
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,7 +21,9 @@ use crate::engine::decision::{Decision, DecisionId, NewBan};
 use crate::engine::incident::Incident;
 use crate::engine::ledger::{Banned, Rejected};
 use crate::engine::never_ban::NeverBan;
+use crate::engine::risk::{Bill, Thresholds};
 use crate::engine::source::Source;
+use crate::exceptions::{Exception, Held, Live, MAX_EXCEPTIONS};
 use crate::store;
 
 pub use metrics::Metrics;
@@ -46,6 +50,12 @@ pub enum Order {
     Health(oneshot::Sender<Health>),
     /// The never-ban set has changed.
     NeverBan(Arc<NeverBan>),
+    /// Somebody asks what is known of a source.
+    Bill(IpAddr, oneshot::Sender<(Bill, Thresholds)>),
+    /// Somebody makes an exception.
+    Except(Box<Exception>, oneshot::Sender<Result<Arc<Held>, OrderError>>),
+    /// Somebody takes the exception of this id back.
+    Unexcept(String, oneshot::Sender<Result<Arc<Held>, OrderError>>),
 }
 
 /// Which decisions.
@@ -83,6 +93,12 @@ pub enum OrderError {
     /// It is kept, but the kernel does not take it.
     #[error("it is kept on disk, but the kernel's map does not take it; the reconciler goes on trying")]
     Dataplane(#[from] dataplane::Error),
+    /// There is no such exception.
+    #[error("no such exception is in force")]
+    NoSuchException,
+    /// There is no room for another exception.
+    #[error("there are {MAX_EXCEPTIONS} exceptions already; remove some")]
+    TooManyExceptions,
     /// The control task cannot keep up or has stopped.
     #[error("the control task takes no orders at the moment")]
     Busy,
@@ -122,13 +138,14 @@ pub struct Health {
 pub struct Control {
     orders: mpsc::Sender<Order>,
     metrics: Metrics,
+    exceptions: Arc<Live>,
 }
 
 impl Control {
     /// A handle, and the queue its task reads.
     pub fn channel(metrics: Metrics) -> (Self, mpsc::Receiver<Order>) {
         let (orders, queue) = mpsc::channel(QUEUE);
-        (Self { orders, metrics }, queue)
+        (Self { orders, metrics, exceptions: Arc::default() }, queue)
     }
 
     /// Counts that an inspection reached `limit`, a name from a bounded set.
@@ -170,6 +187,32 @@ impl Control {
     /// Sets whom no decision may cut off.
     pub async fn set_never_ban(&self, never_ban: NeverBan) -> Result<(), OrderError> {
         self.orders.send(Order::NeverBan(Arc::new(never_ban))).await.map_err(|_| OrderError::Busy)
+    }
+
+    /// What a request from `address` is charged with before anything is found in it, and where scores
+    /// turn into acts.
+    pub async fn bill_of(&self, address: IpAddr) -> Result<(Bill, Thresholds), OrderError> {
+        self.order(|reply| Order::Bill(address, reply)).await
+    }
+
+    /// The exceptions in force.
+    pub fn exceptions(&self) -> &Arc<Live> {
+        &self.exceptions
+    }
+
+    /// Counts that a request needed this many exceptions.
+    pub fn count_exceptions(&self, needed: usize) {
+        self.metrics.exceptions_used.inc_by(needed as u64);
+    }
+
+    /// Makes an exception: on disk and in force when this returns.
+    pub async fn except(&self, exception: Exception) -> Result<Arc<Held>, OrderError> {
+        self.order(|reply| Order::Except(Box::new(exception), reply)).await?
+    }
+
+    /// Takes an exception back: out of force and off the disk when this returns.
+    pub async fn unexcept(&self, id: String) -> Result<Arc<Held>, OrderError> {
+        self.order(|reply| Order::Unexcept(id, reply)).await?
     }
 
     /// Resolves when the control task has ended, however it ended.

@@ -16,7 +16,7 @@ use tokio::sync::oneshot;
 pub use collector::Collector;
 pub use open::OpenError;
 pub use read::Reader;
-pub use records::{DecisionRow, IncidentRow, Record, Repeat, TokenRow};
+pub use records::{DecisionRow, ExceptionRow, IncidentRow, Record, Repeat, TokenRow};
 pub use writer::Counters;
 
 /// Where the store is and how much it keeps.

@@ -14,6 +14,7 @@ use crate::engine::decision::DecisionId;
 use crate::engine::incident::{Act, Assessment, Client, Door, Incident, IncidentId};
 use crate::engine::risk::Score;
 use crate::engine::view::View;
+use crate::exceptions::Circumstances;
 use crate::inspect::{Mode, Request};
 use crate::limits::{Counted, Limiter, Quota};
 
@@ -160,8 +161,8 @@ impl Judge {
             }
         };
         let settings = self.settings.load();
-        let standing = self.view.standing(client.address, complete_at);
-        let Opinion { route, bill, reason, inspection } = settings.opinion(request, standing);
+        let Opinion { route, bill, reason, inspection } =
+            self.opinion(&settings, client, request, complete_at);
         let score = bill.score();
         for limit in &inspection.limits_reached {
             self.control.count_limit(limit);
@@ -200,6 +201,29 @@ impl Judge {
             Act::Observe => Verdict::Pass(Permit { score, quota }),
             Act::Refuse | Act::Ban => Verdict::Refuse(Refusal { incident: id, score, reason, settled }),
         }
+    }
+}
+
+impl Judge {
+    /// The opinion on `request` of `client`, as far as the operator has made no exception.
+    fn opinion<'a>(
+        &self,
+        settings: &'a Settings,
+        client: Client,
+        request: &Request<'_>,
+        at: Instant,
+    ) -> Opinion<'a> {
+        let standing = self.view.standing(client.address, at);
+        settings.opinion_except(request, standing, |route, findings| {
+            let circumstances = Circumstances {
+                route: &route.name,
+                host: request.host(),
+                target: request.target,
+                source: client.address,
+            };
+            let needed = self.control.exceptions().load().apply(findings, &circumstances, at);
+            self.control.count_exceptions(needed);
+        })
     }
 }
 

@@ -6,5 +6,7 @@ mod bench;
 mod commands;
 #[path = "cli/configuration.rs"]
 mod configuration;
+#[path = "cli/explain.rs"]
+mod explain;
 #[path = "cli/starts.rs"]
 mod starts;

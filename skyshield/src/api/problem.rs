@@ -69,8 +69,10 @@ impl From<OrderError> for Problem {
             OrderError::Rejected(Rejected::Protected { .. } | Rejected::TooWide(_)) => {
                 StatusCode::UNPROCESSABLE_ENTITY
             }
-            OrderError::Rejected(Rejected::Full { .. }) => StatusCode::INSUFFICIENT_STORAGE,
-            OrderError::NotInForce => StatusCode::NOT_FOUND,
+            OrderError::Rejected(Rejected::Full { .. }) | OrderError::TooManyExceptions => {
+                StatusCode::INSUFFICIENT_STORAGE
+            }
+            OrderError::NotInForce | OrderError::NoSuchException => StatusCode::NOT_FOUND,
             OrderError::Store(_) | OrderError::Dataplane(_) | OrderError::Busy => {
                 StatusCode::SERVICE_UNAVAILABLE
             }

@@ -2,6 +2,7 @@
 #![expect(clippy::print_stderr, reason = "what a command prints is its product")]
 
 mod detection;
+mod explain;
 
 use std::fmt::Display;
 use std::io::{self, Write as _};
@@ -16,6 +17,7 @@ use crate::config::{Config, DEFAULT_PATH};
 use crate::dataplane::{Attached, Remains};
 
 pub(super) use detection::{replayed, rule, rules, tested};
+pub(super) use explain::{exception_made, exception_removed, exceptions, explained};
 
 pub(super) fn failure(failure: &Failure, as_json: bool) {
     if matches!(failure, Failure::ToldUnreachable) {

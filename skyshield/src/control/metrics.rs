@@ -21,6 +21,7 @@ pub struct Metrics {
     pub(super) repairs: IntCounterVec,
     pub(super) dataplane_failures: IntCounter,
     pub(super) standings_refused: IntCounter,
+    pub(super) exceptions_used: IntCounter,
     pub(super) escalation_refused: IntCounter,
     pub(super) map_entries: IntGaugeVec,
     pub(super) map_capacity: IntGaugeVec,
@@ -69,6 +70,10 @@ impl Metrics {
                 "skyshield_dataplane_failures_total",
                 "Changes that the kernel's maps did not take",
             )?,
+            exceptions_used: IntCounter::new(
+                "skyshield_exceptions_used_total",
+                "Findings of requests that operators' exceptions took away, by request and exception",
+            )?,
             standings_refused: IntCounter::new(
                 "skyshield_standings_refused_total",
                 "Sources whose standing was not remembered because there was no room",
@@ -96,6 +101,7 @@ impl Metrics {
         registry.register(Box::new(metrics.repairs.clone()))?;
         registry.register(Box::new(metrics.dataplane_failures.clone()))?;
         registry.register(Box::new(metrics.standings_refused.clone()))?;
+        registry.register(Box::new(metrics.exceptions_used.clone()))?;
         registry.register(Box::new(metrics.escalation_refused.clone()))?;
         registry.register(Box::new(metrics.map_entries.clone()))?;
         registry.register(Box::new(metrics.map_capacity.clone()))?;

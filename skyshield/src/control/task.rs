@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use super::enact::{Answer, Committed};
 use super::reconcile::{Look, look};
 use super::recover::{self, RecoverError, Recovered};
-use super::{Control, Health, Metrics, Order, OrderError, Target, Wanted};
+use super::{Control, Health, Metrics, Order, OrderError, Target, Wanted, exceptions};
 use crate::clock;
 use crate::dataplane::Enforcer;
 use crate::engine::decision::{Decision, DecisionId, Ended, NewBan, Origin};
@@ -22,6 +22,7 @@ use crate::engine::never_ban::NeverBan;
 use crate::engine::risk;
 use crate::engine::source::Source;
 use crate::engine::view::View;
+use crate::exceptions::Live;
 use crate::store::{Reader, Record, Store};
 
 /// How often the kernel is looked after: told that the daemon lives, freed of what has ended, counted.
@@ -69,6 +70,9 @@ pub struct Task {
     pub(super) escalation: Escalation,
     pub(super) widen_for: Duration,
     pub(super) view: Arc<View>,
+    pub(super) exceptions: Arc<Live>,
+    /// Exceptions on their way to the disk.
+    pub(super) excepting: JoinSet<()>,
     queue: mpsc::Receiver<Order>,
     looks: JoinSet<Look>,
     capacity: usize,
@@ -110,6 +114,8 @@ impl Task {
         let widen_for = Duration::from_secs(escalation.widen_secs);
         let escalation = recover::escalation(escalation, &risk, &reader, clock::now(), clock::wall())?;
         let (control, queue) = Control::channel(metrics.clone());
+        let kept = exceptions::kept(&reader, clock::now(), clock::wall())?;
+        control.exceptions().change(|_none| kept.clone());
         let task = Self {
             ledger,
             enforcer,
@@ -129,6 +135,8 @@ impl Task {
             escalation,
             risk,
             view,
+            exceptions: Arc::clone(control.exceptions()),
+            excepting: JoinSet::new(),
             queue,
             looks: JoinSet::new(),
             capacity,
@@ -163,6 +171,7 @@ impl Task {
                 _ = forget.tick() => {
                     self.view.forget_faded(clock::now());
                     self.forget_repeats();
+                    self.forget_exceptions();
                 }
             }
         }
@@ -174,6 +183,7 @@ impl Task {
         while let Some(Ok(committed)) = self.commits.join_next().await {
             self.committed(committed);
         }
+        while self.excepting.join_next().await.is_some() {}
     }
 
     fn obey(&mut self, order: Order) {
@@ -224,6 +234,12 @@ impl Task {
                 let _gone = reply.send(self.health());
             }
             Order::NeverBan(never_ban) => self.protect(never_ban),
+            Order::Bill(address, reply) => {
+                let standing = self.view.standing(address, clock::now());
+                let _gone = reply.send((self.risk.bill(&[], &standing), self.risk.thresholds()));
+            }
+            Order::Except(exception, reply) => self.except(*exception, reply),
+            Order::Unexcept(id, reply) => self.unexcept(&id, reply),
         }
     }
 

@@ -4,7 +4,9 @@ use crate::inspect::Place;
 
 /// The text names no place of a request.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is no place; write `path`, `query:NAME`, `header:NAME` (a cookie is `header:cookie.NAME`) or `body:NAME`")]
+#[error(
+    "`{0}` is no place; write `path`, `query:NAME`, `header:NAME` (a cookie is `header:cookie.NAME`) or `body:NAME`"
+)]
 pub struct NotAPlace(String);
 
 /// The place that `text` says.

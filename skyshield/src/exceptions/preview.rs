@@ -88,7 +88,8 @@ mod tests {
     fn what_would_have_passed_is_told_and_nothing_else() {
         let alike = [("sqli.a", "sqli", "query:id", 0.95)];
         let worse = [alike[0], ("xss.a", "xss", "query:q", 0.95)];
-        let scope = Scope { rules: vec!["sqli.a".to_owned()], route: Some("/p".to_owned()), ..Scope::default() };
+        let scope =
+            Scope { rules: vec!["sqli.a".to_owned()], route: Some("/p".to_owned()), ..Scope::default() };
         let told = preview(
             &[scope],
             [

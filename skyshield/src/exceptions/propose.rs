@@ -63,12 +63,8 @@ mod tests {
 
     fn proposed(target: &str, rows: &[(&'static str, &str, &'static str, f64)]) -> Vec<Scope> {
         let source = IpAddr::V4(Ipv4Addr::new(203, 0, 113, 7));
-        let request = Circumstances {
-            route: "default",
-            host: b"Shop.Example:80",
-            target: target.as_bytes(),
-            source,
-        };
+        let request =
+            Circumstances { route: "default", host: b"Shop.Example:80", target: target.as_bytes(), source };
         propose(&assessed(rows), &request)
     }
 
@@ -82,7 +78,10 @@ mod tests {
         let [scope] = &proposed("/x/../products?id=1", &rows)[..] else { panic!() };
         assert_eq!(scope.rules, ["sqli.a"]);
         assert_eq!(scope.place, Some(Place::Query("id".to_owned())));
-        assert_eq!((scope.host.as_deref(), scope.route.as_deref()), (Some("shop.example"), Some("/products")));
+        assert_eq!(
+            (scope.host.as_deref(), scope.route.as_deref()),
+            (Some("shop.example"), Some("/products"))
+        );
         assert_eq!(scope.source.map(|source| source.to_string()).as_deref(), Some("203.0.113.7"));
         assert_eq!(scope.problem(), None);
     }

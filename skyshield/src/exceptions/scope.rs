@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use serde::{Deserialize, Serialize};
 
 use crate::engine::source::Source;
-use crate::inspect::Place;
+use crate::inspect::{self, Place};
 use crate::routes::{HostPattern, Path, Pattern};
 
 /// Rules of one exception at the most.
@@ -66,6 +66,17 @@ impl Scope {
             return Some(format!("route: it is empty, or longer than {MAX_TEXT} characters"));
         }
         None
+    }
+
+    /// The rules it names that no built-in rule answers to: the operator's own, or written wrongly.
+    pub fn unknown_rules(&self) -> Vec<String> {
+        let known = |named: &&String| {
+            inspect::rules().any(|rule| match named.strip_suffix('*') {
+                Some(start) => rule.id.starts_with(start),
+                None => rule.id == **named,
+            })
+        };
+        self.rules.iter().filter(|named| !known(named)).cloned().collect()
     }
 
     /// Whether it covers what `rule` says of `place`.

@@ -95,8 +95,8 @@ impl Live {
         self.0.load()
     }
 
-    /// Puts `set` in force.
-    pub fn store(&self, set: Set) {
-        self.0.store(Arc::new(set));
+    /// Puts in force what `change` makes of the exceptions; it may be asked more than once.
+    pub fn change(&self, mut change: impl FnMut(&Set) -> Set) {
+        self.0.rcu(|set| change(set));
     }
 }

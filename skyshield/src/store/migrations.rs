@@ -10,6 +10,16 @@ const STEPS: &[M<'static>] = &[
      ALTER TABLE incidents ADD COLUMN route TEXT NOT NULL DEFAULT 'default';",
     ),
     M::up("ALTER TABLE incidents ADD COLUMN assessment TEXT NOT NULL DEFAULT '{}';"),
+    M::up(
+        "CREATE TABLE exceptions (
+         id TEXT PRIMARY KEY,
+         scope TEXT NOT NULL,
+         comment TEXT NOT NULL,
+         made_by TEXT NOT NULL,
+         made_at_ms INTEGER NOT NULL,
+         expires_at_ms INTEGER
+     ) STRICT, WITHOUT ROWID;",
+    ),
 ];
 
 const FIRST: M<'static> = M::up(
