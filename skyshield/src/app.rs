@@ -14,13 +14,14 @@ use crate::api::{Api, Facts, Listeners, UpstreamStates};
 use crate::config::Config;
 use crate::control::{self, Control, Parts, Task};
 use crate::dataplane::{Attachment, Change, Enforcer, Events, Kernel, Memory, OnSilence};
+use crate::engine::behaviour::{Behaviour, Key};
 use crate::engine::never_ban::Protection;
 use crate::engine::source::Source;
 use crate::engine::view::View;
 use crate::gateway::{self, Gateway};
 use crate::lifecycle::{Lifecycle, raise_descriptor_limit};
 use crate::limits::Limiter;
-use crate::verdict::{Judge, Settings};
+use crate::verdict::{Judge, Settings, Watch};
 use crate::{clock, dataplane, host, store};
 
 /// How often the host is asked for its addresses, however quiet the kernel is.
@@ -80,6 +81,7 @@ pub async fn run(config: Config, kernel_side: KernelSide) -> anyhow::Result<()> 
         view: Arc::clone(&view),
         never_ban: host::never_ban(&known_now(&known, &upstreams)),
         risk: config.risk.clone(),
+        behaviour: Behaviour::new(config.behaviour.clone(), Key::of(&opened.key), clock::now()),
         escalation: config.escalation.clone(),
         capacity: config.dataplane.max_bans as usize,
         missed_after: (config.dataplane.on_silence == OnSilence::Disarm)
@@ -97,7 +99,8 @@ pub async fn run(config: Config, kernel_side: KernelSide) -> anyhow::Result<()> 
     let finish = CancellationToken::new();
     let judge =
         Judge::new(Settings::new(&config.inspect, &config.risk, &config.routes), view, control.clone())
-            .limited_by(limiter);
+            .limited_by(limiter)
+            .watched_by(Watch::new(&config.behaviour, &config.limits, &opened.key));
     let last_words = opened.store.clone();
     let api = Api {
         control: control.clone(),

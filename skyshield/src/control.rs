@@ -1,9 +1,11 @@
 //! The one task that owns the ledger and carries out its effects; its handle.
 
+mod behaviour;
 mod enact;
 mod exceptions;
 mod incidents;
 mod metrics;
+mod outcomes;
 mod reconcile;
 mod records;
 mod recover;
@@ -21,10 +23,13 @@ use crate::engine::decision::{Decision, DecisionId, NewBan};
 use crate::engine::incident::Incident;
 use crate::engine::ledger::{Banned, Rejected};
 use crate::engine::never_ban::NeverBan;
-use crate::engine::risk::{Bill, Thresholds};
+use crate::engine::behaviour::Signal;
+use crate::engine::risk::{Bill, Score, Thresholds};
 use crate::engine::source::Source;
 use crate::exceptions::{Exception, Held, Live, MAX_EXCEPTIONS};
 use crate::store;
+
+use outcomes::Outcomes;
 
 pub use metrics::Metrics;
 pub(crate) use records::{millis, moment};
@@ -50,6 +55,8 @@ pub enum Order {
     Health(oneshot::Sender<Health>),
     /// The never-ban set has changed.
     NeverBan(Arc<NeverBan>),
+    /// A request of this score passed, and its source is to be slowed down.
+    Suspect(IpAddr, Score),
     /// Somebody asks what is known of a source.
     Bill(IpAddr, oneshot::Sender<(Bill, Thresholds)>),
     /// Somebody makes an exception.
@@ -139,18 +146,33 @@ pub struct Control {
     orders: mpsc::Sender<Order>,
     metrics: Metrics,
     exceptions: Arc<Live>,
+    outcomes: Arc<Outcomes>,
 }
 
 impl Control {
     /// A handle, and the queue its task reads.
     pub fn channel(metrics: Metrics) -> (Self, mpsc::Receiver<Order>) {
         let (orders, queue) = mpsc::channel(QUEUE);
-        (Self { orders, metrics, exceptions: Arc::default() }, queue)
+        (Self { orders, metrics, exceptions: Arc::default(), outcomes: Arc::default() }, queue)
     }
 
     /// Counts that an inspection reached `limit`, a name from a bounded set.
     pub fn count_limit(&self, limit: &'static str) {
         self.metrics.inspection_limits.with_label_values(&[limit]).inc();
+    }
+
+    /// Tells what became of a request that was answered. Never waits: what finds no room is dropped and
+    /// counted.
+    pub fn tell(&self, signal: Signal) {
+        self.outcomes.tell(signal);
+    }
+
+    /// Has the source of a request slowed down that passed with `score`. Never waits: where the queue is
+    /// full it is dropped and counted, and the next request tells again.
+    pub fn suspect(&self, address: IpAddr, score: Score) {
+        if self.orders.try_send(Order::Suspect(address, score)).is_err() {
+            self.metrics.reports_dropped.inc();
+        }
     }
 
     /// Reports an incident. Never waits: where the queue is full the report is dropped and counted;

@@ -1,5 +1,6 @@
 //! The pure core: signals in, effects out; no IO, no clock.
 
+pub mod behaviour;
 pub mod decision;
 pub mod effect;
 pub mod escalation;
@@ -8,6 +9,7 @@ pub mod ledger;
 pub mod never_ban;
 pub mod reconcile;
 pub mod risk;
+pub mod shaping;
 pub mod source;
 pub mod standing;
 pub mod upstream;

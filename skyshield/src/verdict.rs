@@ -1,6 +1,7 @@
 //! The verdict on a request: one function behind every door.
 
 mod settings;
+mod trail;
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -19,6 +20,7 @@ use crate::inspect::{Mode, Request};
 use crate::limits::{Counted, Limiter, Quota};
 
 pub use settings::{Opinion, Settings};
+pub use trail::{Trail, Watch};
 
 /// What happens to a request.
 #[derive(Debug)]
@@ -37,12 +39,18 @@ pub enum Verdict {
 pub struct Permit {
     score: Score,
     quota: Option<Quota>,
+    trail: Option<Trail>,
 }
 
 impl Permit {
     /// The request's score, for the upstream.
     pub fn score(&self) -> Score {
         self.score
+    }
+
+    /// What is to be handed to [`Judge::answered`] once the application has answered.
+    pub fn take_trail(&mut self) -> Option<Trail> {
+        self.trail.take()
     }
 
     /// What is left of the sender's quota, for him to know; where nobody limits him, nothing.
@@ -111,6 +119,7 @@ pub struct Judge {
     view: Arc<View>,
     control: Control,
     limiter: Option<Arc<Limiter>>,
+    watch: Option<Arc<Watch>>,
 }
 
 /// A refusal waits for its ban this long at the most; the ban comes all the same.
@@ -121,7 +130,7 @@ const MAX_TEXT: usize = 512;
 impl Judge {
     /// A judge that goes by `settings` and reports to `control`.
     pub fn new(settings: Settings, view: Arc<View>, control: Control) -> Self {
-        Self { settings: Arc::new(ArcSwap::from_pointee(settings)), view, control, limiter: None }
+        Self { settings: Arc::new(ArcSwap::from_pointee(settings)), view, control, limiter: None, watch: None }
     }
 
     /// From the next request on, all clones of this judge go by `settings`.
@@ -133,6 +142,20 @@ impl Judge {
     #[must_use]
     pub fn limited_by(self, limiter: Limiter) -> Self {
         Self { limiter: Some(Arc::new(limiter)), ..self }
+    }
+
+    /// The same, and what becomes of requests is told to the detectors.
+    #[must_use]
+    pub fn watched_by(self, watch: Option<Watch>) -> Self {
+        Self { watch: watch.map(Arc::new), ..self }
+    }
+
+    /// Tells the detectors how the application answered the request that left `trail`. What this host
+    /// refuses by itself leaves none.
+    pub fn answered(&self, trail: Option<Trail>, status: u16) {
+        if let Some((watch, trail)) = self.watch.as_ref().zip(trail) {
+            self.control.tell(watch.signal(trail, status));
+        }
     }
 
     /// Whether the whole of what `address` sends is refused at `now`, before a body is read.
@@ -167,8 +190,17 @@ impl Judge {
         for limit in &inspection.limits_reached {
             self.control.count_limit(limit);
         }
+        let trail =
+            || self.watch.as_ref().map(|watch| watch.trail(client, request, &route.name, complete_at));
+        // Packets that a proxy sends for others are not the client's to slow down.
+        if route.thresholds.shapes(score)
+            && !client.by_proxy
+            && !self.view.is_shaped(client.address, score, complete_at)
+        {
+            self.control.suspect(client.address, score);
+        }
         let Some(reason) = reason else {
-            return Verdict::Pass(Permit { score, quota });
+            return Verdict::Pass(Permit { score, quota, trail: trail() });
         };
         let act = match route.mode {
             Mode::Off | Mode::Observe => Act::Observe,
@@ -198,7 +230,7 @@ impl Judge {
             complete_at,
         });
         match act {
-            Act::Observe => Verdict::Pass(Permit { score, quota }),
+            Act::Observe => Verdict::Pass(Permit { score, quota, trail: trail() }),
             Act::Refuse | Act::Ban => Verdict::Refuse(Refusal { incident: id, score, reason, settled }),
         }
     }

@@ -10,16 +10,19 @@ use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
 use super::enact::{Answer, Committed};
+use super::outcomes::Outcomes;
 use super::reconcile::{Look, look};
 use super::recover::{self, RecoverError, Recovered};
 use super::{Control, Health, Metrics, Order, OrderError, Target, Wanted, exceptions};
 use crate::clock;
 use crate::dataplane::Enforcer;
+use crate::engine::behaviour::{Behaviour, Signal};
 use crate::engine::decision::{Decision, DecisionId, Ended, NewBan, Origin};
 use crate::engine::escalation::{self, Escalation};
 use crate::engine::ledger::{Banned, Ledger, Rejected};
 use crate::engine::never_ban::NeverBan;
 use crate::engine::risk;
+use crate::engine::shaping::Shaper;
 use crate::engine::source::Source;
 use crate::engine::view::View;
 use crate::exceptions::Live;
@@ -29,6 +32,8 @@ use crate::store::{Reader, Record, Store};
 const TEND_EVERY: Duration = Duration::from_secs(1);
 /// Ended bans freed at a time.
 const SWEEP: usize = 1024;
+/// How often the detectors are told what became of requests.
+const OBSERVE_EVERY: Duration = Duration::from_millis(100);
 /// How often store, ledger and kernel are compared.
 const RECONCILE_EVERY: Duration = Duration::from_secs(10);
 /// A record younger than this may still be on its way to the disk.
@@ -71,6 +76,10 @@ pub struct Task {
     pub(super) widen_for: Duration,
     pub(super) view: Arc<View>,
     pub(super) exceptions: Arc<Live>,
+    pub(super) outcomes: Arc<Outcomes>,
+    pub(super) behaviour: Behaviour,
+    pub(super) signals: Vec<Signal>,
+    pub(super) shaper: Shaper,
     /// Exceptions on their way to the disk.
     pub(super) excepting: JoinSet<()>,
     queue: mpsc::Receiver<Order>,
@@ -92,6 +101,8 @@ pub struct Parts {
     pub never_ban: NeverBan,
     /// Where scores turn into acts.
     pub risk: risk::Config,
+    /// Watches what sources do over time.
+    pub behaviour: Behaviour,
     /// How bans grow.
     pub escalation: escalation::Config,
     /// Decisions there is room for.
@@ -103,7 +114,7 @@ pub struct Parts {
 impl Task {
     /// The task, with what was in force before a restart taken up; its handle; and what was taken up.
     pub fn new(parts: Parts, metrics: Metrics) -> Result<(Self, Control, Recovered), RecoverError> {
-        let Parts { mut enforcer, store, reader, view, never_ban, risk, escalation, capacity, missed_after } =
+        let Parts { mut enforcer, store, reader, view, never_ban, risk, escalation, behaviour, capacity, missed_after } =
             parts;
         let (ledger, recovered) = recover::recover(
             recover::From { capacity, view: Arc::clone(&view), never_ban, store: &store, reader: &reader },
@@ -116,6 +127,7 @@ impl Task {
         let (control, queue) = Control::channel(metrics.clone());
         let kept = exceptions::kept(&reader, clock::now(), clock::wall())?;
         control.exceptions().change(|_none| kept.clone());
+        let shaper = Shaper::new(risk.shaping());
         let task = Self {
             ledger,
             enforcer,
@@ -136,6 +148,10 @@ impl Task {
             risk,
             view,
             exceptions: Arc::clone(control.exceptions()),
+            outcomes: Arc::clone(&control.outcomes),
+            behaviour,
+            signals: Vec::new(),
+            shaper,
             excepting: JoinSet::new(),
             queue,
             looks: JoinSet::new(),
@@ -147,12 +163,13 @@ impl Task {
     /// Runs until `stop`, then finishes what was begun.
     pub async fn run(mut self, stop: CancellationToken) {
         let mut tend = every(TEND_EVERY);
+        let mut observe = every(OBSERVE_EVERY);
         let mut reconcile = every(RECONCILE_EVERY);
         let mut forget = every(FORGET_EVERY);
         let mut orders = Vec::with_capacity(TURN);
         self.enact(None);
         loop {
-            let deadline = self.ledger.poll_timeout();
+            let deadline = self.ledger.poll_timeout().into_iter().chain(self.shaper.poll_timeout()).min();
             tokio::select! {
                 biased;
                 () = stop.cancelled() => break,
@@ -163,10 +180,12 @@ impl Task {
                 Some(Ok(committed)) = self.commits.join_next() => self.committed(committed),
                 () = sleep_until(deadline) => {
                     self.ledger.handle_timeout(clock::now());
+                    self.shaper.handle_timeout(clock::now());
                     self.enact(None);
                 }
                 Some(Ok(found)) = self.looks.join_next() => self.mend(found),
                 _ = tend.tick() => self.tend(),
+                _ = observe.tick() => self.observe(),
                 _ = reconcile.tick() => self.look(),
                 _ = forget.tick() => {
                     self.view.forget_faded(clock::now());
@@ -234,6 +253,7 @@ impl Task {
                 let _gone = reply.send(self.health());
             }
             Order::NeverBan(never_ban) => self.protect(never_ban),
+            Order::Suspect(address, score) => self.suspect(address, score),
             Order::Bill(address, reply) => {
                 let standing = self.view.standing(address, clock::now());
                 let _gone = reply.send((self.risk.bill(&[], &standing), self.risk.thresholds()));

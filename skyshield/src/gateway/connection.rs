@@ -197,7 +197,7 @@ impl Connection<'_> {
             Verdict::Refuse(refusal) => return self.refuse(refusal).await,
         };
         shared.metrics.passed.inc();
-        let quota = permit.take_quota();
+        let (quota, trail) = (permit.take_quota(), permit.take_trail());
         let risk = shared.risk_to_client.then(|| permit.score().value());
         let switching = self.head.opens_websocket
             && shared.websocket_paths.match_target(self.head.target.at(self.input.filled()));
@@ -221,6 +221,9 @@ impl Connection<'_> {
             deadline: &mut self.deadline,
         };
         let outcome = exchange.forward(permit, &self.head, body, origin, asked).await;
+        if let Outcome::Answered { status, .. } = outcome {
+            shared.judge.answered(trail, status);
+        }
         self.conclude(outcome, complete_at).await
     }
 

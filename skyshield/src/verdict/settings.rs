@@ -57,7 +57,10 @@ impl Settings {
         if !inspection.findings.is_empty() {
             except(route, &mut inspection.findings);
         }
-        let bill = self.risk.bill(&inspection.findings, &standing);
+        let bill = match route.mode {
+            Mode::Off => Bill::default(),
+            Mode::Observe | Mode::Refuse => self.risk.bill(&inspection.findings, &standing),
+        };
         let reason = if bill.is_refused(route.thresholds) {
             Some(RefusalReason::Risk)
         } else {
