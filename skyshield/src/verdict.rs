@@ -15,7 +15,7 @@ use crate::engine::incident::{Act, Assessment, Client, Door, Incident, IncidentI
 use crate::engine::risk::Score;
 use crate::engine::view::View;
 use crate::exceptions::Circumstances;
-use crate::inspect::{Mode, Request};
+use crate::inspect::{Mode, OverLimit, Request};
 use crate::limits::{Counted, Limiter, Quota};
 
 pub use settings::{Opinion, Settings};
@@ -144,6 +144,12 @@ impl Judge {
         Some(Refusal { incident, score, reason, settled: Settled::default() })
     }
 
+    /// What happens to a body that is larger than a door inspects, by the route of its request; where a
+    /// route inspects nothing, it passes.
+    pub fn over_limit(&self, host: &[u8], method: &[u8], target: &[u8]) -> OverLimit {
+        self.settings.load().over_limit(host, method, target)
+    }
+
     /// The verdict on `request` by `client`, all of whose bytes had arrived at `complete_at`.
     ///
     /// A refusal is reported as an incident before this returns; it never waits.
@@ -246,7 +252,7 @@ mod tests {
     use super::*;
     use crate::control::{self, Order};
     use crate::engine::risk;
-    use crate::inspect::{Limits, OverLimit};
+    use crate::inspect::Limits;
 
     /// What a judge with `limits` says of `target`, and what it reported.
     fn judged(limits: &Limits, target: &str) -> (Verdict, Option<Incident>) {

@@ -256,6 +256,17 @@ pub(super) fn incident(address: &str, score: f64, by_proxy: bool) -> Incident {
     }
 }
 
+pub(super) fn whom(text: &str, ttl: Option<Duration>) -> NewAllow {
+    NewAllow {
+        whom: text.parse().unwrap(),
+        comment: "test".to_owned(),
+        by: "root".to_owned(),
+        ttl,
+        asked_at: clock::wall(),
+        force: false,
+    }
+}
+
 pub(super) fn by(origin: Origin, address: &str, ttl: Option<Duration>) -> NewBan {
     NewBan {
         source: source(address),
