@@ -1,5 +1,6 @@
 //! The admin API: `/api/v1` for operators, liveness and readiness for everyone, metrics for scrapers.
 
+mod allowlist;
 mod auth;
 mod config;
 mod decisions;
@@ -20,6 +21,7 @@ use std::time::Instant;
 use axum::Router;
 use axum::extract::FromRef;
 use axum::routing::get;
+use tokio::sync::watch;
 
 use crate::control::Control;
 use crate::engine::upstream::Upstream;
@@ -32,12 +34,19 @@ pub use listen::{BindError, Listeners};
 /// What stays the same for the life of a daemon, for people who ask.
 #[derive(Clone, Debug)]
 pub struct Facts {
-    /// The interface that is guarded; none without a kernel side.
-    pub interface: Option<String>,
-    /// Where in the receive path the program runs: `native`, `generic` or `off`.
-    pub xdp_mode: &'static str,
+    /// How each guarded interface is, at any time; none without a kernel side.
+    pub interfaces: Option<watch::Receiver<Vec<Interface>>>,
     /// When the daemon started.
     pub started_at: Instant,
+}
+
+/// An interface that is to be guarded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Interface {
+    /// Its name.
+    pub name: String,
+    /// Where in its receive path the program runs, `native` or `generic`; none while it is gone.
+    pub xdp_mode: Option<&'static str>,
 }
 
 /// How each upstream is, whenever it is asked.
@@ -109,6 +118,10 @@ pub fn router(api: Api) -> Router {
         .merge(both("/api/v1/exceptions", || get(exceptions::list).post(exceptions::add)))
         .merge(both("/api/v1/exceptions/{id}", || axum::routing::delete(exceptions::remove)))
         .merge(both("/api/v1/explain/{what}", || get(explain::explain)))
+        .merge(both("/api/v1/allowlist", || {
+            get(allowlist::list).post(allowlist::add).delete(allowlist::remove_whom)
+        }))
+        .merge(both("/api/v1/allowlist/{id}", || axum::routing::delete(allowlist::remove)))
         .merge(both("/api/v1/incidents", || get(incidents::list)))
         .merge(both("/api/v1/incidents/{id}", || get(incidents::show)))
         .merge(both("/api/v1/tokens", || get(tokens::list).post(tokens::add)))

@@ -3,6 +3,9 @@
 //! The order is what makes a failed start harmless: the configuration is checked, then every port is
 //! bound, then the store is opened, and only then is the kernel touched.
 
+mod interfaces;
+mod names;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 use crate::api::{Api, Facts, Listeners, UpstreamStates};
 use crate::config::Config;
 use crate::control::{self, Control, Parts, Task};
-use crate::dataplane::{Attachment, Change, Enforcer, Events, Kernel, Memory, OnSilence};
+use crate::dataplane::{Enforcer, Events, Kernel, Memory, OnSilence};
 use crate::engine::behaviour::{Behaviour, Key};
 use crate::engine::never_ban::Protection;
 use crate::engine::source::Source;
@@ -23,11 +26,10 @@ use crate::lifecycle::{Lifecycle, raise_descriptor_limit};
 use crate::limits::Limiter;
 use crate::verdict::{Judge, Settings, Watch};
 use crate::{clock, dataplane, host, store};
+use interfaces::Keeper;
 
 /// How often the host is asked for its addresses, however quiet the kernel is.
 const LOOK_AT_HOST_EVERY: Duration = Duration::from_secs(5);
-/// How often it is made sure that the program is attached.
-const CHECK_ATTACHMENT_EVERY: Duration = Duration::from_secs(1);
 
 /// What tasks get on top of the gateway's drain to finish in.
 const SETTLE: Duration = Duration::from_secs(5);
@@ -44,7 +46,7 @@ pub enum KernelSide {
 /// The kernel side, or what stands in for it, taken apart for its owners.
 struct Dataplane {
     enforcer: Box<dyn Enforcer>,
-    running: Option<(Attachment, Events)>,
+    running: Option<(Keeper, Events)>,
     facts: Facts,
 }
 
@@ -65,9 +67,9 @@ pub async fn run(config: Config, kernel_side: KernelSide) -> anyhow::Result<()> 
     let control_metrics = control::Metrics::new(&registry)?;
     let gateway_metrics = gateway::Metrics::new(&registry)?;
     registry.register(Box::new(store::Collector::new(opened.store.counters().clone())?))?;
-    if let Some(interface) = &kernel.facts.interface {
-        let reader = kernel.enforcer.reader()?;
-        registry.register(Box::new(dataplane::Collector::new(reader, interface)?))?;
+    if let Some((keeper, _)) = &kernel.running {
+        registry.register(Box::new(dataplane::Collector::new(kernel.enforcer.reader()?)?))?;
+        keeper.register(&registry)?;
     }
 
     let limiter = Limiter::new(&config.limits, &registry, clock::now())?;
@@ -135,9 +137,10 @@ pub async fn run(config: Config, kernel_side: KernelSide) -> anyhow::Result<()> 
             Ok(())
         });
     }
+    lifecycle.spawn("names", names::keep(control.clone(), stop.clone()));
     lifecycle.spawn("host", watch_host(known, upstreams, control, stop.clone()));
-    if let Some((attachment, events)) = kernel.running {
-        lifecycle.spawn("attachment", keep_attached(attachment, stop.clone()));
+    if let Some((keeper, events)) = kernel.running {
+        lifecycle.spawn("attachment", keeper.run(stop.clone()));
         lifecycle.spawn("events", tell_events(events, stop.clone()));
     }
     tracing::info!("ready");
@@ -159,24 +162,18 @@ fn open_dataplane(config: &Config, kernel_side: KernelSide) -> anyhow::Result<Da
     let started_at = clock::now();
     if kernel_side == KernelSide::Off {
         tracing::warn!("running without a kernel side: bans are enforced at the doors only");
-        let facts = Facts { interface: None, xdp_mode: "off", started_at };
+        let facts = Facts { interfaces: None, started_at };
         return Ok(Dataplane { enforcer: Box::new(Memory::new(&config.dataplane)), running: None, facts });
     }
     let mut dataplane = config.dataplane.clone();
-    if dataplane.interface.is_none() {
+    if dataplane.guarded().is_empty() {
         dataplane.interface = host::default_interface();
     }
     let Kernel { enforcer, attachment, events } =
         Kernel::open(&dataplane).context("the kernel side cannot start")?;
-    let attached = attachment.status()?.context("the interface went away while the program was attached")?;
-    tracing::info!(
-        interface = attached.interface,
-        mode = attached.mode.name(),
-        program = attached.program_id,
-        "attached"
-    );
-    let facts = Facts { interface: Some(attached.interface), xdp_mode: attached.mode.name(), started_at };
-    Ok(Dataplane { enforcer, running: Some((attachment, events)), facts })
+    let keeper = Keeper::new(attachment)?;
+    let facts = Facts { interfaces: Some(keeper.states()), started_at };
+    Ok(Dataplane { enforcer, running: Some((keeper, events)), facts })
 }
 
 /// The part of the never-ban set that the configuration names.
@@ -217,37 +214,6 @@ async fn watch_host(
         if last.as_ref() != Some(&found) {
             control.set_never_ban(found.clone()).await?;
             last = Some(found);
-        }
-    }
-}
-
-/// Sees to it that the program stays attached, also to an interface that goes away and comes back.
-async fn keep_attached(mut attachment: Attachment, stop: CancellationToken) -> anyhow::Result<()> {
-    let mut watch = host::watch().context("the kernel does not tell of changed interfaces")?;
-    let mut period = tokio::time::interval(CHECK_ATTACHMENT_EVERY);
-    let mut was_gone = false;
-    loop {
-        tokio::select! {
-            () = stop.cancelled() => return Ok(()),
-            () = watch.changed() => {}
-            _ = period.tick() => {}
-        }
-        match attachment.check() {
-            Ok(Change::None) => {}
-            Ok(Change::Reattached(_)) => {
-                was_gone = false;
-                tracing::warn!("the interface is back and guarded again");
-            }
-            Ok(Change::Gone) => {
-                if !was_gone {
-                    tracing::error!("the interface is gone: nothing is guarded until it returns");
-                }
-                was_gone = true;
-            }
-            Err(error) => tracing::error!(
-                error = format!("{:#}", anyhow::Error::new(error)),
-                "the attachment could not be checked"
-            ),
         }
     }
 }

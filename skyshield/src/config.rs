@@ -120,6 +120,7 @@ impl Config {
             .or_else(|| routes::problem(&self.routes, &self.risk))
             .or_else(|| self.gateway.problem())
             .or_else(|| self.limits.problem())
+            .or_else(|| self.inspect.content.problem())
             .or_else(|| self.api.problem())
             .or_else(|| self.log.problem())
             .or_else(|| self.dataplane.problem())

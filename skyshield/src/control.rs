@@ -1,5 +1,6 @@
 //! The one task that owns the ledger and carries out its effects; its handle.
 
+mod allows;
 mod behaviour;
 mod enact;
 mod exceptions;
@@ -19,16 +20,18 @@ use serde::Serialize;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::dataplane;
+use crate::engine::allow::{Allow, DnsName, NewAllow, NotAllowed};
+use crate::engine::behaviour::Signal;
 use crate::engine::decision::{Decision, DecisionId, NewBan};
 use crate::engine::incident::Incident;
 use crate::engine::ledger::{Banned, Rejected};
 use crate::engine::never_ban::NeverBan;
-use crate::engine::behaviour::Signal;
 use crate::engine::risk::{Bill, Score, Thresholds};
 use crate::engine::source::Source;
 use crate::exceptions::{Exception, Held, Live, MAX_EXCEPTIONS};
 use crate::store;
 
+pub use allows::AllowTarget;
 use outcomes::Outcomes;
 
 pub use metrics::Metrics;
@@ -53,7 +56,7 @@ pub enum Order {
     List(Wanted, oneshot::Sender<Vec<Decision>>),
     /// Somebody asks how things are.
     Health(oneshot::Sender<Health>),
-    /// The never-ban set has changed.
+    /// What the host protects by itself has changed.
     NeverBan(Arc<NeverBan>),
     /// A request of this score passed, and its source is to be slowed down.
     Suspect(IpAddr, Score),
@@ -63,6 +66,16 @@ pub enum Order {
     Except(Box<Exception>, oneshot::Sender<Result<Arc<Held>, OrderError>>),
     /// Somebody takes the exception of this id back.
     Unexcept(String, oneshot::Sender<Result<Arc<Held>, OrderError>>),
+    /// Somebody lets a source through.
+    Allow(NewAllow, oneshot::Sender<Result<Allow, OrderError>>),
+    /// Somebody takes that back.
+    Disallow(AllowTarget, oneshot::Sender<Result<Allow, OrderError>>),
+    /// Somebody wants to see the allow list.
+    Allows(oneshot::Sender<Vec<Allow>>),
+    /// Somebody wants to see whom no decision may cut off.
+    Protected(oneshot::Sender<Arc<NeverBan>>),
+    /// A name on the allow list has these addresses now.
+    Resolved(DnsName, Vec<IpAddr>),
 }
 
 /// Which decisions.
@@ -91,6 +104,12 @@ pub enum OrderError {
     /// The ledger refuses it.
     #[error(transparent)]
     Rejected(#[from] Rejected),
+    /// The allow list refuses it.
+    #[error(transparent)]
+    NotAllowed(#[from] NotAllowed),
+    /// There is no such entry on the allow list.
+    #[error("there is no such entry on the operator's allow list")]
+    NoSuchAllow,
     /// There is no such ban in force.
     #[error("no such ban is in force")]
     NotInForce,
@@ -175,6 +194,11 @@ impl Control {
         }
     }
 
+    /// Counts that a name on the allow list was not resolved.
+    pub fn count_unresolved(&self) {
+        self.metrics.unresolved.inc();
+    }
+
     /// Reports an incident. Never waits: where the queue is full the report is dropped and counted;
     /// the request it came from is refused all the same.
     pub fn report(&self, incident: Incident) -> Settled {
@@ -206,7 +230,32 @@ impl Control {
         self.order(Order::Health).await
     }
 
-    /// Sets whom no decision may cut off.
+    /// Lets a source through: on disk and in the kernel when this returns.
+    pub async fn allow(&self, new: NewAllow) -> Result<Allow, OrderError> {
+        self.order(|reply| Order::Allow(new, reply)).await?
+    }
+
+    /// Takes an entry of the allow list back: on disk and out of the kernel when this returns.
+    pub async fn disallow(&self, target: AllowTarget) -> Result<Allow, OrderError> {
+        self.order(|reply| Order::Disallow(target, reply)).await?
+    }
+
+    /// The operator's allow list, in the order of its numbers.
+    pub async fn allows(&self) -> Result<Vec<Allow>, OrderError> {
+        self.order(Order::Allows).await
+    }
+
+    /// Whom no decision may cut off: what the host protects by itself and the allow list.
+    pub async fn never_ban(&self) -> Result<Arc<NeverBan>, OrderError> {
+        self.order(Order::Protected).await
+    }
+
+    /// Tells what a name on the allow list resolves to now.
+    pub async fn resolved(&self, name: DnsName, addresses: Vec<IpAddr>) -> Result<(), OrderError> {
+        self.orders.send(Order::Resolved(name, addresses)).await.map_err(|_| OrderError::Busy)
+    }
+
+    /// Sets what the host protects by itself.
     pub async fn set_never_ban(&self, never_ban: NeverBan) -> Result<(), OrderError> {
         self.orders.send(Order::NeverBan(Arc::new(never_ban))).await.map_err(|_| OrderError::Busy)
     }

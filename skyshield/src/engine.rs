@@ -1,5 +1,6 @@
 //! The pure core: signals in, effects out; no IO, no clock.
 
+pub mod allow;
 pub mod behaviour;
 pub mod decision;
 pub mod effect;

@@ -1,6 +1,7 @@
 //! Pure: a request in, findings out. No IO, no clock, linear time, every limit named and counted.
 
 mod byteset;
+mod content;
 mod decode;
 mod finding;
 mod form;
@@ -15,6 +16,7 @@ mod request;
 mod rules;
 mod values;
 
+pub use content::{CONTENT_CODING, Config as ContentConfig};
 pub use finding::{Class, Confidence, Finding, Inspection, Place};
 pub use inspector::Inspector;
 pub use limits::{Limits, Mode, NAMES as LIMIT_NAMES, OverLimit};

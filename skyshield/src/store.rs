@@ -1,5 +1,6 @@
 //! What must outlive the daemon, on disk: decisions, incidents, operator tokens.
 
+mod allows;
 mod collector;
 mod key;
 mod migrations;
@@ -14,6 +15,7 @@ use std::sync::mpsc::{SyncSender, TrySendError};
 use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
 
+pub use allows::AllowRow;
 pub use collector::Collector;
 pub use open::OpenError;
 pub use read::Reader;

@@ -16,7 +16,7 @@ use crate::engine::incident::{Act, Assessment, Client, Door, Incident, IncidentI
 use crate::engine::risk::Score;
 use crate::engine::view::View;
 use crate::exceptions::Circumstances;
-use crate::inspect::{Mode, Request};
+use crate::inspect::{Mode, OverLimit, Request};
 use crate::limits::{Counted, Limiter, Quota};
 
 pub use settings::{Opinion, Settings};
@@ -130,7 +130,13 @@ const MAX_TEXT: usize = 512;
 impl Judge {
     /// A judge that goes by `settings` and reports to `control`.
     pub fn new(settings: Settings, view: Arc<View>, control: Control) -> Self {
-        Self { settings: Arc::new(ArcSwap::from_pointee(settings)), view, control, limiter: None, watch: None }
+        Self {
+            settings: Arc::new(ArcSwap::from_pointee(settings)),
+            view,
+            control,
+            limiter: None,
+            watch: None,
+        }
     }
 
     /// From the next request on, all clones of this judge go by `settings`.
@@ -165,6 +171,12 @@ impl Judge {
         // Whoever asks about a ban is told of what led to it, where something did.
         let incident = ban.incident.unwrap_or_else(mint);
         Some(Refusal { incident, score, reason, settled: Settled::default() })
+    }
+
+    /// What happens to a body that is larger than a door inspects, by the route of its request; where a
+    /// route inspects nothing, it passes.
+    pub fn over_limit(&self, host: &[u8], method: &[u8], target: &[u8]) -> OverLimit {
+        self.settings.load().over_limit(host, method, target)
     }
 
     /// The verdict on `request` by `client`, all of whose bytes had arrived at `complete_at`.
@@ -278,7 +290,7 @@ mod tests {
     use super::*;
     use crate::control::{self, Order};
     use crate::engine::risk;
-    use crate::inspect::{Limits, OverLimit};
+    use crate::inspect::Limits;
 
     /// What a judge with `limits` says of `target`, and what it reported.
     fn judged(limits: &Limits, target: &str) -> (Verdict, Option<Incident>) {

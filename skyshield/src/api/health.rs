@@ -8,7 +8,7 @@ use axum::http::StatusCode;
 use serde::Serialize;
 
 use super::problem::Problem;
-use super::{Facts, UpstreamStates};
+use super::{Facts, Interface, UpstreamStates};
 use crate::clock;
 use crate::control::{Control, Health};
 use crate::engine::upstream::{State as UpstreamState, Upstream};
@@ -72,6 +72,36 @@ struct Dataplane {
     status: &'static str,
     interface: Option<String>,
     xdp_mode: &'static str,
+    interfaces: Vec<InterfaceBody>,
+}
+
+#[derive(Debug, Serialize)]
+struct InterfaceBody {
+    name: String,
+    status: &'static str,
+    xdp_mode: &'static str,
+}
+
+impl Dataplane {
+    /// The first interface is named a second time, for who knows of one only.
+    fn new(answers: bool, guarded: Option<&[Interface]>) -> Self {
+        let mode = |interface: &Interface| interface.xdp_mode.unwrap_or("gone");
+        let first = guarded.and_then(<[Interface]>::first);
+        let interfaces = guarded.unwrap_or_default();
+        Self {
+            status: status(answers && interfaces.iter().all(|interface| interface.xdp_mode.is_some())),
+            interface: first.map(|interface| interface.name.clone()),
+            xdp_mode: first.map_or("off", mode),
+            interfaces: interfaces
+                .iter()
+                .map(|interface| InterfaceBody {
+                    name: interface.name.clone(),
+                    status: status(interface.xdp_mode.is_some()),
+                    xdp_mode: mode(interface),
+                })
+                .collect(),
+        }
+    }
 }
 
 /// `GET /api/v1/monitoring/health/`.
@@ -83,19 +113,19 @@ pub(super) async fn health(
     let answer = control.health().await;
     let answers = answer.is_ok();
     let health = answer.unwrap_or_default();
+    let guarded = facts.interfaces.as_ref().map(|interfaces| interfaces.borrow().clone());
+    let dataplane = Dataplane::new(health.dataplane_answers, guarded.as_deref());
+    let is_guarded = dataplane.status == status(true);
     let upstreams = upstreams();
     let served = every_site_is_served(&upstreams);
+    let is_sound = answers && is_well(&health) && health.drift == 0;
     Json(HealthBody {
-        status: status(answers && is_well(&health) && health.drift == 0 && served),
+        status: status(is_sound && is_guarded && served),
         version: env!("CARGO_PKG_VERSION"),
         uptime_seconds: clock::now().saturating_duration_since(facts.started_at).as_secs(),
         components: Components {
             control: Component { status: status(answers) },
-            dataplane: Dataplane {
-                status: status(health.dataplane_answers),
-                interface: facts.interface.clone(),
-                xdp_mode: facts.xdp_mode,
-            },
+            dataplane,
             gateway: Gateway {
                 status: status(served),
                 upstreams: upstreams.into_iter().map(UpstreamBody::from).collect(),

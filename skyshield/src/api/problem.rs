@@ -8,6 +8,7 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
 use crate::control::OrderError;
+use crate::engine::allow::NotAllowed;
 use crate::engine::ledger::Rejected;
 
 /// A problem as it is answered.
@@ -66,13 +67,14 @@ impl IntoResponse for Problem {
 impl From<OrderError> for Problem {
     fn from(error: OrderError) -> Self {
         let status = match &error {
-            OrderError::Rejected(Rejected::Protected { .. } | Rejected::TooWide(_)) => {
-                StatusCode::UNPROCESSABLE_ENTITY
+            OrderError::Rejected(Rejected::Protected { .. } | Rejected::TooWide(_))
+            | OrderError::NotAllowed(NotAllowed::TooWide(_)) => StatusCode::UNPROCESSABLE_ENTITY,
+            OrderError::Rejected(Rejected::Full { .. })
+            | OrderError::NotAllowed(NotAllowed::Full)
+            | OrderError::TooManyExceptions => StatusCode::INSUFFICIENT_STORAGE,
+            OrderError::NotInForce | OrderError::NoSuchException | OrderError::NoSuchAllow => {
+                StatusCode::NOT_FOUND
             }
-            OrderError::Rejected(Rejected::Full { .. }) | OrderError::TooManyExceptions => {
-                StatusCode::INSUFFICIENT_STORAGE
-            }
-            OrderError::NotInForce | OrderError::NoSuchException => StatusCode::NOT_FOUND,
             OrderError::Store(_) | OrderError::Dataplane(_) | OrderError::Busy => {
                 StatusCode::SERVICE_UNAVAILABLE
             }

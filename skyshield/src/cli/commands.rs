@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::client::{ask, encoded};
 use super::{Arguments, Ban, Command, Exceptions, Failure, NewException, Overrides, Run, Tokens};
-use super::{replay, rules, show};
+use super::{allow, replay, rules, show};
 use crate::app::{self, KernelSide};
 use crate::config::{self, Config};
 use crate::dataplane::Pinned;
@@ -34,6 +34,7 @@ pub(super) fn obey(arguments: Arguments) -> Result<(), Failure> {
             show::banned(&answer, json);
             Ok(())
         }
+        Command::Allow(command) => allow::obey(&place()?, command, json),
         Command::Lift { target } => {
             let answer = ask(&place()?, Method::DELETE, &lift_path(&target)?, None)?;
             show::lifted(&answer, json);
@@ -70,8 +71,9 @@ pub(super) fn obey(arguments: Arguments) -> Result<(), Failure> {
 
 fn load(path: Option<&Path>, overrides: &Overrides) -> Result<Config, Failure> {
     let mut config = config::load(path).map_err(|error| Failure::Usage(with_causes(&error)))?;
-    if let Some(interface) = &overrides.interface {
-        config.dataplane.interface = Some(interface.clone());
+    if let [first, others @ ..] = overrides.interface.as_slice() {
+        config.dataplane.interface = Some(first.clone());
+        config.dataplane.interfaces = others.to_vec();
     }
     if !overrides.listen.is_empty() {
         config.gateway.listen.clone_from(&overrides.listen);

@@ -1,6 +1,7 @@
 //! What the commands print: tables and sentences for people, JSON for programs.
 #![expect(clippy::print_stderr, reason = "what a command prints is its product")]
 
+mod allow;
 mod detection;
 mod explain;
 
@@ -16,11 +17,12 @@ use super::Failure;
 use crate::config::{Config, DEFAULT_PATH};
 use crate::dataplane::{Attached, Remains};
 
+pub(super) use allow::{allowed, allows, disallowed, protected};
 pub(super) use detection::{replayed, rule, rules, tested};
 pub(super) use explain::{exception_made, exception_removed, exceptions, explained};
 
 pub(super) fn failure(failure: &Failure, as_json: bool) {
-    if matches!(failure, Failure::ToldUnreachable) {
+    if matches!(failure, Failure::Told | Failure::ToldUnreachable) {
         return;
     }
     if as_json {

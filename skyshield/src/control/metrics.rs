@@ -28,6 +28,7 @@ pub struct Metrics {
     pub(super) shaped: IntGauge,
     pub(super) shapes_refused: IntCounter,
     pub(super) escalation_refused: IntCounter,
+    pub(super) unresolved: IntCounter,
     pub(super) map_entries: IntGaugeVec,
     pub(super) map_capacity: IntGaugeVec,
 }
@@ -104,6 +105,10 @@ impl Metrics {
                 "skyshield_escalation_refused_total",
                 "Banned sources and prefixes that were not remembered because there was no room",
             )?,
+            unresolved: IntCounter::new(
+                "skyshield_allowlist_names_unresolved_total",
+                "Times that a name on the allow list had no answer; its last one stood",
+            )?,
             map_entries: IntGaugeVec::new(
                 Opts::new("skyshield_map_entries", "What is in each of the kernel's maps of policy"),
                 &["map"],
@@ -130,6 +135,7 @@ impl Metrics {
         registry.register(Box::new(metrics.shaped.clone()))?;
         registry.register(Box::new(metrics.shapes_refused.clone()))?;
         registry.register(Box::new(metrics.escalation_refused.clone()))?;
+        registry.register(Box::new(metrics.unresolved.clone()))?;
         registry.register(Box::new(metrics.map_entries.clone()))?;
         registry.register(Box::new(metrics.map_capacity.clone()))?;
         Ok(metrics)

@@ -9,6 +9,7 @@ use tokio::task::JoinSet;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
+use super::allows;
 use super::enact::{Answer, Committed};
 use super::outcomes::Outcomes;
 use super::reconcile::{Look, look};
@@ -16,6 +17,7 @@ use super::recover::{self, RecoverError, Recovered};
 use super::{Control, Health, Metrics, Order, OrderError, Target, Wanted, exceptions};
 use crate::clock;
 use crate::dataplane::Enforcer;
+use crate::engine::allow::AllowList;
 use crate::engine::behaviour::{Behaviour, Signal};
 use crate::engine::decision::{Decision, DecisionId, Ended, NewBan, Origin};
 use crate::engine::escalation::{self, Escalation};
@@ -60,6 +62,10 @@ pub struct Task {
     pub(super) store: Store,
     pub(super) metrics: Metrics,
     pub(super) commits: JoinSet<Committed>,
+    pub(super) allows: AllowList,
+    pub(super) allow_changes: JoinSet<allows::Change>,
+    /// What the host protects by itself.
+    pub(super) host_protected: Arc<NeverBan>,
     pub(super) drift: usize,
     pub(super) store_writes: bool,
     /// How many orders against each source are on their way to the disk.
@@ -114,8 +120,21 @@ pub struct Parts {
 impl Task {
     /// The task, with what was in force before a restart taken up; its handle; and what was taken up.
     pub fn new(parts: Parts, metrics: Metrics) -> Result<(Self, Control, Recovered), RecoverError> {
-        let Parts { mut enforcer, store, reader, view, never_ban, risk, escalation, behaviour, capacity, missed_after } =
-            parts;
+        let Parts {
+            mut enforcer,
+            store,
+            reader,
+            view,
+            never_ban,
+            risk,
+            escalation,
+            behaviour,
+            capacity,
+            missed_after,
+        } = parts;
+        let host_protected = Arc::new(never_ban);
+        let allows = allows::kept(&reader, clock::now(), clock::wall())?;
+        let never_ban = allows::together(&host_protected, &allows);
         let (ledger, recovered) = recover::recover(
             recover::From { capacity, view: Arc::clone(&view), never_ban, store: &store, reader: &reader },
             enforcer.as_mut(),
@@ -134,6 +153,9 @@ impl Task {
             store,
             metrics,
             commits: JoinSet::new(),
+            allows,
+            allow_changes: JoinSet::new(),
+            host_protected,
             drift: 0,
             store_writes: true,
             waiting: HashMap::new(),
@@ -169,7 +191,9 @@ impl Task {
         let mut orders = Vec::with_capacity(TURN);
         self.enact(None);
         loop {
-            let deadline = self.ledger.poll_timeout().into_iter().chain(self.shaper.poll_timeout()).min();
+            let deadlines =
+                [self.ledger.poll_timeout(), self.allows.poll_timeout(), self.shaper.poll_timeout()];
+            let deadline = deadlines.into_iter().flatten().min();
             tokio::select! {
                 biased;
                 () = stop.cancelled() => break,
@@ -178,9 +202,11 @@ impl Task {
                     for order in orders.drain(..) { self.obey(order) }
                 }
                 Some(Ok(committed)) = self.commits.join_next() => self.committed(committed),
+                Some(Ok(change)) = self.allow_changes.join_next() => self.allow_changed(change),
                 () = sleep_until(deadline) => {
                     self.ledger.handle_timeout(clock::now());
                     self.shaper.handle_timeout(clock::now());
+                    self.end_allows();
                     self.enact(None);
                 }
                 Some(Ok(found)) = self.looks.join_next() => self.mend(found),
@@ -203,6 +229,9 @@ impl Task {
             self.committed(committed);
         }
         while self.excepting.join_next().await.is_some() {}
+        while let Some(Ok(change)) = self.allow_changes.join_next().await {
+            self.allow_changed(change);
+        }
     }
 
     fn obey(&mut self, order: Order) {
@@ -252,7 +281,6 @@ impl Task {
             Order::Health(reply) => {
                 let _gone = reply.send(self.health());
             }
-            Order::NeverBan(never_ban) => self.protect(never_ban),
             Order::Suspect(address, score) => self.suspect(address, score),
             Order::Bill(address, reply) => {
                 let standing = self.view.standing(address, clock::now());
@@ -260,6 +288,16 @@ impl Task {
             }
             Order::Except(exception, reply) => self.except(*exception, reply),
             Order::Unexcept(id, reply) => self.unexcept(&id, reply),
+            Order::NeverBan(never_ban) => self.host_protects(never_ban),
+            Order::Allow(new, reply) => self.allow(new, reply),
+            Order::Disallow(target, reply) => self.disallow(&target, reply),
+            Order::Allows(reply) => {
+                let _gone = reply.send(self.allows.iter().cloned().collect());
+            }
+            Order::Protected(reply) => {
+                let _gone = reply.send(Arc::clone(self.ledger.never_ban()));
+            }
+            Order::Resolved(name, addresses) => self.resolved(&name, addresses),
         }
     }
 
@@ -276,16 +314,6 @@ impl Task {
         };
         self.metrics.bans.with_label_values(&[origin, told]).inc();
         outcome
-    }
-
-    /// The kernel's allow list first: whoever comes under protection is let through before anything else.
-    fn protect(&mut self, never_ban: Arc<NeverBan>) {
-        if let Err(error) = self.enforcer.set_allowed(&never_ban.sources()) {
-            self.metrics.dataplane_failures.inc();
-            tracing::error!(%error, "the never-ban set did not reach the kernel");
-        }
-        self.ledger.set_never_ban(never_ban, clock::now());
-        self.enact(None);
     }
 
     fn tend(&mut self) {

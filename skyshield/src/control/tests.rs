@@ -1,5 +1,6 @@
 //! The control task over a model of the kernel and a store on a real disk.
 
+mod allows;
 mod bench;
 
 use std::time::Duration;

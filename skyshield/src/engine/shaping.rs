@@ -90,7 +90,8 @@ impl Shaper {
 
     /// Eases what has been quiet long enough at `now`: twice the rate, and above the first one, none.
     pub fn handle_timeout(&mut self, now: Instant) {
-        while let Some(&(deadline, source)) = self.deadlines.first().filter(|(deadline, _)| *deadline <= now) {
+        while let Some(&(deadline, source)) = self.deadlines.first().filter(|(deadline, _)| *deadline <= now)
+        {
             self.deadlines.remove(&(deadline, source));
             let Some(shaped) = self.shaped.get_mut(&source) else { continue };
             let eased = shaped.packets_per_sec.saturating_mul(2);

@@ -90,7 +90,9 @@ impl Standing {
     /// The standing as it is at `now`: the past fades.
     #[must_use]
     pub fn at(self, now: Instant) -> Self {
-        let Some(as_of) = self.as_of else { return Self { as_of: self.claims.as_of().and(Some(now)), ..self } };
+        let Some(as_of) = self.as_of else {
+            return Self { as_of: self.claims.as_of().and(Some(now)), ..self };
+        };
         let half_lives = now.saturating_duration_since(as_of).as_secs_f64() / HALF_LIFE.as_secs_f64();
         Self { weight: self.weight * 0.5_f64.powf(half_lives), as_of: Some(now), ..self }
     }

@@ -38,7 +38,9 @@ pub struct Config {
     pub proxy_protocol: bool,
     /// The header in which trusted proxies name the client. Default `x-forwarded-for`.
     pub client_address_header: ClientAddressHeader,
-    /// What happens to a body larger than `limits.inspected_body_bytes`. Default `refuse`.
+    /// What happens to a body larger than `limits.inspected_body_bytes`: `refuse`, 413, or
+    /// `pass-and-count`. It passes also where its route's `over_limit` says so, or where its route
+    /// inspects nothing. Default `refuse`.
     pub body_over_limit: BodyOverLimit,
     /// Paths on which `WebSocket` may be opened, as in `limits`: `/ws/**`. What flows through one
     /// afterwards is not inspected. Default none.

@@ -27,7 +27,7 @@ use super::tls::Tls;
 use super::write::write_all;
 use crate::clock;
 use crate::engine::incident::{Client, Door};
-use crate::inspect::{Header, Request};
+use crate::inspect::{Header, OverLimit, Request};
 use crate::verdict::Verdict;
 use arrival::{Arrived, FIRST_READ, arrive};
 
@@ -255,7 +255,7 @@ impl Connection<'_> {
             return Ok(Body { held: 0, rest });
         }
         let limits = &self.shared.limits;
-        let policy = self.shared.body_over_limit;
+        let policy = self.body_over_limit();
         if let Framing::Length(length) = self.head.framing
             && length > limits.inspected_body_bytes as u64
             && policy == BodyOverLimit::Refuse
@@ -285,6 +285,17 @@ impl Connection<'_> {
             self.shared.metrics.bodies_passed.inc();
         }
         Ok(Body { held, rest })
+    }
+
+    /// What happens to more of a body than is inspected: it passes where the gateway says so, or the route.
+    fn body_over_limit(&self) -> BodyOverLimit {
+        let bytes = self.input.filled();
+        let host = self.head.host.map(|host| host.at(bytes)).unwrap_or_default();
+        let (method, target) = (self.head.method.at(bytes), self.head.target.at(bytes));
+        match self.shared.judge.over_limit(host, method, target) {
+            OverLimit::PassAndCount => BodyOverLimit::PassAndCount,
+            OverLimit::Refuse => self.shared.body_over_limit,
+        }
     }
 
     fn judge(&self, client: Client, body_len: usize, complete_at: Instant) -> Verdict {

@@ -72,8 +72,11 @@ impl Page<'_> {
             (true, 0) => "Connection: keep-alive\r\n",
             (true, _) => "",
         };
-        let allow =
-            if status == 405 { "Allow: GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS\r\n" } else { "" };
+        let allow = match status {
+            405 => "Allow: GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS\r\n",
+            415 => "Accept-Encoding: gzip, deflate, br, zstd\r\n",
+            _ => "",
+        };
         let retry = if status == 503 { "Retry-After: 1\r\n" } else { "" };
         let risk = self.risk.map(|risk| format!("X-SkyShield-Risk: {risk:.3}\r\n")).unwrap_or_default();
         let proxy = self.proxy_error.map(|error| format!("Proxy-Status: skyshield; error={error}\r\n"));
@@ -116,6 +119,7 @@ const fn phrase(status: u16) -> &'static str {
         408 => "Request Timeout",
         413 => "Content Too Large",
         414 => "URI Too Long",
+        415 => "Unsupported Media Type",
         417 => "Expectation Failed",
         421 => "Misdirected Request",
         429 => "Too Many Requests",

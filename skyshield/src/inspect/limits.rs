@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::content;
+
 /// What happens to a request that was not read to its end, because it outgrew a bound.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -27,7 +29,7 @@ pub enum Mode {
 }
 
 /// The names of all bounds that an inspection can reach.
-pub const NAMES: [&str; 10] = [
+pub const NAMES: [&str; 14] = [
     "values",
     "value_bytes",
     "matched_total_bytes",
@@ -38,10 +40,23 @@ pub const NAMES: [&str; 10] = [
     "grammar_bytes",
     "grammar_total_bytes",
     "findings",
+    "decoded_bytes",
+    "decoded_ratio",
+    "decoded_layers",
+    "content_coding",
 ];
 
 /// The bounds beyond which parts of a request are not read at all.
-const UNREAD: &[&str] = &["values", "value_bytes", "matched_total_bytes", "checked_total_bytes"];
+const UNREAD: &[&str] = &[
+    "values",
+    "value_bytes",
+    "matched_total_bytes",
+    "checked_total_bytes",
+    "decoded_bytes",
+    "decoded_ratio",
+    "decoded_layers",
+    "content_coding",
+];
 
 /// Whether bytes that an application may act on were not read for want of the bound `name`.
 pub(super) fn leaves_unread(name: &str) -> bool {
@@ -86,6 +101,8 @@ pub struct Limits {
     pub matched_chars: usize,
     /// Characters of the name in a `Place`. Default 64.
     pub name_chars: usize,
+    /// How far a body in a content coding (`gzip`, `deflate`, `br`, `zstd`) is decoded.
+    pub content: content::Config,
 }
 
 impl Default for Limits {
@@ -105,6 +122,7 @@ impl Default for Limits {
             findings: 16,
             matched_chars: 120,
             name_chars: 64,
+            content: content::Config::default(),
         }
     }
 }

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
 
+use super::allows::AllowRow;
 use super::open::OpenError;
 use super::records::{DecisionRow, ExceptionRow, IncidentRow, Repeat, TokenRow};
 
@@ -102,6 +103,17 @@ impl Reader {
         let sql = "SELECT * FROM exceptions WHERE coalesce(expires_at_ms > ?1, 1) ORDER BY made_at_ms, id";
         self.with(|connection| {
             connection.prepare_cached(sql)?.query_map([now_ms], ExceptionRow::read)?.collect()
+        })
+    }
+
+    /// The entries of the allow list that are in force at `now_ms`.
+    pub fn allows(&self, now_ms: i64) -> rusqlite::Result<Vec<AllowRow>> {
+        let sql = format!(
+            "SELECT {} FROM allows WHERE coalesce(expires_at_ms > ?1, 1) ORDER BY id",
+            AllowRow::COLUMNS
+        );
+        self.with(|connection| {
+            connection.prepare_cached(&sql)?.query_map([now_ms], AllowRow::read)?.collect()
         })
     }
 

@@ -2,6 +2,8 @@
 
 use rusqlite::{Connection, Row, params};
 
+use super::allows::AllowRow;
+use crate::engine::allow::AllowId;
 use crate::engine::decision::{DecisionId, Ended};
 use crate::engine::incident::Assessment;
 
@@ -118,6 +120,13 @@ pub enum Record {
     },
     /// An incident happened.
     Incident(Box<IncidentRow>),
+    /// An entry of the allow list came into force, or changed.
+    Allow(AllowRow),
+    /// An entry of the allow list ended.
+    AllowEnded {
+        /// Which.
+        id: AllowId,
+    },
     /// A token was made.
     Token(TokenRow),
     /// An exception was made.
@@ -178,6 +187,10 @@ impl Record {
                     row.route,
                     row.assessment
                 ]),
+            Self::Allow(row) => row.write(connection),
+            Self::AllowEnded { id } => connection
+                .prepare_cached("DELETE FROM allows WHERE id = ?1")?
+                .execute([id.0.cast_signed()]),
             Self::Token(row) => connection
                 .prepare_cached("INSERT INTO tokens VALUES (?1, ?2, ?3, ?4, ?5)")?
                 .execute(params![row.id, row.name, row.secret_sha256, row.made_at_ms, row.expires_at_ms]),

@@ -37,6 +37,12 @@ impl Settings {
         }
     }
 
+    /// What happens to more of a body than is inspected.
+    pub(super) fn over_limit(&self, host: &[u8], method: &[u8], target: &[u8]) -> OverLimit {
+        let route = self.routes.of(host, method, target);
+        if route.mode == Mode::Off { OverLimit::PassAndCount } else { route.over_limit }
+    }
+
     /// The opinion on `request` of a source of `standing`.
     pub fn opinion(&self, request: &Request<'_>, standing: Standing) -> Opinion<'_> {
         self.opinion_except(request, standing, |_route, _findings| {})

@@ -22,11 +22,44 @@ const DIGITS: usize = 18;
 
 /// Pages that software has which most hosts do not, as scanners ask for them: the beginning of a path.
 const WELL_KNOWN: &[&[u8]] = &[
-    b"/.env", b"/.git", b"/.svn", b"/.aws", b"/.ssh", b"/.vscode", b"/.ds_store", b"/wp-login", b"/wp-admin",
-    b"/wp-content", b"/wp-includes", b"/wordpress", b"/xmlrpc.php", b"/phpmyadmin", b"/pma", b"/phpinfo",
-    b"/administrator", b"/admin.php", b"/adminer", b"/cgi-bin/", b"/vendor/", b"/server-status", b"/actuator",
-    b"/solr", b"/owa/", b"/boaform", b"/hnap1", b"/telescope", b"/_ignition", b"/jenkins", b"/manager/html",
-    b"/config.json", b"/backup", b"/shell", b"/console", b"/druid", b"/geoserver", b"/autodiscover",
+    b"/.env",
+    b"/.git",
+    b"/.svn",
+    b"/.aws",
+    b"/.ssh",
+    b"/.vscode",
+    b"/.ds_store",
+    b"/wp-login",
+    b"/wp-admin",
+    b"/wp-content",
+    b"/wp-includes",
+    b"/wordpress",
+    b"/xmlrpc.php",
+    b"/phpmyadmin",
+    b"/pma",
+    b"/phpinfo",
+    b"/administrator",
+    b"/admin.php",
+    b"/adminer",
+    b"/cgi-bin/",
+    b"/vendor/",
+    b"/server-status",
+    b"/actuator",
+    b"/solr",
+    b"/owa/",
+    b"/boaform",
+    b"/hnap1",
+    b"/telescope",
+    b"/_ignition",
+    b"/jenkins",
+    b"/manager/html",
+    b"/config.json",
+    b"/backup",
+    b"/shell",
+    b"/console",
+    b"/druid",
+    b"/geoserver",
+    b"/autodiscover",
 ];
 
 /// What makes trails.
@@ -61,7 +94,13 @@ impl Watch {
     }
 
     /// What is to be kept of `request`, which `route` has taken.
-    pub(super) fn trail(&self, client: Client, request: &Request<'_>, route: &Arc<str>, at: Instant) -> Trail {
+    pub(super) fn trail(
+        &self,
+        client: Client,
+        request: &Request<'_>,
+        route: &Arc<str>,
+        at: Instant,
+    ) -> Trail {
         let target = request.target;
         let path = &target[..memchr::memchr(b'?', target).unwrap_or(target.len())];
         let writes = matches!(request.method, b"POST" | b"PUT" | b"PATCH" | b"DELETE");
@@ -138,7 +177,8 @@ impl Watch {
     /// The account that a form or JSON names, hashed.
     fn account(&self, body: &[u8]) -> Option<NonZeroU64> {
         let body = &body[..body.len().min(ACCOUNT_BYTES)];
-        let named = |name: &str| self.login.account_fields.iter().any(|field| field.eq_ignore_ascii_case(name));
+        let named =
+            |name: &str| self.login.account_fields.iter().any(|field| field.eq_ignore_ascii_case(name));
         let account = if body.trim_ascii_start().first() == Some(&b'{') {
             let fields: serde_json::Map<String, serde_json::Value> = serde_json::from_slice(body).ok()?;
             let (_, value) = fields.iter().find(|(name, value)| value.is_string() && named(name))?;
@@ -161,7 +201,9 @@ impl Watch {
 }
 
 fn is_well_known(path: &[u8]) -> bool {
-    WELL_KNOWN.iter().any(|start| path.get(..start.len()).is_some_and(|head| head.eq_ignore_ascii_case(start)))
+    WELL_KNOWN
+        .iter()
+        .any(|start| path.get(..start.len()).is_some_and(|head| head.eq_ignore_ascii_case(start)))
 }
 
 /// The value of a form's field.

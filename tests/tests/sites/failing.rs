@@ -32,7 +32,10 @@ pub(crate) fn one_dies() -> anyhow::Result<()> {
             places[0], places[1], places[2]
         ))?;
         let shares = answered(&guard, 90)?;
-        ensure!(shares.len() == 3 && shares.values().all(|&share| share == 30), "{balance}: {shares:?}");
+        ensure!(
+            shares.len() == 3 && shares.values().all(|share| (25..=35).contains(share)),
+            "{balance}: {shares:?}"
+        );
 
         drop(all.remove(1));
         let shares = answered(&guard, 90)?;

@@ -157,7 +157,11 @@ impl Host {
             view: Arc::clone(&view),
             never_ban: self.never_ban.clone(),
             risk: risk::Config::default(),
-            behaviour: Behaviour::new(behaviour::Config::default(), behaviour::Key::new([1; 16]), clock::now()),
+            behaviour: Behaviour::new(
+                behaviour::Config::default(),
+                behaviour::Key::new([1; 16]),
+                clock::now(),
+            ),
             escalation: escalation::Config::default(),
             capacity: 1000,
             missed_after: None,
@@ -255,6 +259,17 @@ pub(super) fn incident(address: &str, score: f64, by_proxy: bool) -> Incident {
         host: "shop.example".to_owned(),
         target: "/".to_owned(),
         complete_at: clock::now(),
+    }
+}
+
+pub(super) fn whom(text: &str, ttl: Option<Duration>) -> NewAllow {
+    NewAllow {
+        whom: text.parse().unwrap(),
+        comment: "test".to_owned(),
+        by: "root".to_owned(),
+        ttl,
+        asked_at: clock::wall(),
+        force: false,
     }
 }
 

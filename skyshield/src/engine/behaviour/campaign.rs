@@ -56,7 +56,14 @@ impl Default for Campaign {
 
 impl Campaign {
     /// Takes note of what the source with this fingerprint did; whether it failed at a target.
-    pub(super) fn note(&mut self, source: u64, signal: &Signal, seen: Seen, is_missing: bool, now: Duration) -> bool {
+    pub(super) fn note(
+        &mut self,
+        source: u64,
+        signal: &Signal,
+        seen: Seen,
+        is_missing: bool,
+        now: Duration,
+    ) -> bool {
         match seen {
             Seen::LoginSucceeded => self.succeeding.add(source, now),
             Seen::LoginFailed => {
@@ -87,7 +94,8 @@ impl Campaign {
 
     /// Whether pages are missing for everybody: `missed` is what one source has missed lately.
     pub(super) fn is_outage(&self, missed: f32, now: Duration) -> bool {
-        let (found, all_missed) = (self.found.value(now, OUTAGE_HALF_LIFE), self.missed.value(now, OUTAGE_HALF_LIFE));
+        let (found, all_missed) =
+            (self.found.value(now, OUTAGE_HALF_LIFE), self.missed.value(now, OUTAGE_HALF_LIFE));
         all_missed > 3.0 * found && all_missed > 4.0 * missed.max(10.0)
     }
 }

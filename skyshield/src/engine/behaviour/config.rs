@@ -77,10 +77,16 @@ impl Config {
     /// What is wrong with it, if anything: the key and how to mend it.
     pub fn problem(&self) -> Option<(&'static str, String)> {
         if !(1024..=1 << 24).contains(&self.tracked) {
-            return Some(("behaviour.tracked", format!("{} is not between 1024 and {}", self.tracked, 1 << 24)));
+            return Some((
+                "behaviour.tracked",
+                format!("{} is not between 1024 and {}", self.tracked, 1 << 24),
+            ));
         }
         if !(1.0..=1e6).contains(&self.flood_per_sec) {
-            return Some(("behaviour.flood_per_sec", format!("{} is not between 1 and 1000000", self.flood_per_sec)));
+            return Some((
+                "behaviour.flood_per_sec",
+                format!("{} is not between 1 and 1000000", self.flood_per_sec),
+            ));
         }
         let routes = self.login.routes.values().flat_map(|route| [&route.success, &route.failure]);
         let lists = [

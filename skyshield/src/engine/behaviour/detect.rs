@@ -12,7 +12,13 @@ const SUREST: f32 = 0.95;
 /// A detector that only slows its source down is no surer than this.
 const HINT: f32 = 0.65;
 
-pub(super) fn claims(track: &Track, campaign: &Campaign, config: &Config, now: Duration, at: Instant) -> Claims {
+pub(super) fn claims(
+    track: &Track,
+    campaign: &Campaign,
+    config: &Config,
+    now: Duration,
+    at: Instant,
+) -> Claims {
     let mut sure = [0.0; Detector::ALL.len()];
     let mut claim = |detector: Detector, confidence: f32| {
         if confidence > 0.01 {
@@ -45,18 +51,15 @@ pub(super) fn claims(track: &Track, campaign: &Campaign, config: &Config, now: D
         let sites = track.missed_sites.count(now);
         claim(Detector::SitesProbing, (rising(sites - 2.0, 2.0) * missing).min(HINT));
         let (steps, missteps) = (pages(track.steps), pages(track.missteps));
-        claim(
-            Detector::Enumeration,
-            rising(steps - 10.0, 15.0) * ramp(missteps / steps.max(1.0), 0.3, 0.6),
-        );
+        claim(Detector::Enumeration, rising(steps - 10.0, 15.0) * ramp(missteps / steps.max(1.0), 0.3, 0.6));
     }
 
     let (accepted, rejected) = (login(track.accepted), login(track.rejected));
     let refused = ramp(rejected / (rejected + accepted).max(1.0), 0.6, 0.9);
     claim(Detector::ValueGuessing, rising(track.rejected_values.count(now) - 4.0, 4.0) * refused);
 
-    let per_sec = track.requests.value(now, FLOOD_HALF_LIFE) * std::f32::consts::LN_2
-        / FLOOD_HALF_LIFE.as_secs_f32();
+    let per_sec =
+        track.requests.value(now, FLOOD_HALF_LIFE) * std::f32::consts::LN_2 / FLOOD_HALF_LIFE.as_secs_f32();
     if per_sec >= config.flood_per_sec {
         claim(Detector::Flood, (0.5 * per_sec / config.flood_per_sec).min(HINT));
     }

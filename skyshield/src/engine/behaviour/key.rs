@@ -1,5 +1,8 @@
 //! A keyed hash: the same for the same installation, and nothing that a stranger can aim with.
-#![expect(deprecated, reason = "SipHash with a key of one's own is what is wanted, and std has no other name for it")]
+#![expect(
+    deprecated,
+    reason = "SipHash with a key of one's own is what is wanted, and std has no other name for it"
+)]
 
 use std::hash::{Hasher, SipHasher};
 
@@ -23,9 +26,8 @@ impl Key {
 
     /// The key that these bytes are.
     pub fn new(bytes: [u8; 16]) -> Self {
-        let [high, low] = [&bytes[..8], &bytes[8..]].map(|half| {
-            half.iter().fold(0_u64, |number, &byte| number << 8 | u64::from(byte))
-        });
+        let [high, low] = [&bytes[..8], &bytes[8..]]
+            .map(|half| half.iter().fold(0_u64, |number, &byte| number << 8 | u64::from(byte)));
         Self(high, low)
     }
 

@@ -51,9 +51,8 @@ impl<T: Kept> Table<T> {
             let least = |one: &Entry<T>, other: &Entry<T>| {
                 one.kept.worth().total_cmp(&other.kept.worth()).then(one.last.cmp(&other.last))
             };
-            let at = (1..WAYS).fold(0, |best, at| {
-                if least(&place[at], &place[best]).is_lt() { at } else { best }
-            });
+            let at =
+                (1..WAYS).fold(0, |best, at| if least(&place[at], &place[best]).is_lt() { at } else { best });
             self.evicted += 1;
             place[at] = new;
             at

@@ -79,7 +79,10 @@ impl Weights {
         let is_detector = |name: &String| Detector::ALL.into_iter().any(|detector| detector.name() == name);
         if let Some(name) = self.behaviour.keys().find(|name| !is_detector(name)) {
             let known = Detector::ALL.map(Detector::name).join(", ");
-            return Some(("risk.weights.behaviour", format!("there is no detector `{name}`; there are {known}")));
+            return Some((
+                "risk.weights.behaviour",
+                format!("there is no detector `{name}`; there are {known}"),
+            ));
         }
         let is_country =
             |name: &String| name.len() == 2 && name.bytes().all(|byte| byte.is_ascii_uppercase());

@@ -14,6 +14,7 @@ use crate::gateway::sites::Site;
 use crate::gateway::stream::ClientStream;
 use crate::gateway::upstream::Failure;
 use crate::gateway::write::write_all;
+use crate::inspect::CONTENT_CODING;
 use crate::verdict::{Limited, Refusal, RefusalReason};
 
 /// How long a refused client may take to receive why.
@@ -27,6 +28,7 @@ impl Connection<'_> {
     pub(super) async fn refuse(&mut self, mut refusal: Refusal) -> Next {
         refusal.settled().await;
         let metrics = &self.shared.metrics;
+        let mut status = 403;
         let detail = match refusal.reason {
             RefusalReason::Risk => {
                 metrics.refused_risk.inc();
@@ -36,14 +38,20 @@ impl Connection<'_> {
                 metrics.refused_banned.inc();
                 "its sender is banned"
             }
+            RefusalReason::Unread(CONTENT_CODING) => {
+                metrics.refused_unread.inc();
+                status = 415;
+                "its content coding cannot be taken off"
+            }
             RefusalReason::Unread(_) => {
                 metrics.refused_unread.inc();
+                status = 413;
                 "it is too large to be inspected whole"
             }
         };
         let risk = self.shared.risk_to_client.then(|| refusal.score.value());
         self.answer(
-            Page { status: 403, id: refusal.incident, detail, risk, limited: None, proxy_error: None },
+            Page { status, id: refusal.incident, detail, risk, limited: None, proxy_error: None },
             false,
         )
         .await
