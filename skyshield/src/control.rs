@@ -186,6 +186,11 @@ impl Control {
         self.outcomes.tell(signal);
     }
 
+    /// Hands over what was told and not yet observed: for whoever has the detectors.
+    pub fn take_told(&self, into: &mut Vec<Signal>) {
+        self.outcomes.take(into);
+    }
+
     /// Has the source of a request slowed down that passed with `score`. Never waits: where the queue is
     /// full it is dropped and counted, and the next request tells again.
     pub fn suspect(&self, address: IpAddr, score: Score) {

@@ -18,6 +18,7 @@ use crate::engine::view::View;
 use crate::exceptions::Circumstances;
 use crate::inspect::{Mode, OverLimit, Request};
 use crate::limits::{Counted, Limiter, Quota};
+use crate::routes::Route;
 
 pub use settings::{Opinion, Settings};
 pub use trail::{Trail, Watch};
@@ -204,14 +205,8 @@ impl Judge {
         }
         let trail =
             || self.watch.as_ref().map(|watch| watch.trail(client, request, &route.name, complete_at));
-        // Packets that a proxy sends for others are not the client's to slow down.
-        if route.thresholds.shapes(score)
-            && !client.by_proxy
-            && !self.view.is_shaped(client.address, score, complete_at)
-        {
-            self.control.suspect(client.address, score);
-        }
         let Some(reason) = reason else {
+            self.slow_down(client, route, score, complete_at);
             return Verdict::Pass(Permit { score, quota, trail: trail() });
         };
         let act = match route.mode {
@@ -241,6 +236,9 @@ impl Judge {
             target: text(request.target),
             complete_at,
         });
+        if act == Act::Refuse {
+            self.slow_down(client, route, score, complete_at);
+        }
         match act {
             Act::Observe => Verdict::Pass(Permit { score, quota, trail: trail() }),
             Act::Refuse | Act::Ban => Verdict::Refuse(Refusal { incident: id, score, reason, settled }),
@@ -249,6 +247,18 @@ impl Judge {
 }
 
 impl Judge {
+    /// Has the client slowed down for a request of `score`, unless its route only observes. Packets that
+    /// a proxy sends for others are not the client's.
+    fn slow_down(&self, client: Client, route: &Route, score: Score, at: Instant) {
+        if route.mode == Mode::Refuse
+            && route.thresholds.shapes(score)
+            && !client.by_proxy
+            && !self.view.is_shaped(client.address, score, at)
+        {
+            self.control.suspect(client.address, score);
+        }
+    }
+
     /// The opinion on `request` of `client`, as far as the operator has made no exception.
     fn opinion<'a>(
         &self,

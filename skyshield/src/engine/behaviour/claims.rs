@@ -72,7 +72,7 @@ impl Detector {
 }
 
 /// What is left of a claim after this long is half, unless the source goes on.
-const HALF_LIFE: Duration = Duration::from_hours(1);
+const HALF_LIFE: Duration = Duration::from_hours(6);
 
 /// How sure each detector is of a source.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
