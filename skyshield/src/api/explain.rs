@@ -168,10 +168,13 @@ fn incident(
 }
 
 fn why(row: &IncidentRow, assessment: &Assessment) -> String {
-    let Assessment { bill, thresholds, unread } = assessment;
+    let Assessment { bill, thresholds, demanded_by, unread } = assessment;
     let score = bill.score();
     match unread {
         Some(limit) => format!("it outgrew inspect.{limit}, and what lay beyond was not read"),
+        None if !bill.is_refused(*thresholds) && !demanded_by.is_empty() => {
+            format!("{} refuses whatever the score", demanded_by.join(" and "))
+        }
         None if !bill.is_refused(*thresholds) => format!("its score was {:.3}", row.score),
         None if thresholds.bans(score) => {
             format!(

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::engine::incident::Assessment;
-use crate::engine::risk::{Kind, Score};
+use crate::engine::risk::{Kind, Score, Term};
 use crate::inspect::Place;
 
 /// The smallest change after which a request passes.
@@ -27,32 +27,33 @@ pub enum Change {
 
 /// The smallest change after which a request with this assessment passes; none where it did pass.
 pub fn change(assessment: &Assessment) -> Option<Change> {
-    let Assessment { bill, thresholds, unread } = assessment;
-    if !bill.is_refused(*thresholds) {
-        return unread.as_ref().map(|limit| Change::Within(limit.clone().into_owned()));
+    if !assessment.is_refused() {
+        return assessment.unread.as_ref().map(|limit| Change::Within(limit.clone().into_owned()));
     }
-    let rest = |places: &BTreeSet<Place>| {
-        bill.without(|term| term.place.as_ref().is_some_and(|place| places.contains(place)))
-    };
+    let bill = &assessment.bill;
     let mut left: BTreeSet<Place> = bill.terms.iter().filter_map(|term| term.place.clone()).collect();
     let mut taken = BTreeSet::new();
     // One place if one is enough, and then the one that leaves least; else what takes most away, in turn.
     while !left.is_empty() {
         let next = left.iter().min_by_key(|place| {
-            let mut places = taken.clone();
-            places.insert((*place).clone());
-            rest(&places).milli()
-        })?;
-        let next = next.clone();
+            let without = |term: &Term| is_at(term, &taken) || term.place.as_ref() == Some(place);
+            (assessment.is_refused_without(without), bill.without(without).milli())
+        });
+        let next = next?.clone();
         left.remove(&next);
         taken.insert(next);
-        let bill = rest(&taken);
-        if !bill.is_refused(*thresholds) {
-            return Some(Change::Without { places: taken.into_iter().collect(), score: bill.score() });
+        if !assessment.is_refused_without(|term| is_at(term, &taken)) {
+            let score = bill.without(|term| is_at(term, &taken)).score();
+            return Some(Change::Without { places: taken.into_iter().collect(), score });
         }
     }
-    let bill = bill.without(|term| term.kind != Kind::Finding);
-    (!bill.is_refused(*thresholds)).then(|| Change::OtherSource { score: bill.score() })
+    let is_known = |term: &Term| term.kind != Kind::Finding;
+    (!assessment.is_refused_without(is_known))
+        .then(|| Change::OtherSource { score: bill.without(is_known).score() })
+}
+
+fn is_at(term: &Term, places: &BTreeSet<Place>) -> bool {
+    term.place.as_ref().is_some_and(|place| places.contains(place))
 }
 
 #[cfg(test)]
@@ -71,7 +72,7 @@ pub(super) mod tests {
             weight: 1.0,
         });
         let thresholds = Config::default().thresholds();
-        Assessment { bill: Bill::of(evidence.collect()), thresholds, unread: None }
+        Assessment { bill: Bill::of(evidence.collect()), thresholds, ..Assessment::default() }
     }
 
     #[test]
@@ -100,5 +101,15 @@ pub(super) mod tests {
         assert_eq!(change(&assessed(&[("xss.a", "xss", "path", 0.3)])), None, "it passed");
         let unread = Assessment { unread: Some("values".into()), ..assessed(&[]) };
         assert_eq!(change(&unread), Some(Change::Within("values".to_owned())));
+    }
+
+    #[test]
+    fn a_rule_that_refuses_whatever_the_score_is_what_has_to_go() {
+        let assessment = Assessment {
+            demanded_by: vec!["own.rule".into()],
+            ..assessed(&[("own.rule", "policy", "query:a", 0.1), ("xss.a", "xss", "query:b", 0.3)])
+        };
+        let Some(Change::Without { places, .. }) = change(&assessment) else { panic!() };
+        assert_eq!(places, [Place::Query("a".to_owned())]);
     }
 }

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use super::scope::{Circumstances, Compiled, Scope};
 use crate::engine::incident::Assessment;
-use crate::engine::risk::Score;
+use crate::engine::risk::{Score, Term};
 
 /// An incident of the past.
 #[derive(Clone, Debug)]
@@ -47,7 +47,7 @@ pub fn preview(scopes: &[Scope], past: impl IntoIterator<Item = Past>) -> Previe
     let mut found = Preview::default();
     for incident in past {
         let Past { id, source, route, host, target, assessment } = incident;
-        if !assessment.bill.is_refused(assessment.thresholds) {
+        if !assessment.is_refused() {
             continue;
         }
         found.looked_at += 1;
@@ -56,11 +56,11 @@ pub fn preview(scopes: &[Scope], past: impl IntoIterator<Item = Past>) -> Previe
         if taking.is_empty() {
             continue;
         }
-        let rest = assessment.bill.without(|term| {
+        let covered = |term: &Term| {
             taking.iter().any(|compiled| compiled.scope.covers(&term.rule, term.place.as_ref()))
-        });
-        if !rest.is_refused(assessment.thresholds) {
-            found.admitted.push(Admitted { id, score: rest.score() });
+        };
+        if !assessment.is_refused_without(covered) {
+            found.admitted.push(Admitted { id, score: assessment.bill.without(covered).score() });
         }
     }
     found

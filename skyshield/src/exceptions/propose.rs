@@ -30,7 +30,7 @@ pub fn propose(assessment: &Assessment, request: &Circumstances<'_>) -> Vec<Scop
             scope.rules.push(term.rule.clone().into_owned());
         }
         let covered = |term: &Term| scopes.iter().any(|scope| scope.covers(&term.rule, term.place.as_ref()));
-        if !assessment.bill.without(covered).is_refused(assessment.thresholds) {
+        if !assessment.is_refused_without(covered) {
             scopes.retain(|scope| !scope.rules.is_empty());
             return scopes;
         }

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use serde::{Deserialize, Serialize};
 
 use crate::engine::source::Source;
-use crate::inspect::{self, Place};
+use crate::inspect::{Limits, Place, own};
 use crate::routes::{HostPattern, Path, Pattern};
 
 /// Rules of one exception at the most.
@@ -71,7 +71,7 @@ impl Scope {
     /// The rules it names that no built-in rule answers to: the operator's own, or written wrongly.
     pub fn unknown_rules(&self) -> Vec<String> {
         let known = |named: &&String| {
-            inspect::rules().any(|rule| match named.strip_suffix('*') {
+            own::infos(&Limits::default()).any(|rule| match named.strip_suffix('*') {
                 Some(start) => rule.id.starts_with(start),
                 None => rule.id == **named,
             })

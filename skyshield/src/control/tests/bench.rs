@@ -57,6 +57,10 @@ impl Enforcer for Kernel {
     fn shape(&mut self, source: IpAddr, shape: Option<Shape>) -> Result<(), dataplane::Error> {
         self.lock().shape(source, shape)
     }
+    fn load_list(&mut self, list: &[ipnet::IpNet]) -> Result<Replaced, dataplane::Error> {
+        self.lock().load_list(list)
+    }
+
     fn replace_list(&mut self, addresses: &[Ipv4Addr]) -> Result<Replaced, dataplane::Error> {
         self.lock().replace_list(addresses)
     }
@@ -250,7 +254,7 @@ pub(super) fn incident(address: &str, score: f64, by_proxy: bool) -> Incident {
                 weight: 1.0,
             }]),
             thresholds: risk::Config::default().thresholds(),
-            unread: None,
+            ..Assessment::default()
         },
         act: if score >= 0.9 { Act::Ban } else { Act::Refuse },
         route: "default".into(),
