@@ -278,7 +278,7 @@ impl Control {
 
     /// Counts that a request needed this many exceptions.
     pub fn count_exceptions(&self, needed: usize) {
-        self.metrics.exceptions_used.inc_by(needed as u64);
+        self.metrics.watched.exceptions_used.inc_by(needed as u64);
     }
 
     /// Makes an exception: on disk and in force when this returns.

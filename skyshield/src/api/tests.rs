@@ -49,7 +49,7 @@ pub(super) fn parts() -> (Api, tempfile::TempDir, DropGuard) {
     let (task, control, _) = Task::new(parts, metrics).unwrap();
     let stop = CancellationToken::new();
     tokio::spawn(task.run(stop.clone()));
-    let facts = Facts { interfaces: None, started_at: clock::now() };
+    let facts = Facts { interfaces: None, started_at: clock::now() }.into();
     let upstreams = UpstreamStates(Arc::new(|| {
         let state = |site: &str, upstream: &str, state| Upstream {
             site: site.into(),
@@ -59,7 +59,6 @@ pub(super) fn parts() -> (Api, tempfile::TempDir, DropGuard) {
         };
         vec![state("shop", "10.0.0.1:80", State::Down), state("shop", "10.0.0.2:80", State::Up)]
     }));
-    let facts = facts.into();
     let api = Api { control, store: opened.store, reader: opened.reader, registry, facts, upstreams };
     (api, dir, stop.drop_guard())
 }

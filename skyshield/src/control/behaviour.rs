@@ -33,16 +33,16 @@ impl Task {
             }
         }
         self.signals = signals;
-        let counted = &self.metrics.outcomes_dropped;
+        let counted = &self.metrics.watched.outcomes_dropped;
         counted.inc_by(self.outcomes.dropped().saturating_sub(counted.get()));
-        let counted = &self.metrics.behaviour_evicted;
+        let counted = &self.metrics.watched.behaviour_evicted;
         counted.inc_by(self.behaviour.evicted().saturating_sub(counted.get()));
     }
 
     fn count_claims(&self, before: &Claims, claims: &Claims, now: std::time::Instant) {
         for detector in Detector::ALL {
             if before.of(detector, now) < TOLD_FROM && claims.of(detector, now) >= TOLD_FROM {
-                self.metrics.behaviour.with_label_values(&[detector.name()]).inc();
+                self.metrics.watched.behaviour.with_label_values(&[detector.name()]).inc();
             }
         }
     }
@@ -56,7 +56,7 @@ impl Task {
         if self.shaper.suspect(address, score, now) {
             self.view.set_shaped(address, Some((score, now)));
         }
-        let counted = &self.metrics.shapes_refused;
+        let counted = &self.metrics.watched.shapes_refused;
         counted.inc_by(self.shaper.refused().saturating_sub(counted.get()));
         self.enact(None);
     }
@@ -73,6 +73,6 @@ impl Task {
             self.metrics.dataplane_failures.inc();
             tracing::error!(%source, %error, "a source's rate did not reach the kernel");
         }
-        self.metrics.shaped.set(i64::try_from(self.shaper.len()).unwrap_or(i64::MAX));
+        self.metrics.watched.shaped.set(i64::try_from(self.shaper.len()).unwrap_or(i64::MAX));
     }
 }

@@ -1,8 +1,12 @@
 //! What the control task counts.
 
+mod watched;
+
 use prometheus::{
     Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
 };
+
+use watched::Watched;
 
 /// Seconds: a kernel entry takes tens of microseconds, a promise is broken at five milliseconds.
 const LAG_BUCKETS: [f64; 12] =
@@ -21,12 +25,7 @@ pub struct Metrics {
     pub(super) repairs: IntCounterVec,
     pub(super) dataplane_failures: IntCounter,
     pub(super) standings_refused: IntCounter,
-    pub(super) exceptions_used: IntCounter,
-    pub(super) outcomes_dropped: IntCounter,
-    pub(super) behaviour: IntCounterVec,
-    pub(super) behaviour_evicted: IntCounter,
-    pub(super) shaped: IntGauge,
-    pub(super) shapes_refused: IntCounter,
+    pub(super) watched: Watched,
     pub(super) escalation_refused: IntCounter,
     pub(super) unresolved: IntCounter,
     pub(super) map_entries: IntGaugeVec,
@@ -76,27 +75,7 @@ impl Metrics {
                 "skyshield_dataplane_failures_total",
                 "Changes that the kernel's maps did not take",
             )?,
-            exceptions_used: IntCounter::new(
-                "skyshield_exceptions_used_total",
-                "Findings of requests that operators' exceptions took away, by request and exception",
-            )?,
-            outcomes_dropped: IntCounter::new(
-                "skyshield_outcomes_dropped_total",
-                "Answers that the detectors were not told of because the control task could not keep up",
-            )?,
-            behaviour: IntCounterVec::new(
-                Opts::new("skyshield_behaviour_claims_total", "Sources whose behaviour a detector began to claim against"),
-                &["detector"],
-            )?,
-            behaviour_evicted: IntCounter::new(
-                "skyshield_behaviour_evicted_total",
-                "Sources whose behaviour was forgotten early, for want of room",
-            )?,
-            shaped: IntGauge::new("skyshield_shaped_sources", "Sources that are held to a lower rate for their score")?,
-            shapes_refused: IntCounter::new(
-                "skyshield_shapes_refused_total",
-                "Sources that were not held to a lower rate because there was no room",
-            )?,
+            watched: Watched::new(registry)?,
             standings_refused: IntCounter::new(
                 "skyshield_standings_refused_total",
                 "Sources whose standing was not remembered because there was no room",
@@ -128,12 +107,6 @@ impl Metrics {
         registry.register(Box::new(metrics.repairs.clone()))?;
         registry.register(Box::new(metrics.dataplane_failures.clone()))?;
         registry.register(Box::new(metrics.standings_refused.clone()))?;
-        registry.register(Box::new(metrics.exceptions_used.clone()))?;
-        registry.register(Box::new(metrics.outcomes_dropped.clone()))?;
-        registry.register(Box::new(metrics.behaviour.clone()))?;
-        registry.register(Box::new(metrics.behaviour_evicted.clone()))?;
-        registry.register(Box::new(metrics.shaped.clone()))?;
-        registry.register(Box::new(metrics.shapes_refused.clone()))?;
         registry.register(Box::new(metrics.escalation_refused.clone()))?;
         registry.register(Box::new(metrics.unresolved.clone()))?;
         registry.register(Box::new(metrics.map_entries.clone()))?;

@@ -154,9 +154,9 @@ mod tests {
 
     fn rates(shaper: &mut Shaper) -> Vec<Option<u64>> {
         std::iter::from_fn(|| shaper.next_effect())
-            .map(|effect| match effect {
-                Effect::Shape { packets_per_sec, .. } => packets_per_sec,
-                other => panic!("{other:?}"),
+            .map(|effect| {
+                let Effect::Shape { packets_per_sec, .. } = effect else { panic!("{effect:?}") };
+                packets_per_sec
             })
             .collect()
     }
