@@ -4,6 +4,8 @@ mod allowlist;
 mod auth;
 mod config;
 mod decisions;
+mod exceptions;
+mod explain;
 mod health;
 mod incidents;
 mod life;
@@ -123,6 +125,9 @@ pub fn router(api: Api) -> Router {
             get(decisions::list).post(decisions::ban).delete(decisions::lift_source)
         }))
         .merge(both("/api/v1/decisions/{id}", || get(decisions::show).delete(decisions::lift)))
+        .merge(both("/api/v1/exceptions", || get(exceptions::list).post(exceptions::add)))
+        .merge(both("/api/v1/exceptions/{id}", || axum::routing::delete(exceptions::remove)))
+        .merge(both("/api/v1/explain/{what}", || get(explain::explain)))
         .merge(both("/api/v1/allowlist", || {
             get(allowlist::list).post(allowlist::add).delete(allowlist::remove_whom)
         }))

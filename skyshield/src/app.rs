@@ -21,13 +21,14 @@ use crate::api::{Api, Facts, Listeners, UpstreamStates};
 use crate::config::Config;
 use crate::control::{self, Parts, Task};
 use crate::dataplane::{Enforcer, Events, Kernel, Memory, OnSilence};
+use crate::engine::behaviour::{Behaviour, Key};
 use crate::engine::never_ban::Protection;
 use crate::engine::view::View;
 use crate::gateway::{self, Gateway};
 use crate::lifecycle::{Lifecycle, Wishes, notify, raise_descriptor_limit};
 use crate::limits::Limiter;
 use crate::telemetry::Level;
-use crate::verdict::{Judge, Settings};
+use crate::verdict::{Judge, Settings, Watch};
 use crate::{clock, dataplane, host, store};
 use interfaces::Keeper;
 
@@ -88,6 +89,7 @@ pub async fn run(config: Config, kernel_side: KernelSide, load: Load, level: Lev
         view: Arc::clone(&view),
         never_ban: host::never_ban(&tasks::known_now(&known_now.borrow(), &upstreams)),
         risk: config.risk.clone(),
+        behaviour: Behaviour::new(config.behaviour.clone(), Key::of(&opened.key), clock::now()),
         escalation: config.escalation.clone(),
         capacity: config.dataplane.max_bans as usize,
         missed_after: (config.dataplane.on_silence == OnSilence::Disarm)
@@ -105,7 +107,8 @@ pub async fn run(config: Config, kernel_side: KernelSide, load: Load, level: Lev
     let finish = CancellationToken::new();
     let judge =
         Judge::new(Settings::new(&config.inspect, &config.risk, &config.routes), view, control.clone())
-            .limited_by(limiter);
+            .limited_by(limiter)
+            .watched_by(Watch::new(&config.behaviour, &config.limits, &opened.key));
     let last_words = opened.store.clone();
     let api = Api {
         control: control.clone(),

@@ -69,6 +69,14 @@ enum Command {
         #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..))]
         limit: u32,
     },
+    /// Say what a score is made of, what would have passed, and what an exception for it would let in
+    Explain {
+        /// The incident's id, or an address
+        what: String,
+    },
+    /// Make, list and remove exceptions: what is let through although a rule speaks against it
+    #[command(subcommand)]
+    Exceptions(Exceptions),
     /// Make, list and revoke the tokens that operators come in with by the network
     #[command(subcommand)]
     Tokens(Tokens),
@@ -167,6 +175,44 @@ enum Rules {
         /// The file; - is standard input
         file: PathBuf,
     },
+}
+
+#[derive(Debug, Subcommand)]
+enum Exceptions {
+    /// Make an exception; what is left out is all
+    Add(NewException),
+    /// List the exceptions in force
+    List,
+    /// Remove an exception
+    Remove {
+        /// The exception's id
+        id: String,
+    },
+}
+
+#[derive(Debug, Args)]
+struct NewException {
+    /// A rule that is not to count, `sqli.union-select` or `sqli.*`; may be given more than once
+    #[arg(long = "rule", required = true, value_name = "RULE")]
+    rules: Vec<String>,
+    /// Where in the request: path, query:NAME, header:NAME, body:NAME
+    #[arg(long)]
+    place: Option<String>,
+    /// The host asked for: a name, or `*.` and a name
+    #[arg(long)]
+    host: Option<String>,
+    /// A route's name, or a pattern of paths that begins with `/`
+    #[arg(long)]
+    route: Option<String>,
+    /// Whose requests: an address or a prefix
+    #[arg(long)]
+    source: Option<Source>,
+    /// For how long: 12h, 7d, forever
+    #[arg(long, default_value = "7d")]
+    ttl: String,
+    /// Why, for those who read it later
+    #[arg(long)]
+    comment: Option<String>,
 }
 
 #[derive(Debug, Subcommand)]

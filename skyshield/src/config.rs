@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::engine::{escalation, risk};
+use crate::engine::{behaviour, escalation, risk};
 use crate::inspect::own;
 use crate::{api, dataplane, gateway, host, inspect, limits, routes, store, telemetry};
 
@@ -35,6 +35,8 @@ pub struct Config {
     pub inspect: inspect::Limits,
     /// Where scores turn into acts.
     pub risk: risk::Config,
+    /// What sources do over time.
+    pub behaviour: behaviour::Config,
     /// How bans grow.
     pub escalation: escalation::Config,
     /// What is otherwise for parts of the application: the first route that takes a request decides.
@@ -129,6 +131,7 @@ impl Config {
         self.risk
             .problem()
             .or_else(|| self.escalation.problem(self.risk.ban_secs))
+            .or_else(|| self.behaviour.problem())
             .or_else(|| routes::problem(&self.routes, &self.risk))
             .or_else(|| self.gateway.problem())
             .or_else(|| self.limits.problem())

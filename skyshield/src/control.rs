@@ -1,9 +1,12 @@
 //! The one task that owns the ledger and carries out its effects; its handle.
 
 mod allows;
+mod behaviour;
 mod enact;
+mod exceptions;
 mod incidents;
 mod metrics;
+mod outcomes;
 mod reconcile;
 mod records;
 mod recover;
@@ -18,15 +21,20 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::dataplane;
 use crate::engine::allow::{Allow, DnsName, NewAllow, NotAllowed};
+use crate::engine::behaviour::Signal;
 use crate::engine::decision::{Decision, DecisionId, NewBan};
 use crate::engine::incident::Incident;
 use crate::engine::ledger::{Banned, Rejected};
 use crate::engine::never_ban::NeverBan;
+use crate::engine::risk::{Bill, Score, Thresholds};
 use crate::engine::source::Source;
 use crate::engine::{escalation, risk};
+use crate::exceptions::{Exception, Held, Live, MAX_EXCEPTIONS};
 use crate::store;
 
 pub use allows::AllowTarget;
+use outcomes::Outcomes;
+
 pub use metrics::Metrics;
 pub(crate) use records::{millis, moment};
 pub use recover::{RecoverError, Recovered};
@@ -53,6 +61,14 @@ pub enum Order {
     NeverBan(Arc<NeverBan>),
     /// What detectors' bans come to has changed.
     Sentences(Box<(risk::Config, escalation::Config)>),
+    /// A request of this score passed, and its source is to be slowed down.
+    Suspect(IpAddr, Score),
+    /// Somebody asks what is known of a source.
+    Bill(IpAddr, oneshot::Sender<(Bill, Thresholds)>),
+    /// Somebody makes an exception.
+    Except(Box<Exception>, oneshot::Sender<Result<Arc<Held>, OrderError>>),
+    /// Somebody takes the exception of this id back.
+    Unexcept(String, oneshot::Sender<Result<Arc<Held>, OrderError>>),
     /// Somebody lets a source through.
     Allow(NewAllow, oneshot::Sender<Result<Allow, OrderError>>),
     /// Somebody takes that back.
@@ -106,6 +122,12 @@ pub enum OrderError {
     /// It is kept, but the kernel does not take it.
     #[error("it is kept on disk, but the kernel's map does not take it; the reconciler goes on trying")]
     Dataplane(#[from] dataplane::Error),
+    /// There is no such exception.
+    #[error("no such exception is in force")]
+    NoSuchException,
+    /// There is no room for another exception.
+    #[error("there are {MAX_EXCEPTIONS} exceptions already; remove some")]
+    TooManyExceptions,
     /// The control task cannot keep up or has stopped.
     #[error("the control task takes no orders at the moment")]
     Busy,
@@ -145,18 +167,39 @@ pub struct Health {
 pub struct Control {
     orders: mpsc::Sender<Order>,
     metrics: Metrics,
+    exceptions: Arc<Live>,
+    outcomes: Arc<Outcomes>,
 }
 
 impl Control {
     /// A handle, and the queue its task reads.
     pub fn channel(metrics: Metrics) -> (Self, mpsc::Receiver<Order>) {
         let (orders, queue) = mpsc::channel(QUEUE);
-        (Self { orders, metrics }, queue)
+        (Self { orders, metrics, exceptions: Arc::default(), outcomes: Arc::default() }, queue)
     }
 
     /// Counts that an inspection reached `limit`, a name from a bounded set.
     pub fn count_limit(&self, limit: &'static str) {
         self.metrics.inspection_limits.with_label_values(&[limit]).inc();
+    }
+
+    /// Tells what became of a request that was answered. Never waits: what finds no room is dropped and
+    /// counted.
+    pub fn tell(&self, signal: Signal) {
+        self.outcomes.tell(signal);
+    }
+
+    /// Hands over what was told and not yet observed: for whoever has the detectors.
+    pub fn take_told(&self, into: &mut Vec<Signal>) {
+        self.outcomes.take(into);
+    }
+
+    /// Has the source of a request slowed down that passed with `score`. Never waits: where the queue is
+    /// full it is dropped and counted, and the next request tells again.
+    pub fn suspect(&self, address: IpAddr, score: Score) {
+        if self.orders.try_send(Order::Suspect(address, score)).is_err() {
+            self.metrics.reports_dropped.inc();
+        }
     }
 
     /// Counts that a name on the allow list was not resolved.
@@ -233,6 +276,32 @@ impl Control {
     ) -> Result<(), OrderError> {
         let order = Order::Sentences(Box::new((risk, escalation)));
         self.orders.send(order).await.map_err(|_| OrderError::Busy)
+    }
+
+    /// What a request from `address` is charged with before anything is found in it, and where scores
+    /// turn into acts.
+    pub async fn bill_of(&self, address: IpAddr) -> Result<(Bill, Thresholds), OrderError> {
+        self.order(|reply| Order::Bill(address, reply)).await
+    }
+
+    /// The exceptions in force.
+    pub fn exceptions(&self) -> &Arc<Live> {
+        &self.exceptions
+    }
+
+    /// Counts that a request needed this many exceptions.
+    pub fn count_exceptions(&self, needed: usize) {
+        self.metrics.watched.exceptions_used.inc_by(needed as u64);
+    }
+
+    /// Makes an exception: on disk and in force when this returns.
+    pub async fn except(&self, exception: Exception) -> Result<Arc<Held>, OrderError> {
+        self.order(|reply| Order::Except(Box::new(exception), reply)).await?
+    }
+
+    /// Takes an exception back: out of force and off the disk when this returns.
+    pub async fn unexcept(&self, id: String) -> Result<Arc<Held>, OrderError> {
+        self.order(|reply| Order::Unexcept(id, reply)).await?
     }
 
     /// Resolves when the control task has ended, however it ended.

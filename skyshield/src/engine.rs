@@ -1,6 +1,7 @@
 //! The pure core: signals in, effects out; no IO, no clock.
 
 pub mod allow;
+pub mod behaviour;
 pub mod decision;
 pub mod effect;
 pub mod escalation;
@@ -9,6 +10,7 @@ pub mod ledger;
 pub mod never_ban;
 pub mod reconcile;
 pub mod risk;
+pub mod shaping;
 pub mod source;
 pub mod standing;
 pub mod upstream;

@@ -8,6 +8,7 @@ pub mod config;
 pub mod control;
 pub mod dataplane;
 pub mod engine;
+pub mod exceptions;
 pub mod gateway;
 pub mod host;
 pub mod inspect;

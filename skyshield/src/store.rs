@@ -2,6 +2,7 @@
 
 mod allows;
 mod collector;
+mod key;
 mod migrations;
 mod open;
 mod read;
@@ -18,7 +19,7 @@ pub use allows::AllowRow;
 pub use collector::Collector;
 pub use open::OpenError;
 pub use read::Reader;
-pub use records::{DecisionRow, IncidentRow, Record, Repeat, TokenRow};
+pub use records::{DecisionRow, ExceptionRow, IncidentRow, Record, Repeat, TokenRow};
 pub use writer::Counters;
 
 /// Where the store is and how much it keeps.
@@ -112,12 +113,15 @@ pub struct Opened {
     pub writer: std::thread::JoinHandle<()>,
     /// Where an unreadable store was moved to before a new one was begun.
     pub quarantined: Option<PathBuf>,
+    /// The installation's own key, made once: what names people is hashed with it.
+    pub key: [u8; 32],
 }
 
 /// Opens the store in `config.dir`, alone: a second daemon is refused.
 pub fn open(config: &Config) -> Result<Opened, OpenError> {
     let (connection, lock, quarantined) = open::open(&config.dir)?;
     let reader = Reader::open(&open::database(&config.dir))?;
+    let key = key::load(&config.dir)?;
     let counters = Counters::default();
     let (queue, jobs) = std::sync::mpsc::sync_channel(QUEUE);
     let writer = writer::Writer::new(connection, lock, config, counters.clone());
@@ -125,7 +129,7 @@ pub fn open(config: &Config) -> Result<Opened, OpenError> {
         .name("store".to_owned())
         .spawn(move || writer.run(&jobs))
         .map_err(|source| OpenError::Io { path: config.dir.clone(), source })?;
-    Ok(Opened { store: Store { queue, counters }, reader, writer, quarantined })
+    Ok(Opened { store: Store { queue, counters }, reader, writer, quarantined, key })
 }
 
 #[cfg(test)]

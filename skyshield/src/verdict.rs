@@ -1,6 +1,7 @@
 //! The verdict on a request: one function behind every door.
 
 mod settings;
+mod trail;
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -12,10 +13,13 @@ use crate::engine::decision::DecisionId;
 use crate::engine::incident::{Act, Assessment, Client, Door, Incident, IncidentId};
 use crate::engine::risk::Score;
 use crate::engine::view::View;
+use crate::exceptions::Circumstances;
 use crate::inspect::{Mode, OverLimit, Request};
 use crate::limits::{self, Counted, Limiter, Quota, Stay};
+use crate::routes::Route;
 
 pub use settings::{Opinion, Settings};
+pub use trail::{Trail, Watch};
 
 /// What happens to a request.
 #[derive(Debug)]
@@ -35,12 +39,18 @@ pub struct Permit {
     score: Score,
     quota: Option<Quota>,
     stay: Option<Stay>,
+    trail: Option<Trail>,
 }
 
 impl Permit {
     /// The request's score, for the upstream.
     pub fn score(&self) -> Score {
         self.score
+    }
+
+    /// What is to be handed to [`Judge::answered`] once the application has answered.
+    pub fn take_trail(&mut self) -> Option<Trail> {
+        self.trail.take()
     }
 
     /// What is left of the sender's quota, for him to know; where nobody limits him, nothing.
@@ -117,6 +127,7 @@ pub struct Judge {
     view: Arc<View>,
     control: Control,
     limiter: Option<Arc<Limiter>>,
+    watch: Option<Arc<Watch>>,
 }
 
 /// A refusal waits for its ban this long at the most; the ban comes all the same.
@@ -127,7 +138,7 @@ const MAX_TEXT: usize = 512;
 impl Judge {
     /// A judge that goes by `settings` and reports to `control`.
     pub fn new(settings: Settings, view: Arc<View>, control: Control) -> Self {
-        Self { settings: Arc::new(settings), view, control, limiter: None }
+        Self { settings: Arc::new(settings), view, control, limiter: None, watch: None }
     }
 
     /// A judge that goes by `settings` and `limits`, knows what this one knows, and goes on from what it
@@ -142,6 +153,20 @@ impl Judge {
     #[must_use]
     pub fn limited_by(self, limiter: Limiter) -> Self {
         Self { limiter: Some(Arc::new(limiter)), ..self }
+    }
+
+    /// The same, and what becomes of requests is told to the detectors.
+    #[must_use]
+    pub fn watched_by(self, watch: Option<Watch>) -> Self {
+        Self { watch: watch.map(Arc::new), ..self }
+    }
+
+    /// Tells the detectors how the application answered the request that left `trail`. What this host
+    /// refuses by itself leaves none.
+    pub fn answered(&self, trail: Option<Trail>, status: u16) {
+        if let Some((watch, trail)) = self.watch.as_ref().zip(trail) {
+            self.control.tell(watch.signal(trail, status));
+        }
     }
 
     /// Whether the whole of what `address` sends is refused at `now`, before a body is read.
@@ -189,15 +214,17 @@ impl Judge {
                 return Verdict::Limit(Limited { incident: mint(), quota, retry_after });
             }
         };
-        let settings = &self.settings;
-        let standing = self.view.standing(client.address, complete_at);
-        let Opinion { route, bill, reason, only_observed, inspection } = settings.opinion(request, standing);
+        let Opinion { route, bill, reason, only_observed, inspection } =
+            self.opinion(&self.settings, client, request, complete_at);
         let score = bill.score();
         for limit in &inspection.limits_reached {
             self.control.count_limit(limit);
         }
+        let trail =
+            || self.watch.as_ref().map(|watch| watch.trail(client, request, &route.name, complete_at));
         let Some(reason) = reason else {
-            return Verdict::Pass(Permit { score, quota, stay });
+            self.slow_down(client, route, score, complete_at);
+            return Verdict::Pass(Permit { score, quota, stay, trail: trail() });
         };
         let act = match route.mode {
             _ if only_observed => Act::Observe,
@@ -216,6 +243,7 @@ impl Judge {
             assessment: Assessment {
                 bill,
                 thresholds: route.thresholds,
+                demanded_by: inspection.demanded_by,
                 unread: match reason {
                     RefusalReason::Unread(limit) => Some(limit.into()),
                     RefusalReason::Risk | RefusalReason::Rule | RefusalReason::Banned(_) => None,
@@ -227,10 +255,48 @@ impl Judge {
             target: text(request.target),
             complete_at,
         });
+        if act == Act::Refuse {
+            self.slow_down(client, route, score, complete_at);
+        }
         match act {
-            Act::Observe => Verdict::Pass(Permit { score, quota, stay }),
+            Act::Observe => Verdict::Pass(Permit { score, quota, stay, trail: trail() }),
             Act::Refuse | Act::Ban => Verdict::Refuse(Refusal { incident: id, score, reason, settled }),
         }
+    }
+}
+
+impl Judge {
+    /// Has the client slowed down for a request of `score`, unless its route only observes. Packets that
+    /// a proxy sends for others are not the client's.
+    fn slow_down(&self, client: Client, route: &Route, score: Score, at: Instant) {
+        if route.mode == Mode::Refuse
+            && route.thresholds.shapes(score)
+            && !client.by_proxy
+            && !self.view.is_shaped(client.address, score, at)
+        {
+            self.control.suspect(client.address, score);
+        }
+    }
+
+    /// The opinion on `request` of `client`, as far as the operator has made no exception.
+    fn opinion<'a>(
+        &self,
+        settings: &'a Settings,
+        client: Client,
+        request: &Request<'_>,
+        at: Instant,
+    ) -> Opinion<'a> {
+        let standing = self.view.standing(client.address, at);
+        settings.opinion_except(request, standing, |route, findings| {
+            let circumstances = Circumstances {
+                route: &route.name,
+                host: request.host(),
+                target: request.target,
+                source: client.address,
+            };
+            let needed = self.control.exceptions().load().apply(findings, &circumstances, at);
+            self.control.count_exceptions(needed);
+        })
     }
 }
 

@@ -6,6 +6,8 @@ mod bench;
 mod commands;
 #[path = "cli/configuration.rs"]
 mod configuration;
+#[path = "cli/explain.rs"]
+mod explain;
 #[path = "cli/reload.rs"]
 mod reload;
 #[path = "cli/starts.rs"]

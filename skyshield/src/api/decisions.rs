@@ -42,7 +42,7 @@ pub(super) struct DecisionBody {
 }
 
 impl DecisionBody {
-    fn new(decision: Decision, now: Instant) -> Self {
+    pub(super) fn new(decision: Decision, now: Instant) -> Self {
         let remaining = decision.remaining(now);
         Self {
             id: decision.id,

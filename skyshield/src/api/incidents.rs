@@ -35,7 +35,7 @@ pub(super) struct IncidentBody {
 }
 
 impl IncidentBody {
-    fn new(row: IncidentRow) -> Self {
+    pub(super) fn new(row: IncidentRow) -> Self {
         Self {
             at: rfc3339(moment(row.at_ms)),
             // What was written as a list is a list, unless the disk says otherwise.

@@ -69,10 +69,12 @@ impl From<OrderError> for Problem {
         let status = match &error {
             OrderError::Rejected(Rejected::Protected { .. } | Rejected::TooWide(_))
             | OrderError::NotAllowed(NotAllowed::TooWide(_)) => StatusCode::UNPROCESSABLE_ENTITY,
-            OrderError::Rejected(Rejected::Full { .. }) | OrderError::NotAllowed(NotAllowed::Full) => {
-                StatusCode::INSUFFICIENT_STORAGE
+            OrderError::Rejected(Rejected::Full { .. })
+            | OrderError::NotAllowed(NotAllowed::Full)
+            | OrderError::TooManyExceptions => StatusCode::INSUFFICIENT_STORAGE,
+            OrderError::NotInForce | OrderError::NoSuchException | OrderError::NoSuchAllow => {
+                StatusCode::NOT_FOUND
             }
-            OrderError::NotInForce | OrderError::NoSuchAllow => StatusCode::NOT_FOUND,
             OrderError::Store(_) | OrderError::Dataplane(_) | OrderError::Busy => {
                 StatusCode::SERVICE_UNAVAILABLE
             }

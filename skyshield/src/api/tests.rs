@@ -13,6 +13,7 @@ use tower::ServiceExt as _;
 use super::{Api, Facts, UpstreamStates, metrics_router, router};
 use crate::control::{self, Parts, Task};
 use crate::dataplane::{self, Memory};
+use crate::engine::behaviour::{self, Behaviour};
 use crate::engine::never_ban::{NeverBan, Protection};
 use crate::engine::upstream::{State, Upstream};
 use crate::engine::{escalation, risk};
@@ -40,6 +41,7 @@ pub(super) fn parts() -> (Api, tempfile::TempDir, DropGuard) {
         view: Arc::default(),
         never_ban: NeverBan::new([("198.51.100.0/24".parse().unwrap(), Protection::AllowList)]),
         risk: risk::Config::default(),
+        behaviour: Behaviour::new(behaviour::Config::default(), behaviour::Key::new([1; 16]), clock::now()),
         escalation: escalation::Config::default(),
         capacity: 1000,
         missed_after: None,

@@ -7,7 +7,7 @@ use hyper::Method;
 use serde_json::{Value, json};
 
 use super::client::{ask, encoded};
-use super::{Arguments, Ban, Command, Failure, Overrides, Run, Tokens};
+use super::{Arguments, Ban, Command, Exceptions, Failure, NewException, Overrides, Run, Tokens};
 use super::{allow, replay, rules, show};
 use crate::app::{self, KernelSide};
 use crate::config::{self, Config};
@@ -63,6 +63,12 @@ pub(super) fn obey(arguments: Arguments) -> Result<(), Failure> {
             show::incidents(&rows, json);
             Ok(())
         }
+        Command::Explain { what } => {
+            let answer = ask(&place()?, Method::GET, &format!("/api/v1/explain/{}", encoded(&what)), None)?;
+            show::explained(&answer, json);
+            Ok(())
+        }
+        Command::Exceptions(exceptions) => self::exceptions(&place()?, exceptions, json),
         Command::Replay { files } => replay::obey(&load(config, &Overrides::default())?, &files, json),
         Command::Rules(rules) => rules::obey(&load(config, &Overrides::default())?, &rules, json),
         Command::Tokens(tokens) => self::tokens(&place()?, tokens, json),
@@ -151,6 +157,26 @@ fn lift_path(target: &str) -> Result<String, Failure> {
     Ok(format!("/api/v1/decisions?source={}", encoded(&source.to_string())))
 }
 
+fn exceptions(socket: &Path, exceptions: Exceptions, json: bool) -> Result<(), Failure> {
+    const PATH: &str = "/api/v1/exceptions";
+    match exceptions {
+        Exceptions::Add(new) => {
+            let NewException { rules, place, host, route, source, ttl, comment } = new;
+            let body = json!({
+                "rules": rules, "place": place, "host": host, "route": route, "source": source,
+                "ttl": ttl, "comment": comment,
+            });
+            show::exception_made(&ask(socket, Method::POST, PATH, Some(&body))?, json);
+        }
+        Exceptions::List => show::exceptions(&pages(socket, PATH, "", usize::MAX)?, json),
+        Exceptions::Remove { id } => {
+            let path = format!("{PATH}/{}", encoded(&id));
+            show::exception_removed(&ask(socket, Method::DELETE, &path, None)?, json);
+        }
+    }
+    Ok(())
+}
+
 fn tokens(socket: &Path, tokens: Tokens, json: bool) -> Result<(), Failure> {
     match tokens {
         Tokens::Add { name, ttl } => {
@@ -171,7 +197,7 @@ fn pages(socket: &Path, path: &str, filter: &str, limit: usize) -> Result<Vec<Va
     let mut rows = Vec::new();
     let mut cursor = String::new();
     while rows.len() < limit {
-        let page = if path.ends_with("/tokens") {
+        let page = if path.ends_with("/tokens") || path.ends_with("/exceptions") {
             path.to_owned()
         } else {
             format!("{path}?limit={}{filter}{cursor}", PAGE.min(limit - rows.len()))

@@ -3,6 +3,7 @@
 
 mod allow;
 mod detection;
+mod explain;
 
 use std::fmt::Display;
 use std::io::{self, Write as _};
@@ -18,6 +19,7 @@ use crate::dataplane::{Attached, Remains};
 
 pub(super) use allow::{allowed, allows, disallowed, protected};
 pub(super) use detection::{replayed, rule, rules, tested};
+pub(super) use explain::{exception_made, exception_removed, exceptions, explained};
 
 pub(super) fn failure(failure: &Failure, as_json: bool) {
     if matches!(failure, Failure::Told | Failure::ToldUnreachable) {

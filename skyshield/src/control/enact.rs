@@ -51,7 +51,7 @@ impl Task {
     /// Carries out what nobody waits for: kernel first, then the next group commit. `since` is when
     /// the request behind it was complete.
     pub(super) fn enact(&mut self, since: Option<Instant>) {
-        while let Some(effect) = self.ledger.next_effect() {
+        while let Some(effect) = self.ledger.next_effect().or_else(|| self.shaper.next_effect()) {
             match effect {
                 Effect::Install { source, decision } => {
                     if self.install(source, &decision).is_ok()
@@ -65,6 +65,7 @@ impl Task {
                 Effect::Remove { source } => {
                     let _counted = self.remove(source);
                 }
+                Effect::Shape { source, packets_per_sec } => self.shape(source, packets_per_sec),
                 Effect::Record { decision, .. } => {
                     // With what the installation has added to it.
                     let latest = self.ledger.get(decision.source).filter(|held| held.id == decision.id);
@@ -102,7 +103,7 @@ impl Task {
                 }
                 false
             }
-            Effect::Install { .. } | Effect::Remove { .. } => true,
+            Effect::Install { .. } | Effect::Remove { .. } | Effect::Shape { .. } => true,
         });
         let Some(record) = durable else {
             answer.give(Ok(()));
@@ -149,7 +150,7 @@ impl Task {
                     let held = self.ledger.get(source).is_some_and(|held| held.layer == Layer::Packet);
                     if held { Ok(()) } else { self.remove(source) }
                 }
-                Effect::Record { .. } | Effect::Close { .. } => Ok(()),
+                Effect::Record { .. } | Effect::Close { .. } | Effect::Shape { .. } => Ok(()),
             };
             done = done.and(step);
         }

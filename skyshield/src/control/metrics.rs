@@ -1,8 +1,12 @@
 //! What the control task counts.
 
+mod watched;
+
 use prometheus::{
     Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
 };
+
+use watched::Watched;
 
 /// Seconds: a kernel entry takes tens of microseconds, a promise is broken at five milliseconds.
 const LAG_BUCKETS: [f64; 12] =
@@ -21,6 +25,7 @@ pub struct Metrics {
     pub(super) repairs: IntCounterVec,
     pub(super) dataplane_failures: IntCounter,
     pub(super) standings_refused: IntCounter,
+    pub(super) watched: Watched,
     pub(super) escalation_refused: IntCounter,
     pub(super) unresolved: IntCounter,
     pub(super) map_entries: IntGaugeVec,
@@ -70,6 +75,7 @@ impl Metrics {
                 "skyshield_dataplane_failures_total",
                 "Changes that the kernel's maps did not take",
             )?,
+            watched: Watched::new(registry)?,
             standings_refused: IntCounter::new(
                 "skyshield_standings_refused_total",
                 "Sources whose standing was not remembered because there was no room",

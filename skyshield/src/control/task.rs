@@ -11,25 +11,31 @@ use tokio_util::sync::CancellationToken;
 
 use super::allows;
 use super::enact::{Answer, Committed};
+use super::outcomes::Outcomes;
 use super::reconcile::{Look, look};
 use super::recover::{self, RecoverError, Recovered};
-use super::{Control, Health, Metrics, Order, OrderError, Target, Wanted};
+use super::{Control, Health, Metrics, Order, OrderError, Target, Wanted, exceptions};
 use crate::clock;
 use crate::dataplane::Enforcer;
 use crate::engine::allow::AllowList;
+use crate::engine::behaviour::{Behaviour, Signal};
 use crate::engine::decision::{Decision, DecisionId, Ended, NewBan, Origin};
 use crate::engine::escalation::{self, Escalation};
 use crate::engine::ledger::{Banned, Ledger, Rejected};
 use crate::engine::never_ban::NeverBan;
 use crate::engine::risk;
+use crate::engine::shaping::Shaper;
 use crate::engine::source::Source;
 use crate::engine::view::View;
+use crate::exceptions::Live;
 use crate::store::{Reader, Record, Store};
 
 /// How often the kernel is looked after: told that the daemon lives, freed of what has ended, counted.
 const TEND_EVERY: Duration = Duration::from_secs(1);
 /// Ended bans freed at a time.
 const SWEEP: usize = 1024;
+/// How often the detectors are told what became of requests.
+const OBSERVE_EVERY: Duration = Duration::from_millis(100);
 /// How often store, ledger and kernel are compared.
 const RECONCILE_EVERY: Duration = Duration::from_secs(10);
 /// A record younger than this may still be on its way to the disk.
@@ -75,6 +81,13 @@ pub struct Task {
     pub(super) escalation: Escalation,
     pub(super) widen_for: Duration,
     pub(super) view: Arc<View>,
+    pub(super) exceptions: Arc<Live>,
+    pub(super) outcomes: Arc<Outcomes>,
+    pub(super) behaviour: Behaviour,
+    pub(super) signals: Vec<Signal>,
+    pub(super) shaper: Shaper,
+    /// Exceptions on their way to the disk.
+    pub(super) excepting: JoinSet<()>,
     queue: mpsc::Receiver<Order>,
     looks: JoinSet<Look>,
     capacity: usize,
@@ -94,6 +107,8 @@ pub struct Parts {
     pub never_ban: NeverBan,
     /// Where scores turn into acts.
     pub risk: risk::Config,
+    /// Watches what sources do over time.
+    pub behaviour: Behaviour,
     /// How bans grow.
     pub escalation: escalation::Config,
     /// Decisions there is room for.
@@ -105,8 +120,18 @@ pub struct Parts {
 impl Task {
     /// The task, with what was in force before a restart taken up; its handle; and what was taken up.
     pub fn new(parts: Parts, metrics: Metrics) -> Result<(Self, Control, Recovered), RecoverError> {
-        let Parts { mut enforcer, store, reader, view, never_ban, risk, escalation, capacity, missed_after } =
-            parts;
+        let Parts {
+            mut enforcer,
+            store,
+            reader,
+            view,
+            never_ban,
+            risk,
+            escalation,
+            behaviour,
+            capacity,
+            missed_after,
+        } = parts;
         let host_protected = Arc::new(never_ban);
         let allows = allows::kept(&reader, clock::now(), clock::wall())?;
         let never_ban = allows::together(&host_protected, &allows);
@@ -119,6 +144,9 @@ impl Task {
         let widen_for = Duration::from_secs(escalation.widen_secs);
         let escalation = recover::escalation(escalation, &risk, &reader, clock::now(), clock::wall())?;
         let (control, queue) = Control::channel(metrics.clone());
+        let kept = exceptions::kept(&reader, clock::now(), clock::wall())?;
+        control.exceptions().change(|_none| kept.clone());
+        let shaper = Shaper::new(risk.shaping());
         let task = Self {
             ledger,
             enforcer,
@@ -141,6 +169,12 @@ impl Task {
             escalation,
             risk,
             view,
+            exceptions: Arc::clone(control.exceptions()),
+            outcomes: Arc::clone(&control.outcomes),
+            behaviour,
+            signals: Vec::new(),
+            shaper,
+            excepting: JoinSet::new(),
             queue,
             looks: JoinSet::new(),
             capacity,
@@ -151,13 +185,15 @@ impl Task {
     /// Runs until `stop`, then finishes what was begun.
     pub async fn run(mut self, stop: CancellationToken) {
         let mut tend = every(TEND_EVERY);
+        let mut observe = every(OBSERVE_EVERY);
         let mut reconcile = every(RECONCILE_EVERY);
         let mut forget = every(FORGET_EVERY);
         let mut orders = Vec::with_capacity(TURN);
         self.enact(None);
         loop {
-            let deadline =
-                [self.ledger.poll_timeout(), self.allows.poll_timeout()].into_iter().flatten().min();
+            let deadlines =
+                [self.ledger.poll_timeout(), self.allows.poll_timeout(), self.shaper.poll_timeout()];
+            let deadline = deadlines.into_iter().flatten().min();
             tokio::select! {
                 biased;
                 () = stop.cancelled() => break,
@@ -169,15 +205,18 @@ impl Task {
                 Some(Ok(change)) = self.allow_changes.join_next() => self.allow_changed(change),
                 () = sleep_until(deadline) => {
                     self.ledger.handle_timeout(clock::now());
+                    self.shaper.handle_timeout(clock::now());
                     self.end_allows();
                     self.enact(None);
                 }
                 Some(Ok(found)) = self.looks.join_next() => self.mend(found),
                 _ = tend.tick() => self.tend(),
+                _ = observe.tick() => self.observe(),
                 _ = reconcile.tick() => self.look(),
                 _ = forget.tick() => {
                     self.view.forget_faded(clock::now());
                     self.forget_repeats();
+                    self.forget_exceptions();
                 }
             }
         }
@@ -189,6 +228,7 @@ impl Task {
         while let Some(Ok(committed)) = self.commits.join_next().await {
             self.committed(committed);
         }
+        while self.excepting.join_next().await.is_some() {}
         while let Some(Ok(change)) = self.allow_changes.join_next().await {
             self.allow_changed(change);
         }
@@ -241,6 +281,13 @@ impl Task {
             Order::Health(reply) => {
                 let _gone = reply.send(self.health());
             }
+            Order::Suspect(address, score) => self.suspect(address, score),
+            Order::Bill(address, reply) => {
+                let standing = self.view.standing(address, clock::now());
+                let _gone = reply.send((self.risk.bill(&[], &standing), self.risk.thresholds()));
+            }
+            Order::Except(exception, reply) => self.except(*exception, reply),
+            Order::Unexcept(id, reply) => self.unexcept(&id, reply),
             Order::NeverBan(never_ban) => self.host_protects(never_ban),
             Order::Allow(new, reply) => self.allow(new, reply),
             Order::Disallow(target, reply) => self.disallow(&target, reply),

@@ -1,5 +1,6 @@
 //! What the engine asks the shell to do, in the order it is to be done.
 
+use std::net::IpAddr;
 use std::time::Instant;
 
 use super::decision::{Decision, DecisionId, Ended};
@@ -27,6 +28,13 @@ pub enum Effect {
     Remove {
         /// Whom to let through again.
         source: Source,
+    },
+    /// Hold a source's packets to a rate of its own.
+    Shape {
+        /// Whose: an IPv4 address, or the first of an IPv6 /64.
+        source: IpAddr,
+        /// Packets a second; `None` is the common rate again.
+        packets_per_sec: Option<u64>,
     },
     /// Note on disk that a decision has ended.
     Close {

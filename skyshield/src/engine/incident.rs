@@ -10,7 +10,7 @@ use std::time::{Duration, Instant, SystemTime};
 use serde::{Deserialize, Serialize};
 use ulid::Ulid;
 
-use super::risk::{Bill, Score, Thresholds};
+use super::risk::{Bill, Score, Term, Thresholds};
 use crate::inspect::Finding;
 
 /// An incident's id: 26 characters, sorted by time, safe to read out over the telephone.
@@ -108,6 +108,8 @@ pub struct Assessment {
     pub bill: Bill,
     /// Where scores turned into acts for it.
     pub thresholds: Thresholds,
+    /// The rules that matched and refuse whatever the score.
+    pub demanded_by: Vec<Cow<'static, str>>,
     /// The limit of `inspect` that it outgrew, where it was refused for that.
     pub unread: Option<Cow<'static, str>>,
 }
@@ -145,5 +147,19 @@ impl Incident {
     /// Its score.
     pub fn score(&self) -> Score {
         self.assessment.bill.score()
+    }
+}
+
+impl Assessment {
+    /// Whether it speaks for a refusal.
+    pub fn is_refused(&self) -> bool {
+        self.is_refused_without(|_term| false)
+    }
+
+    /// Whether it does without the terms that `leave_out` names.
+    pub fn is_refused_without(&self, leave_out: impl FnMut(&Term) -> bool) -> bool {
+        let rest = self.bill.without(leave_out);
+        rest.is_refused(self.thresholds)
+            || rest.terms.iter().any(|term| self.demanded_by.contains(&term.rule))
     }
 }

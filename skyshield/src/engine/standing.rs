@@ -2,6 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use super::behaviour::{Claims, Detector};
+
 /// What is left of an incident's weight after this long is half.
 const HALF_LIFE: Duration = Duration::from_hours(1);
 /// What one incident of score 1 weighs.
@@ -15,6 +17,7 @@ pub struct Standing {
     as_of: Option<Instant>,
     reputation: Option<f32>,
     origin: Option<Origin>,
+    claims: Claims,
 }
 
 /// Where a source is, as far as known.
@@ -66,15 +69,30 @@ impl Standing {
         Self { origin: Some(origin), ..self }
     }
 
+    /// What the source's behaviour amounts to.
+    pub fn behaviour(&self) -> impl Iterator<Item = (Detector, f64)> + '_ {
+        // As of the moment for which the standing was asked.
+        let now = self.as_of.or(self.claims.as_of());
+        now.into_iter().flat_map(|now| self.claims.at(now))
+    }
+
+    /// The same, and its behaviour amounts to `claims`.
+    #[must_use]
+    pub fn with_behaviour(self, claims: Claims) -> Self {
+        Self { claims, ..self }
+    }
+
     /// Whether nothing is known.
     pub fn is_unknown(&self) -> bool {
-        self.weight <= 0.0 && self.reputation.is_none() && self.origin.is_none()
+        self.weight <= 0.0 && self.reputation.is_none() && self.origin.is_none() && self.claims.is_empty()
     }
 
     /// The standing as it is at `now`: the past fades.
     #[must_use]
     pub fn at(self, now: Instant) -> Self {
-        let Some(as_of) = self.as_of else { return self };
+        let Some(as_of) = self.as_of else {
+            return Self { as_of: self.claims.as_of().and(Some(now)), ..self };
+        };
         let half_lives = now.saturating_duration_since(as_of).as_secs_f64() / HALF_LIFE.as_secs_f64();
         Self { weight: self.weight * 0.5_f64.powf(half_lives), as_of: Some(now), ..self }
     }

@@ -3,14 +3,16 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use ipnet::IpNet;
 
+use super::behaviour::{Claims, source_of};
 use super::decision::{Decision, DecisionId};
 use super::incident::IncidentId;
 use super::never_ban::NeverBan;
+use super::risk::Score;
 use super::source::Source;
 use super::standing::Standing;
 
@@ -34,6 +36,16 @@ impl InForce {
     }
 }
 
+/// That a source is slowed down.
+#[derive(Clone, Copy, Debug)]
+struct Shaped {
+    score: Score,
+    as_of: Instant,
+}
+
+/// A source that scores no more than before is reported again only after this long.
+const HEARD_LATELY: Duration = Duration::from_secs(10);
+
 /// Read by every request, written by the one owner of the engine.
 #[derive(Debug, Default)]
 pub struct View {
@@ -41,6 +53,9 @@ pub struct View {
     prefixes: papaya::HashMap<IpNet, InForce>,
     lengths: Lengths,
     standings: papaya::HashMap<IpAddr, Standing>,
+    /// By source: an IPv4 address, the first of an IPv6 /64.
+    claims: papaya::HashMap<IpAddr, Claims>,
+    shaped: papaya::HashMap<IpAddr, Shaped>,
     never_ban: ArcSwap<NeverBan>,
 }
 
@@ -62,7 +77,43 @@ impl View {
 
     /// The standing of `address` at `now`.
     pub fn standing(&self, address: IpAddr, now: Instant) -> Standing {
-        self.standings.pin().get(&address).copied().unwrap_or_default().at(now)
+        let standing = self.standings.pin().get(&address).copied().unwrap_or_default();
+        let claims = self.claims.pin().get(&source_of(address)).copied();
+        claims.map_or(standing, |claims| standing.with_behaviour(claims)).at(now)
+    }
+
+    /// Whether the control task has heard lately that `source` scores `score`, or more.
+    pub fn is_shaped(&self, source: IpAddr, score: Score, now: Instant) -> bool {
+        self.shaped.pin().get(&source_of(source)).is_some_and(|shaped| {
+            shaped.score >= score && now.saturating_duration_since(shaped.as_of) < HEARD_LATELY
+        })
+    }
+
+    /// What was last published of a source's behaviour.
+    pub fn claims(&self, address: IpAddr) -> Claims {
+        self.claims.pin().get(&source_of(address)).copied().unwrap_or_default()
+    }
+
+    /// Publishes what a source's behaviour amounts to; false where there is no room for it.
+    pub fn set_claims(&self, address: IpAddr, claims: Claims) -> bool {
+        let (source, all) = (source_of(address), self.claims.pin());
+        if claims.is_empty() {
+            all.remove(&source);
+            return true;
+        }
+        let room = all.len() < MAX_STANDINGS || all.contains_key(&source);
+        if room {
+            all.insert(source, claims);
+        }
+        room
+    }
+
+    /// Publishes that `source` is slowed down for `score`, or that it is not any more.
+    pub(crate) fn set_shaped(&self, source: IpAddr, shaped: Option<(Score, Instant)>) {
+        match shaped {
+            Some((score, as_of)) => _ = self.shaped.pin().insert(source_of(source), Shaped { score, as_of }),
+            None => _ = self.shaped.pin().remove(&source_of(source)),
+        }
     }
 
     /// Publishes a decision that came into force.
@@ -102,6 +153,7 @@ impl View {
     /// Forgets the standings that have faded by `now`.
     pub(crate) fn forget_faded(&self, now: Instant) {
         self.standings.pin().retain(|_, standing| !standing.is_forgotten(now));
+        self.claims.pin().retain(|_, claims| claims.worst(now) >= 0.01);
     }
 
     /// Publishes the never-ban set.

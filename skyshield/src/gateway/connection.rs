@@ -240,7 +240,7 @@ impl Connection<'_> {
             Verdict::Refuse(refusal) => return self.refuse(refusal).await,
         };
         shared.metrics.passed.inc();
-        let quota = permit.take_quota();
+        let (quota, trail) = (permit.take_quota(), permit.take_trail());
         self.measured.class = quota.as_ref().map(Quota::name);
         // Counted as in progress until the answer is out.
         let _stay = permit.take_stay();
@@ -274,6 +274,9 @@ impl Connection<'_> {
             deadline: &mut self.deadline,
         };
         let outcome = exchange.forward(permit, &self.head, body, origin, asked).await;
+        if let Outcome::Answered { status, .. } = outcome {
+            shared.judge.answered(trail, status);
+        }
         self.conclude(outcome, complete_at).await
     }
 

@@ -158,8 +158,8 @@ pub struct Inspection {
     pub findings: Vec<Finding>,
     /// The claims of rules that only observe, likewise: they weigh nothing.
     pub observed: Vec<Finding>,
-    /// Whether a rule matched whose action is to refuse, whatever the score.
-    pub demands_refusal: bool,
+    /// The rules that matched and whose action is to refuse, whatever the score.
+    pub demanded_by: Vec<Cow<'static, str>>,
     /// The names of the limits that were reached: what lay beyond them was not read.
     pub limits_reached: Vec<&'static str>,
 }

@@ -108,6 +108,18 @@ impl<'a> Path<'a> {
         Self(segments)
     }
 
+    /// A pattern that matches this path and those that are read alike; none where it is no text, or
+    /// where its own characters would be read as stars.
+    pub fn pattern(&self) -> Option<String> {
+        let mut text = String::new();
+        for segment in &self.0 {
+            let segment = std::str::from_utf8(segment).ok().filter(|segment| !segment.contains('*'))?;
+            text.push('/');
+            text.push_str(segment);
+        }
+        Some(if text.is_empty() { "/".to_owned() } else { text })
+    }
+
     /// What follows the last dot of the last segment.
     pub fn extension(&self) -> Option<&[u8]> {
         let last = self.0.last()?;

@@ -3,7 +3,8 @@
 use rusqlite_migration::{M, Migrations};
 
 /// Every step, oldest first; a step once released is never changed.
-const STEPS: &[M<'static>] = &[M::up(FIRST), M::up(ACTS), M::up(ASSESSMENTS), M::up(ALLOWS)];
+const STEPS: &[M<'static>] =
+    &[M::up(FIRST), M::up(ACTS), M::up(ASSESSMENTS), M::up(ALLOWS), M::up(EXCEPTIONS)];
 
 const FIRST: &str = "CREATE TABLE decisions (
          id INTEGER PRIMARY KEY,
@@ -53,6 +54,15 @@ const ALLOWS: &str = "CREATE TABLE allows (
          expires_at_ms INTEGER,
          addresses TEXT NOT NULL
      ) STRICT;";
+
+const EXCEPTIONS: &str = "CREATE TABLE exceptions (
+         id TEXT PRIMARY KEY,
+         scope TEXT NOT NULL,
+         comment TEXT NOT NULL,
+         made_by TEXT NOT NULL,
+         made_at_ms INTEGER NOT NULL,
+         expires_at_ms INTEGER
+     ) STRICT, WITHOUT ROWID;";
 
 /// The steps.
 pub(super) const MIGRATIONS: Migrations<'static> = Migrations::from_slice(STEPS);

@@ -7,7 +7,7 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
 
 use super::allows::AllowRow;
 use super::open::OpenError;
-use super::records::{DecisionRow, IncidentRow, Repeat, TokenRow};
+use super::records::{DecisionRow, ExceptionRow, IncidentRow, Repeat, TokenRow};
 
 /// A reader. Its calls block for as long as the disk does: call them where that is allowed.
 #[derive(Clone, Debug)]
@@ -79,6 +79,31 @@ impl Reader {
     pub fn incident(&self, id: &str) -> rusqlite::Result<Option<IncidentRow>> {
         let sql = "SELECT * FROM incidents WHERE id = ?1";
         self.with(|connection| connection.prepare_cached(sql)?.query_row([id], IncidentRow::read).optional())
+    }
+
+    /// At the most `limit` incidents since `since_ms` that were refused, newest first; of one address, if
+    /// one is named.
+    pub fn refused_since(
+        &self,
+        since_ms: i64,
+        address: Option<&str>,
+        limit: u32,
+    ) -> rusqlite::Result<Vec<IncidentRow>> {
+        let sql =
+            "SELECT * FROM incidents WHERE at_ms >= ?1 AND (?2 IS NULL OR address = ?2) AND act != 'observe'
+                   ORDER BY id DESC LIMIT ?3";
+        self.with(|connection| {
+            let rows = params![since_ms, address, limit];
+            connection.prepare_cached(sql)?.query_map(rows, IncidentRow::read)?.collect()
+        })
+    }
+
+    /// Every exception whose time is not over at `now_ms`, oldest first.
+    pub fn exceptions(&self, now_ms: i64) -> rusqlite::Result<Vec<ExceptionRow>> {
+        let sql = "SELECT * FROM exceptions WHERE coalesce(expires_at_ms > ?1, 1) ORDER BY made_at_ms, id";
+        self.with(|connection| {
+            connection.prepare_cached(sql)?.query_map([now_ms], ExceptionRow::read)?.collect()
+        })
     }
 
     /// The entries of the allow list that are in force at `now_ms`.

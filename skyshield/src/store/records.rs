@@ -87,6 +87,23 @@ pub struct Repeat {
     pub last_ms: i64,
 }
 
+/// An exception as kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ExceptionRow {
+    /// Its id.
+    pub id: String,
+    /// What it covers, as JSON: `exceptions::Scope`.
+    pub scope: String,
+    /// Why.
+    pub comment: String,
+    /// Who made it.
+    pub made_by: String,
+    /// When it was made, in milliseconds since 1970.
+    pub made_at_ms: i64,
+    /// When it ends by itself.
+    pub expires_at_ms: Option<i64>,
+}
+
 /// One change to what is kept.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Record {
@@ -112,6 +129,13 @@ pub enum Record {
     },
     /// A token was made.
     Token(TokenRow),
+    /// An exception was made.
+    Exception(ExceptionRow),
+    /// An exception was removed, or its time is over.
+    ExceptionRemoved {
+        /// Its id.
+        id: String,
+    },
     /// A token was taken back.
     TokenRevoked {
         /// The public part.
@@ -170,6 +194,19 @@ impl Record {
             Self::Token(row) => connection
                 .prepare_cached("INSERT INTO tokens VALUES (?1, ?2, ?3, ?4, ?5)")?
                 .execute(params![row.id, row.name, row.secret_sha256, row.made_at_ms, row.expires_at_ms]),
+            Self::Exception(row) => connection
+                .prepare_cached("INSERT INTO exceptions VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?
+                .execute(params![
+                    row.id,
+                    row.scope,
+                    row.comment,
+                    row.made_by,
+                    row.made_at_ms,
+                    row.expires_at_ms
+                ]),
+            Self::ExceptionRemoved { id } => {
+                connection.prepare_cached("DELETE FROM exceptions WHERE id = ?1")?.execute(params![id])
+            }
             Self::TokenRevoked { id } => {
                 connection.prepare_cached("DELETE FROM tokens WHERE id = ?1")?.execute(params![id])
             }
@@ -204,6 +241,16 @@ impl IncidentRow {
         serde_json::from_str(&self.assessment).unwrap_or_default()
     }
 
+    /// The host asked for, as it was before it was made fit for people to read.
+    pub fn host_bytes(&self) -> Vec<u8> {
+        unescaped(&self.host)
+    }
+
+    /// The target, likewise.
+    pub fn target_bytes(&self) -> Vec<u8> {
+        unescaped(&self.target)
+    }
+
     pub(super) fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
         Ok(Self {
             id: row.get(0)?,
@@ -232,5 +279,57 @@ impl TokenRow {
             made_at_ms: row.get(3)?,
             expires_at_ms: row.get(4)?,
         })
+    }
+}
+
+impl ExceptionRow {
+    pub(super) fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
+        Ok(Self {
+            id: row.get(0)?,
+            scope: row.get(1)?,
+            comment: row.get(2)?,
+            made_by: row.get(3)?,
+            made_at_ms: row.get(4)?,
+            expires_at_ms: row.get(5)?,
+        })
+    }
+}
+
+/// The bytes of which `text` is what [`u8::escape_ascii`] made.
+fn unescaped(text: &str) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((&first, after)) = rest.split_first() {
+        rest = after;
+        let escaped = if first == b'\\' { after.first().copied() } else { None };
+        let Some(letter) = escaped else {
+            bytes.push(first);
+            continue;
+        };
+        rest = after.get(1..).unwrap_or_default();
+        match letter {
+            b't' => bytes.push(b'\t'),
+            b'r' => bytes.push(b'\r'),
+            b'n' => bytes.push(b'\n'),
+            b'x' => {
+                let digits = rest.get(..2).and_then(|digits| std::str::from_utf8(digits).ok());
+                bytes.extend(digits.and_then(|digits| u8::from_str_radix(digits, 16).ok()));
+                rest = rest.get(2..).unwrap_or_default();
+            }
+            other => bytes.push(other),
+        }
+    }
+    bytes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    proptest::proptest! {
+        #[test]
+        fn what_was_escaped_is_read_back(bytes in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..60)) {
+            proptest::prop_assert_eq!(unescaped(&bytes.escape_ascii().to_string()), bytes);
+        }
     }
 }

@@ -3,7 +3,7 @@
 use super::RefusalReason;
 use crate::engine::risk::{self, Bill};
 use crate::engine::standing::Standing;
-use crate::inspect::{self, Inspection, Inspector, Mode, OverLimit, Request};
+use crate::inspect::{self, Finding, Inspection, Inspector, Mode, OverLimit, Request};
 use crate::routes::{self, Route, Routes};
 
 /// The rules, the routes and their thresholds.
@@ -54,15 +54,36 @@ impl Settings {
 
     /// The opinion on `request` of a source of `standing`.
     pub fn opinion(&self, request: &Request<'_>, standing: Standing) -> Opinion<'_> {
+        self.opinion_except(request, standing, |_route, _findings| {})
+    }
+
+    /// The same, once `except` has taken away the findings that do not count on this route.
+    pub fn opinion_except(
+        &self,
+        request: &Request<'_>,
+        standing: Standing,
+        except: impl FnOnce(&Route, &mut Vec<Finding>),
+    ) -> Opinion<'_> {
         let route = self.routes.of_request(request);
-        let inspection = match route.mode {
+        let mut inspection = match route.mode {
             Mode::Off => Inspection::default(),
             Mode::Observe | Mode::Refuse => self.inspector.inspect_on(&route.name, request),
         };
-        let bill = self.risk.bill(&inspection.findings, &standing);
+        if !inspection.findings.is_empty() {
+            let named: Vec<_> = inspection.findings.iter().map(|finding| finding.rule.clone()).collect();
+            except(route, &mut inspection.findings);
+            let left = &inspection.findings;
+            inspection
+                .demanded_by
+                .retain(|rule| !named.contains(rule) || left.iter().any(|finding| finding.rule == *rule));
+        }
+        let bill = match route.mode {
+            Mode::Off => Bill::default(),
+            Mode::Observe | Mode::Refuse => self.risk.bill(&inspection.findings, &standing),
+        };
         let reason = if bill.is_refused(route.thresholds) {
             Some(RefusalReason::Risk)
-        } else if inspection.demands_refusal {
+        } else if !inspection.demanded_by.is_empty() {
             Some(RefusalReason::Rule)
         } else {
             let unread = inspection.left_unread().filter(|_| route.over_limit == OverLimit::Refuse);

@@ -33,7 +33,7 @@ fn an_attack_is_refused_and_its_incident_tells_the_evidence() {
     assert!(incident["score"].as_f64().unwrap() > 0.8);
     assert!(incident["findings"][0]["rule"].as_str().unwrap().starts_with("sqli."));
     let told = said(&bench.skyshield(&["incidents", id]).unwrap());
-    assert!(told.contains("in query `id` with confidence"), "{told}");
+    assert!(told.contains("in query `id` (sure"), "{told}");
     let listed = bench.answer(&["incidents"]).unwrap();
     assert_eq!(listed["items"].as_array().unwrap().len(), 1);
     // Loopback is never banned, whatever it sends.

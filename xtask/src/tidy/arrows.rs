@@ -13,6 +13,8 @@ const ARROWS: &[(&str, &[&str])] = &[
     // Handed the time and the request; counts, and nothing else.
     ("routes", &["engine", "inspect"]),
     ("limits", &["engine", "inspect", "routes"]),
+    // What an operator lets through, and what that comes to.
+    ("exceptions", &["engine", "inspect", "routes"]),
     // Owners of one outside thing each.
     ("clock", &[]),
     ("telemetry", &["clock", "engine", "inspect"]),
@@ -27,14 +29,25 @@ const ARROWS: &[(&str, &[&str])] = &[
     // The one road to change a decision, and the one judge of a request.
     (
         "control",
-        &["alerts", "clock", "cluster", "dataplane", "engine", "geoip", "reputation", "store", "telemetry"],
+        &[
+            "alerts",
+            "clock",
+            "cluster",
+            "dataplane",
+            "engine",
+            "exceptions",
+            "geoip",
+            "reputation",
+            "store",
+            "telemetry",
+        ],
     ),
-    ("verdict", &["clock", "control", "engine", "inspect", "limits", "routes", "telemetry"]),
+    ("verdict", &["clock", "control", "engine", "exceptions", "inspect", "limits", "routes", "telemetry"]),
     // The doors.
     ("gateway", &["clock", "engine", "inspect", "limits", "routes", "telemetry", "verdict"]),
     ("forward_auth", &["clock", "engine", "inspect", "telemetry", "verdict"]),
     ("tap", &["clock", "engine", "inspect", "telemetry", "verdict"]),
-    ("api", &["clock", "control", "engine", "lifecycle", "monitor", "store", "telemetry"]),
+    ("api", &["clock", "control", "engine", "exceptions", "lifecycle", "monitor", "store", "telemetry"]),
     ("dashboard", &[]),
     // An operator's commands start the daemon, read its configuration, and look at what a dead one
     // has left in the kernel.

@@ -14,6 +14,7 @@ use crate::clock;
 use crate::dataplane::{
     Counters, Enforcer, Entry, EventTotals, Fill, Memory, Reader, Replaced, Settings, Shape,
 };
+use crate::engine::behaviour::{self, Behaviour};
 use crate::engine::decision::{Layer, Origin};
 use crate::engine::escalation;
 use crate::engine::incident::{Act, Assessment, Client, Door, IncidentId};
@@ -160,6 +161,11 @@ impl Host {
             view: Arc::clone(&view),
             never_ban: self.never_ban.clone(),
             risk: risk::Config::default(),
+            behaviour: Behaviour::new(
+                behaviour::Config::default(),
+                behaviour::Key::new([1; 16]),
+                clock::now(),
+            ),
             escalation: escalation::Config::default(),
             capacity: 1000,
             missed_after: None,
@@ -248,7 +254,7 @@ pub(super) fn incident(address: &str, score: f64, by_proxy: bool) -> Incident {
                 weight: 1.0,
             }]),
             thresholds: risk::Config::default().thresholds(),
-            unread: None,
+            ..Assessment::default()
         },
         act: if score >= 0.9 { Act::Ban } else { Act::Refuse },
         route: "default".into(),

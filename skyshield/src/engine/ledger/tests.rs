@@ -70,6 +70,7 @@ impl Bench {
                     None => format!("install {source} for good"),
                 },
                 Effect::Remove { source } => format!("remove {source}"),
+                Effect::Shape { source, .. } => format!("shape {source}"),
                 Effect::Close { id, cause, durable, .. } => {
                     format!("close{} {id} {}", if durable { "!" } else { "" }, cause.name())
                 }
@@ -269,7 +270,7 @@ proptest! {
                 match effect {
                     Effect::Install { source, decision } => { kernel.insert(source, decision.until); }
                     Effect::Remove { source } => { kernel.remove(&source); }
-                    Effect::Record { .. } | Effect::Close { .. } => {}
+                    Effect::Record { .. } | Effect::Close { .. } | Effect::Shape { .. } => {}
                 }
             }
             let ledger: HashMap<_, _> = bench.ledger.decisions().map(|held| (held.source, held.until)).collect();

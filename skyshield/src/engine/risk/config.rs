@@ -1,8 +1,11 @@
 //! The section `risk`: where scores turn into acts, and what evidence weighs.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 use super::{Bill, Score, Weights};
+use crate::engine::shaping::Terms;
 use crate::engine::standing::Standing;
 use crate::inspect::Finding;
 
@@ -19,13 +22,27 @@ pub struct Config {
     pub ban: f64,
     /// How long a detector's first ban lasts, in seconds. Default 14400.
     pub ban_secs: u64,
+    /// Packets a second of a source whose request scores `shape`; at each tenth above it, half as many.
+    /// Default 200.
+    pub shape_packets_per_sec: u64,
+    /// After this many seconds without anything more it may send twice as much, until it is free again.
+    /// Default 60.
+    pub shape_secs: u64,
     /// What each kind of evidence weighs.
     pub weights: Weights,
 }
 
 impl Default for Config {
     fn default() -> Self {
-        Self { shape: 0.5, refuse: 0.8, ban: 0.9, ban_secs: 4 * 3600, weights: Weights::default() }
+        Self {
+            shape: 0.5,
+            refuse: 0.8,
+            ban: 0.9,
+            ban_secs: 4 * 3600,
+            shape_packets_per_sec: 200,
+            shape_secs: 60,
+            weights: Weights::default(),
+        }
     }
 }
 
@@ -66,7 +83,23 @@ impl Config {
             let what = format!("{} is more than {LONGEST_BAN_SECS} seconds, a hundred years", self.ban_secs);
             return Some(("risk.ban_secs", what));
         }
+        for (key, value) in
+            [("risk.shape_packets_per_sec", self.shape_packets_per_sec), ("risk.shape_secs", self.shape_secs)]
+        {
+            if !(1..=1_000_000).contains(&value) {
+                return Some((key, format!("{value} is not between 1 and 1000000")));
+            }
+        }
         self.weights.problem()
+    }
+
+    /// How sources are slowed down.
+    pub fn shaping(&self) -> Terms {
+        Terms {
+            from: self.shape,
+            packets_per_sec: self.shape_packets_per_sec,
+            step: Duration::from_secs(self.shape_secs),
+        }
     }
 
     /// Where scores turn into acts, where no route says otherwise.
@@ -167,10 +200,12 @@ mod tests {
             (Config { ban: 0.5, ..Config::default() }, "risk.ban"),
             (Config { ban_secs: 0, ..Config::default() }, "risk.ban_secs"),
             (Config { shape: 0.0, ..Config::default() }, "risk.shape"),
+            (Config { shape_secs: 0, ..Config::default() }, "risk.shape_secs"),
             (Config { shape: 0.85, ..Config::default() }, "risk.shape"),
             (weights("tor = 1.5"), "risk.weights.tor"),
             (weights("classes = { sqli = -1.0 }"), "risk.weights.classes"),
             (weights("countries = { Germany = 0.5 }"), "risk.weights.countries"),
+            (weights("behaviour = { login = 0.5 }"), "risk.weights.behaviour"),
             (weights("asns = { AS1 = 0.5 }"), "risk.weights.asns"),
         ] {
             assert_eq!(config.problem().map(|(key, _)| key), Some(key));

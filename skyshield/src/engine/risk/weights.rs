@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::term::{Evidence, Kind, name_of};
+use crate::engine::behaviour::Detector;
 use crate::engine::standing::{Origin, Standing};
 use crate::inspect::{Class, Finding};
 
@@ -75,6 +76,14 @@ impl Weights {
                 return Some((key, format!("{name}: {weight} is not between 0 and 1")));
             }
         }
+        let is_detector = |name: &String| Detector::ALL.into_iter().any(|detector| detector.name() == name);
+        if let Some(name) = self.behaviour.keys().find(|name| !is_detector(name)) {
+            let known = Detector::ALL.map(Detector::name).join(", ");
+            return Some((
+                "risk.weights.behaviour",
+                format!("there is no detector `{name}`; there are {known}"),
+            ));
+        }
         let is_country =
             |name: &String| name.len() == 2 && name.bytes().all(|byte| byte.is_ascii_uppercase());
         if let Some(name) = self.countries.keys().find(|name| !is_country(name)) {
@@ -113,6 +122,10 @@ impl Weights {
                 });
             }
         };
+        for (detector, sure) in standing.behaviour() {
+            let weight = self.behaviour.get(detector.name()).copied().unwrap_or(1.0);
+            add(Kind::Behaviour, detector.name(), detector.about().into(), sure, weight);
+        }
         let past = standing.weight();
         add(Kind::Incidents, "earlier-incidents", "they fade by half each hour".into(), past, self.incidents);
         if let Some(reputation) = standing.reputation() {

@@ -1,5 +1,7 @@
 //! What rules claimed of one request: each once at a place, the surest, in an order of its own.
 
+use std::borrow::Cow;
+
 use crate::inspect::finding::{Action, Confidence, Finding, Inspection, Place};
 use crate::inspect::limits::{Budget, Limits};
 use crate::inspect::matcher::Hit;
@@ -12,12 +14,12 @@ pub(super) struct Claims<'a> {
     limits: &'a Limits,
     findings: Kept,
     observed: Kept,
-    demands_refusal: bool,
+    demanded_by: Vec<Cow<'static, str>>,
 }
 
 impl<'a> Claims<'a> {
     pub(super) fn new(route: &'a str, limits: &'a Limits) -> Self {
-        Self { route, limits, findings: Kept::default(), observed: Kept::default(), demands_refusal: false }
+        Self { route, limits, findings: Kept::default(), observed: Kept::default(), demanded_by: Vec::new() }
     }
 
     /// Notes a hit, where the rule looks at values of this name and at this route.
@@ -35,7 +37,9 @@ impl<'a> Claims<'a> {
             confidence: Confidence::new(hit.confidence),
             matched: shown(hit.matched, self.limits.matched_chars),
         };
-        self.demands_refusal |= rule.action == Action::Refuse;
+        if rule.action == Action::Refuse && !self.demanded_by.contains(&rule.id) {
+            self.demanded_by.push(rule.id.clone());
+        }
         let kept = match rule.action {
             Action::Weigh | Action::Refuse => &mut self.findings,
             Action::Observe => &mut self.observed,
@@ -51,7 +55,7 @@ impl<'a> Claims<'a> {
         Inspection {
             findings: self.findings.surest(most),
             observed: self.observed.surest(most),
-            demands_refusal: self.demands_refusal,
+            demanded_by: self.demanded_by,
             limits_reached: budget.into_reached(),
         }
     }

@@ -110,7 +110,7 @@ fn what_comes_of_a_rule_is_its_action() {
     {
         let found = get(&inspector(&rest(action), Limits::default()), "default", "/?q=xyzzy");
         assert_eq!(
-            (found.findings.len(), found.observed.len(), found.demands_refusal),
+            (found.findings.len(), found.observed.len(), !found.demanded_by.is_empty()),
             (weighed, observed, demanded),
             "{action}"
         );
