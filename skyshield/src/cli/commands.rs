@@ -57,7 +57,7 @@ pub(super) fn obey(arguments: Arguments) -> Result<(), Failure> {
             show::incidents(&rows, json);
             Ok(())
         }
-        Command::Replay { files } => replay::obey(&load(config, &Overrides::default())?, &files, json),
+        Command::Replay(replay) => replay::obey(&load(config, &Overrides::default())?, &replay, json),
         Command::Rules(rules) => rules::obey(&load(config, &Overrides::default())?, &rules, json),
         Command::Tokens(tokens) => self::tokens(&place()?, tokens, json),
     }
