@@ -81,11 +81,7 @@ enum Command {
     #[command(subcommand)]
     Tokens(Tokens),
     /// Put recorded requests before the rules and count what would be refused; no daemon is needed
-    Replay {
-        /// Lines of JSON, plain or packed (.gz): {"id", "label": "attack" or "legit", "category", "raw": base64}
-        #[arg(required = true)]
-        files: Vec<PathBuf>,
-    },
+    Replay(Replay),
     /// List, explain and test the rules of inspection
     #[command(subcommand)]
     Rules(Rules),
@@ -114,6 +110,16 @@ struct Overrides {
     /// Where honest requests go
     #[arg(long, value_name = "HOST:PORT")]
     upstream: Option<String>,
+}
+
+#[derive(Debug, Args)]
+struct Replay {
+    /// Lines of JSON, plain or packed (.gz): {"id", "label": "attack" or "legit", "category", "raw": base64}
+    #[arg(required = true)]
+    files: Vec<PathBuf>,
+    /// Count the attacks in two halves by families too, and the one half by the rules that the other needs
+    #[arg(long)]
+    split: bool,
 }
 
 #[derive(Debug, Args)]

@@ -6,6 +6,7 @@ mod decode;
 mod finding;
 mod form;
 mod grammar;
+mod graphql;
 mod inspector;
 mod json;
 mod limits;

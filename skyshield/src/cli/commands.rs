@@ -69,7 +69,7 @@ pub(super) fn obey(arguments: Arguments) -> Result<(), Failure> {
             Ok(())
         }
         Command::Exceptions(exceptions) => self::exceptions(&place()?, exceptions, json),
-        Command::Replay { files } => replay::obey(&load(config, &Overrides::default())?, &files, json),
+        Command::Replay(replay) => replay::obey(&load(config, &Overrides::default())?, &replay, json),
         Command::Rules(rules) => rules::obey(&load(config, &Overrides::default())?, &rules, json),
         Command::Tokens(tokens) => self::tokens(&place()?, tokens, json),
     }

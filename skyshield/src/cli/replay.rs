@@ -1,5 +1,8 @@
 //! `skyshield replay`: recorded requests before the live configuration, in this process.
 
+mod family;
+mod split;
+
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
@@ -11,11 +14,13 @@ use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use flate2::read::MultiGzDecoder;
 use serde::{Deserialize, Serialize};
 
-use super::{Failure, show};
+use super::{Failure, Replay, show};
 use crate::config::Config;
 use crate::engine::standing::Standing;
 use crate::inspect::{Header, Request};
 use crate::verdict::Settings;
+
+pub(in crate::cli) use split::Split;
 
 /// Characters of one line at the most: a request of some megabytes in base64.
 const MAX_LINE: u64 = 32 * 1024 * 1024;
@@ -63,6 +68,8 @@ pub(super) struct Honest {
 pub(super) struct Outcome {
     pub(super) total: Tally,
     pub(super) categories: BTreeMap<String, Tally>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) split: Option<Split>,
 }
 
 impl Tally {
@@ -77,23 +84,45 @@ impl Tally {
     }
 }
 
-pub(super) fn obey(config: &Config, files: &[PathBuf], json: bool) -> Result<(), Failure> {
+pub(super) fn obey(config: &Config, replay: &Replay, json: bool) -> Result<(), Failure> {
     let settings = Settings::new(&config.inspect, &config.risk, &config.routes);
+    let refused =
+        |settings: &Settings, request: &Request<'_>| settings.opinion(request, Standing::default()).refuses();
     let mut outcome = Outcome::default();
+    let mut split = replay.split.then(Split::default);
+    each(&replay.files, |row, request| {
+        let refused = refused(&settings, request);
+        let is_attack = row.label == "attack";
+        outcome.total.count(is_attack, refused);
+        if let Some(split) = split.as_mut().filter(|_| is_attack) {
+            split.count(&settings, &row.category, request, refused);
+        }
+        outcome.categories.entry(row.category).or_default().count(is_attack, refused);
+    })?;
+    if let Some(split) = &mut split {
+        let chosen = split.chosen(config);
+        each(&replay.files, |row, request| {
+            if row.label == "attack" {
+                split.count_by_chosen(&row.category, request, || refused(&chosen, request));
+            }
+        })?;
+    }
+    outcome.split = split;
+    show::replayed(&outcome, json);
+    Ok(())
+}
+
+/// Calls `see` with each request of `files`.
+fn each(files: &[PathBuf], mut see: impl FnMut(Row, &Request<'_>)) -> Result<(), Failure> {
     for path in files {
         let failed = |what: String| Failure::Refused(format!("{}: {what}", path.display()));
         let lines = open(path).map_err(|error| failed(error.to_string()))?;
         read(lines, |row| {
             let raw = decoded(row.raw.as_bytes()).ok_or("`raw` is no base64")?;
-            let refused = refused(&settings, &raw).ok_or("`raw` holds no request")?;
-            let is_attack = row.label == "attack";
-            outcome.total.count(is_attack, refused);
-            outcome.categories.entry(row.category).or_default().count(is_attack, refused);
-            Ok(())
+            with_request(&raw, |request| see(row, request)).ok_or("`raw` holds no request")
         })
         .map_err(|(line, what)| failed(format!("line {line}: {what}")))?;
     }
-    show::replayed(&outcome, json);
     Ok(())
 }
 
@@ -127,8 +156,8 @@ fn read(
     Ok(())
 }
 
-/// Whether the verdict on `raw` would be to refuse it; nothing where it is no request at all.
-fn refused(settings: &Settings, raw: &[u8]) -> Option<bool> {
+/// What `see` makes of the request in `raw`; nothing where it is no request at all.
+fn with_request<T>(raw: &[u8], see: impl FnOnce(&Request<'_>) -> T) -> Option<T> {
     let (head, body) = match memchr::memmem::find(raw, b"\r\n\r\n") {
         Some(at) => (&raw[..at], &raw[at + 4..]),
         None => (raw, &[][..]),
@@ -147,7 +176,7 @@ fn refused(settings: &Settings, raw: &[u8]) -> Option<bool> {
         .collect();
     let request =
         Request { method: &first[..method_end], target: &rest[..target_end], headers: &headers, body };
-    Some(settings.opinion(&request, Standing::default()).refuses())
+    Some(see(&request))
 }
 
 /// What `text` is the base64 of, with or without its padding, white space aside.
@@ -171,7 +200,8 @@ mod tests {
     fn the_verdict_is_that_of_the_configuration() {
         let mut config = Config::default();
         let judged = |config: &Config, raw: &str| {
-            refused(&Settings::new(&config.inspect, &config.risk, &config.routes), raw.as_bytes())
+            let settings = Settings::new(&config.inspect, &config.risk, &config.routes);
+            with_request(raw.as_bytes(), |request| settings.opinion(request, Standing::default()).refuses())
         };
         let rows = [
             ("GET /?q=%3Cscript%3Ealert(1) HTTP/1.1\r\nHost: a\r\n\r\n", Some(true)),

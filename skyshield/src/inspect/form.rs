@@ -24,7 +24,7 @@ fn is_name_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"_-.[]%".contains(&byte)
 }
 
-fn split_pair(pair: &[u8]) -> (&[u8], &[u8]) {
+pub(super) fn split_pair(pair: &[u8]) -> (&[u8], &[u8]) {
     match memchr::memchr(b'=', pair) {
         Some(at) => (&pair[..at], &pair[at + 1..]),
         None => (pair, &[]),

@@ -7,7 +7,7 @@ use super::finding::Inspection;
 use super::limits::{Budget, Limits};
 use super::matcher::{MOST, Matcher};
 use super::values::{self, Parts, Value};
-use super::{Request, content, json};
+use super::{Request, content, graphql, json};
 use claims::Claims;
 
 /// The rules, ready to run. Building one compiles them, which takes milliseconds; running it
@@ -91,6 +91,9 @@ impl Inspector {
         for text in &texts {
             self.text(value, text, base, nested, budget, claims);
         }
+        if value.part.meets(Parts::PARAMS) && graphql::looks_like_a_document(&base.bytes) {
+            self.document(value, &base.bytes, budget, claims);
+        }
         if nested {
             self.nested(value, &base.bytes, budget, claims);
         }
@@ -141,6 +144,21 @@ impl Inspector {
                 });
             }
         }
+    }
+
+    /// The strings in a GraphQL document, each as the field it becomes.
+    fn document(&self, value: Value<'_>, text: &[u8], budget: &mut Budget, claims: &mut Claims<'_>) {
+        let value = Value { part: Parts::FIELD, ..value };
+        graphql::read(text, |string| {
+            self.is_dull(string) || {
+                let taken = budget.take_value();
+                let (texts, _) = decode::texts(string, decode::Encoding::Plain, self.limits.decode_depth);
+                for text in texts.iter().filter(|_| taken) {
+                    self.text(value, text, &texts[0], false, budget, claims);
+                }
+                taken
+            }
+        });
     }
 
     /// The strings of JSON inside a value, once: those in them are read as text.

@@ -41,6 +41,9 @@ pub(super) struct Matcher {
 /// Bytes one of which every attack holds, in any encoding; a text without them is not looked at further.
 const MARKS: ByteSet = ByteSet::of(b"\0\t\n\r !\"#$%&'()*+/:;<=>@[\\]^`{|}~\x7f.-");
 
+/// What attacks of nothing but letters and digits open with: serialised objects, and what objects inherit from.
+const OPENINGS: [&[u8]; 5] = [b"__", b"rO0AB", b"gA", b"BAh", b"aced0005"];
+
 /// Bytes of words up to which the search for them is a table of all states: quick, and large.
 const DENSE_BYTES: usize = 16 * 1024;
 
@@ -85,7 +88,10 @@ impl Matcher {
     pub(super) fn is_dull(&self, text: &[u8]) -> bool {
         let set = ByteSet::of(text);
         self.rules.is_empty()
-            || !(set.meets(MARKS) || set.beyond_ascii() || text.starts_with(b"__") || base64::is_text(text))
+            || !(set.meets(MARKS)
+                || set.beyond_ascii()
+                || OPENINGS.iter().any(|opening| text.starts_with(opening))
+                || base64::is_text(text))
     }
 
     /// Calls `hit` with each rule that `text` matches. `base` is what the application was handed;
@@ -165,7 +171,9 @@ mod tests {
                     |rule: &Compiled| rule.gate.parts.meets(part) && rule.gate.views.meets(text.views);
                 let all = matcher.rules.iter().filter(|compiled| reaches(compiled));
                 let mut slow: Vec<_> = all
-                    .filter(|compiled| matches!(compiled.check, Check::Pattern(_) | Check::Hidden(_)))
+                    .filter(|compiled| {
+                        matches!(compiled.check, Check::Pattern(_) | Check::Hidden(_) | Check::Structure(_))
+                    })
                     .filter(|compiled| compiled.check(text, &texts[0], false, &limits, &mut budget).is_some())
                     .map(|compiled| compiled.id.clone())
                     .collect();

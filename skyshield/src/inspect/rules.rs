@@ -29,6 +29,8 @@ pub(super) enum Check {
     Sql,
     /// The text is an injection by the HTML grammar.
     Markup,
+    /// What the text is made of, counted.
+    Structure(fn(&[u8]) -> bool),
 }
 
 /// One rule: where it looks, what a text must hold before it is checked, and how sure it is.

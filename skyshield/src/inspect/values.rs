@@ -1,8 +1,13 @@
 //! Where the values of a request are: path, query, headers, cookies, body.
 
+mod kind;
+mod matrix;
+mod repeated;
+
 use super::decode::{self, Encoding};
 use super::limits::{Budget, Limits};
 use super::{Header, Request, form, json, multipart};
+use kind::BodyKind;
 
 /// A set of parts of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,12 +67,15 @@ pub(super) fn walk(
     see: &mut dyn FnMut(Value<'_>, &mut Budget),
 ) {
     let mut walker = Walker { limits, budget, see };
-    let (path, query) = match memchr::memchr(b'?', request.target) {
-        Some(at) => (&request.target[..at], &request.target[at + 1..]),
-        None => (request.target, &[][..]),
-    };
+    let (path, query) = path_and_query(request.target);
     walker.value(Parts::PATH, b"", path, Encoding::Percent);
+    for (name, value) in matrix::parameters(path) {
+        walker.value(Parts::QUERY, name, value, Encoding::Percent);
+    }
     walker.pairs(Parts::QUERY, query);
+    repeated::joined(form::pairs(query), |name, value| {
+        walker.value(Parts::QUERY, name, value, Encoding::Form)
+    });
     for header in request.headers {
         walker.header(*header);
     }
@@ -87,6 +95,14 @@ pub(super) fn walk_body(
         walker.value(Parts::FILE, b"", request.body, Encoding::Plain);
     } else {
         walker.body(request);
+    }
+}
+
+/// What stands before the first question mark, and what behind it.
+fn path_and_query(target: &[u8]) -> (&[u8], &[u8]) {
+    match memchr::memchr(b'?', target) {
+        Some(at) => (&target[..at], &target[at + 1..]),
+        None => (target, &[]),
     }
 }
 
@@ -143,22 +159,32 @@ impl Walker<'_> {
     }
 
     fn body(&mut self, request: &Request<'_>) {
+        let body = request.body;
         match BodyKind::of(request) {
             BodyKind::Form => {
-                self.pairs(Parts::FIELD, request.body);
+                self.form(request);
+                // An application that goes by the looks reads it otherwise than its type says.
+                if json::looks_like_json(body) {
+                    self.json(body);
+                } else if body.starts_with(b"--") {
+                    self.multipart(body);
+                }
             }
             BodyKind::Json => {
-                let mut too_deep = false;
-                if !request.body.is_empty() {
-                    too_deep = json::strings(request.body, self.limits.json_depth, |path, _, string| {
-                        self.value(Parts::FIELD, path, string, Encoding::Plain)
-                    });
-                }
-                if too_deep {
-                    self.budget.reach("json_depth");
+                self.json(body);
+                if form::looks_like_form(body) {
+                    self.form(request);
                 }
             }
-            BodyKind::Multipart => self.multipart(request.body),
+            BodyKind::Multipart => {
+                self.multipart(body);
+                if form::looks_like_form(body) {
+                    self.form(request);
+                }
+            }
+            BodyKind::GraphQl => {
+                self.value(Parts::FIELD, b"query", body, Encoding::Plain);
+            }
             BodyKind::Text => {
                 self.value(Parts::TEXT, b"", request.body, Encoding::Plain);
                 if request.body.trim_ascii_start().first() == Some(&b'<') {
@@ -173,6 +199,24 @@ impl Walker<'_> {
 }
 
 impl Walker<'_> {
+    /// The pairs of a form, and those that the query has too joined with them.
+    fn form(&mut self, request: &Request<'_>) {
+        let (_, query) = path_and_query(request.target);
+        if self.pairs(Parts::FIELD, request.body) {
+            let all = form::pairs(query).chain(form::pairs(request.body));
+            repeated::joined(all, |name, value| self.value(Parts::FIELD, name, value, Encoding::Form));
+        }
+    }
+
+    fn json(&mut self, body: &[u8]) {
+        let too_deep = json::strings(body, self.limits.json_depth, |path, _, string| {
+            self.value(Parts::FIELD, path, string, Encoding::Plain)
+        });
+        if too_deep {
+            self.budget.reach("json_depth");
+        }
+    }
+
     /// What stands between the tags of a document, each as a field: an application reads it as one.
     fn document(&mut self, body: &[u8]) {
         for piece in body.split(|byte| *byte == b'<').skip(1) {
@@ -208,56 +252,6 @@ impl Walker<'_> {
             self.value(Parts::TEXT, b"", body, Encoding::Plain);
         }
     }
-}
-
-/// How a body is taken apart.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum BodyKind {
-    Form,
-    Json,
-    Multipart,
-    Text,
-    Binary,
-}
-
-impl BodyKind {
-    /// By content type; by its looks where the type says nothing, since applications look as well.
-    fn of(request: &Request<'_>) -> Self {
-        let named = |header: &&Header<'_>| header.name.eq_ignore_ascii_case(b"content-type");
-        let kind = request.headers.iter().find(named).map_or(&[][..], |header| header.value);
-        let kind =
-            kind.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii().to_ascii_lowercase();
-        if kind.ends_with(b"/x-www-form-urlencoded") {
-            return Self::Form;
-        }
-        if kind.ends_with(b"json") || json::looks_like_json(request.body) {
-            return Self::Json;
-        }
-        if kind.starts_with(b"multipart/") {
-            return Self::Multipart;
-        }
-        if is_binary(&kind) {
-            return Self::Binary;
-        }
-        let is_vague = kind.is_empty() || kind == b"text/plain" || kind == b"*/*";
-        if is_vague && form::looks_like_form(request.body) { Self::Form } else { Self::Text }
-    }
-}
-
-/// Whether bodies of this type are no text to whoever reads them. SVG is: it is XML.
-fn is_binary(kind: &[u8]) -> bool {
-    const STARTS: [&[u8]; 9] = [
-        b"image/",
-        b"video/",
-        b"audio/",
-        b"font/",
-        b"application/octet-stream",
-        b"application/zip",
-        b"application/gzip",
-        b"application/pdf",
-        b"application/x-protobuf",
-    ];
-    !kind.ends_with(b"xml") && STARTS.iter().any(|start| kind.starts_with(start))
 }
 
 fn is_browsers(name: &[u8]) -> bool {
@@ -318,6 +312,22 @@ mod tests {
         assert_eq!(seen, expected);
     }
 
+    const FORM: &str = "application/x-www-form-urlencoded";
+
+    #[test]
+    fn parameters_in_the_path_and_those_that_come_twice_are_walked() {
+        let seen = read("/a;b=c/d?e=1&e=2", &[("content-type", FORM)], "e=3");
+        for (part, name, text) in [
+            (Parts::PATH, "", "/a;b=c/d"),
+            (Parts::QUERY, "b", "c"),
+            (Parts::QUERY, "e", "1,2"),
+            (Parts::FIELD, "e", "3"),
+            (Parts::FIELD, "e", "1,2,3"),
+        ] {
+            assert!(seen.contains(&row(part, name, text)), "{text}: {seen:?}");
+        }
+    }
+
     #[test]
     fn a_body_is_taken_apart_by_its_type_or_its_looks() {
         let rows = [
@@ -325,6 +335,10 @@ mod tests {
             ("JSON by its looks", "text/plain", "{\"a\":\"b\"}", Parts::FIELD, "b"),
             ("a typed form", "application/x-www-form-urlencoded; charset=utf-8", "a=b", Parts::FIELD, "b"),
             ("text", "text/plain", "Dear all", Parts::TEXT, "Dear all"),
+            ("JSON under a form's type", FORM, "{\"a\":\"b\"}", Parts::FIELD, "b"),
+            ("a form under JSON's type", "application/json", "a=b", Parts::FIELD, "b"),
+            ("a form under multipart's type", "multipart/form-data", "a=b", Parts::FIELD, "b"),
+            ("a GraphQL document", "application/graphql", "{ a }", Parts::FIELD, "{ a }"),
             ("a document, piece by piece", "text/xml", "<a>b</a>", Parts::FIELD, "b"),
         ];
         for (what, kind, body, part, text) in rows {

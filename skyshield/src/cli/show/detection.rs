@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{listed, put, text};
-use crate::cli::replay::{Outcome, Tally};
+use crate::cli::replay::{Attacks, Outcome, Tally};
 
 pub(in crate::cli) fn replayed(outcome: &Outcome, as_json: bool) {
     if as_json {
@@ -12,6 +12,21 @@ pub(in crate::cli) fn replayed(outcome: &Outcome, as_json: bool) {
     }
     let mut rows: Vec<_> = outcome.categories.iter().map(|(name, tally)| row(name, tally)).collect();
     rows.push(row("total", &outcome.total));
+    if let Some(split) = &outcome.split {
+        let half = |name: &str, attack: &Attacks| {
+            json!([
+                name,
+                attack.n.to_string(),
+                attack.detected.to_string(),
+                percent(attack.detected, attack.n)
+            ])
+        };
+        let name = |name: &str, families: usize| format!("{name}, {families} families");
+        rows.push(half(&name("development", split.development.families), &split.development.attack));
+        rows.push(half(&name("held out", split.held_out.families), &split.held_out.attack));
+        let chosen = format!("the same by {} rules of the other half", split.rules_chosen);
+        rows.push(half(&chosen, &split.held_out_by_chosen));
+    }
     let titles = ["category", "attacks", "refused", "%", "honest", "refused", "%"];
     listed(&rows, false, "no requests", &titles, |row| {
         row.as_array().into_iter().flatten().map(text).collect()

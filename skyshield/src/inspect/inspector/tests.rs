@@ -1,17 +1,25 @@
 //! Whole requests in rows: what it is, the request, the rule that must refuse it or none.
 
-use std::borrow::Cow;
+mod examples;
+
 use std::fmt::Write as _;
 use std::sync::LazyLock;
 
 use proptest::prelude::*;
 
 use super::*;
-use crate::inspect::{Header, Place, own};
+use crate::inspect::{Header, Place};
 
 static INSPECTOR: LazyLock<Inspector> = LazyLock::new(|| Inspector::new(Limits::default()));
 
 const FORM: &str = "application/x-www-form-urlencoded";
+
+/// An inspector that keeps that many findings.
+fn inspector_of(findings: usize) -> &'static Inspector {
+    static FEW: LazyLock<Inspector> =
+        LazyLock::new(|| Inspector::new(Limits { findings: 2, ..Limits::default() }));
+    if findings == 2 { &FEW } else { &INSPECTOR }
+}
 
 /// Inspects with the built-in rules and the default limits.
 fn inspect(target: &str, headers: &[(&str, &str)], body: &[u8]) -> Inspection {
@@ -78,6 +86,8 @@ fn an_attack_in_a_parameter_is_named_by_its_rule() {
         ("bare word", ";id", "command.chained-bare"),
         ("expansion", "x$(whoami)", "command.chained-tool"),
         ("shell", "/bin/sh -c x", "command.shell-path"),
+        ("object in letters alone", "rO0ABXNyABFqYXZh", "object.serialised"),
+        ("object in digits alone", "aced00057372001164", "object.serialised-other"),
         ("lookup", "${jndi:ldap://example.net/a}", "lookup.jndi"),
         ("nested lookup", "${${lower:j}${::-n}di:ldap://example.net}", "lookup.jndi"),
     ];
@@ -126,6 +136,31 @@ fn an_attack_elsewhere_is_named_with_its_place() {
         let found = inspect(target, &[header], b"");
         let named = found.findings.iter().any(|finding| finding.rule == rule && finding.place == place);
         assert!(named, "{what}: {:?}", found.findings);
+    }
+}
+
+#[test]
+fn an_attack_is_found_wherever_an_application_would_read_it() {
+    let query = "query { user(id: \"1' OR '1'='1\") { name } }";
+    let inside = serde_json::json!({ "query": query }).to_string();
+    let rows: [(&str, &str, &str, &[u8], &str); 7] = [
+        ("GraphQL in JSON", "/graphql", "application/json", inside.as_bytes(), "sqli.quoted-condition"),
+        ("GraphQL alone", "/graphql", "application/graphql", query.as_bytes(), "sqli.quoted-condition"),
+        ("a parameter of the path", "/a;id=x'%20OR%20'1'='1/b", FORM, b"", "sqli.quoted-condition"),
+        ("spread over two", "/?id=1%20union/*&id=*/select%201,2", FORM, b"", "sqli.union-select"),
+        ("spread over query and body", "/?id=1%20union/*", FORM, b"id=*/select%201,2", "sqli.union-select"),
+        ("JSON that calls itself a form", "/", FORM, br#"{"a":"x' OR '1'='1"}"#, "sqli.quoted-condition"),
+        (
+            "a form that calls itself JSON",
+            "/",
+            "application/json",
+            b"a=x'%20OR%20'1'%3D'1",
+            "sqli.quoted-condition",
+        ),
+    ];
+    for (what, target, kind, body, rule) in rows {
+        let found = inspect(target, &[("Content-Type", kind)], body);
+        assert!(refusing(&found).contains(&rule), "{what}: {:?}", found.findings);
     }
 }
 
@@ -312,16 +347,20 @@ proptest! {
     fn findings_do_not_depend_on_the_order_of_parameters(
         values in proptest::collection::vec("(' or 1=1|<script>|\\.\\./|[a-z<'=;|]){0,12}", 1..6),
     ) {
-        let claims = |values: &[String]| {
-            let pairs: Vec<_> = values.iter().map(|value| format!("a={}", percent(value))).collect();
-            let found = inspect(&format!("/?{}", pairs.join("&")), &[], b"");
-            let mut claims: Vec<_> =
-                found.findings.into_iter().map(|finding| (finding.rule, finding.confidence.value().to_bits())).collect();
-            claims.sort_unstable();
-            claims
-        };
-        let turned: Vec<_> = values.iter().rev().cloned().collect();
-        prop_assert_eq!(claims(&values), claims(&turned));
+        // Names of their own, since an application joins those of one name in their order.
+        let pairs: Vec<_> =
+            values.iter().enumerate().map(|(at, value)| format!("a{at}={}", percent(value))).collect();
+        let turned: Vec<_> = pairs.iter().rev().cloned().collect();
+        let kind = [("Content-Type", FORM)];
+        for most in [16, 2] {
+            let inspector = inspector_of(most);
+            let found = |pairs: &[String]| {
+                let query = inspect_by(inspector, &format!("/?{}", pairs.join("&")), &[], b"");
+                let body = inspect_by(inspector, "/", &kind, pairs.join("&").as_bytes());
+                (query, body)
+            };
+            prop_assert_eq!(found(&pairs), found(&turned));
+        }
     }
 
     #[test]
@@ -337,59 +376,4 @@ proptest! {
             prop_assert!(found.findings.len() <= Limits::default().findings);
         }
     }
-}
-
-/// What `%XX` stands for; a percent sign before anything else is itself.
-fn unpercent(text: &str) -> Vec<u8> {
-    let mut pieces = text.split('%');
-    let mut out = pieces.next().unwrap_or_default().as_bytes().to_vec();
-    for piece in pieces {
-        if let Some(byte) = piece.get(..2).and_then(|code| u8::from_str_radix(code, 16).ok()) {
-            out.push(byte);
-            out.extend_from_slice(&piece.as_bytes()[2..]);
-        } else {
-            out.push(b'%');
-            out.extend_from_slice(piece.as_bytes());
-        }
-    }
-    out
-}
-
-/// The rules that `example` meets, wherever in a request it stands.
-fn found_anywhere(example: &str) -> Vec<Cow<'static, str>> {
-    let text = unpercent(example);
-    let encoded = text.iter().fold(String::new(), |mut out, byte| {
-        let _ = write!(out, "%{byte:02X}");
-        out
-    });
-    let plain = String::from_utf8_lossy(&text).into_owned();
-    let file = |name: &str, content: &[u8]| {
-        let head = format!("--b\r\nContent-Disposition: form-data; name=f; filename=\"{name}\"\r\n\r\n");
-        [head.as_bytes(), content, b"\r\n--b--\r\n"].concat()
-    };
-    let multipart = [("Content-Type", "multipart/form-data; boundary=b")];
-    let all = [
-        inspect(&format!("/search?q={encoded}"), &[], b""),
-        inspect(&plain, &[], b""),
-        inspect("/", &[("Content-Type", FORM)], format!("q={encoded}").as_bytes()),
-        inspect("/", &[("User-Agent", &plain)], b""),
-        inspect("/", &multipart, &file(&plain, b"x")),
-        inspect("/", &multipart, &file("x.bin", &text)),
-        inspect("/", &[("Content-Type", "application/json")], &text),
-    ];
-    all.into_iter().flat_map(|found| found.findings).map(|finding| finding.rule).collect()
-}
-
-#[test]
-fn each_rule_meets_its_own_example_and_lets_the_honest_one_through() {
-    let mut wrong = Vec::new();
-    for info in own::infos(&Limits::default()) {
-        assert!(!info.about.is_empty(), "{} is not in the catalog", info.id);
-        assert!(!info.attacks.is_empty() && !info.honest.is_empty(), "{} has no examples", info.id);
-        let missed = info.attacks.iter().filter(|attack| !found_anywhere(attack).contains(&info.id));
-        wrong.extend(missed.map(|attack| format!("{} misses {attack}", info.id)));
-        let met = info.honest.iter().filter(|honest| found_anywhere(honest).contains(&info.id));
-        wrong.extend(met.map(|honest| format!("{} meets {honest}", info.id)));
-    }
-    assert!(wrong.is_empty(), "{wrong:#?}");
 }

@@ -56,6 +56,7 @@ pub(in crate::inspect) enum Check {
     Hidden(Regex),
     Sql,
     Markup,
+    Structure(fn(&[u8]) -> bool),
 }
 
 /// Where an operator's rule looks. An empty list is everywhere.
@@ -94,6 +95,7 @@ impl Compiled {
             rules::Check::Hidden(pattern) => Check::Hidden(build(pattern)?),
             rules::Check::Sql => Check::Sql,
             rules::Check::Markup => Check::Markup,
+            rules::Check::Structure(holds) => Check::Structure(holds),
         };
         Some(Self {
             id: Cow::Borrowed(rule.id),
@@ -124,6 +126,7 @@ impl Compiled {
                 let matched = found(pattern)?;
                 (!pattern.is_match(&base.bytes)).then_some((confidence, matched))
             }
+            Check::Structure(holds) => holds(&text.bytes).then_some((confidence, &text.bytes[..])),
             Check::Sql | Check::Markup if is_json => None,
             Check::Sql => {
                 let head = grammar::head(&text.bytes, limits, budget)?;

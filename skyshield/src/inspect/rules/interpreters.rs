@@ -125,6 +125,28 @@ pub(super) const RULES: &[Rule] = &[
     .on(Views::BASE.and(Views::DEEP))
     .at(CARRIERS)
     .needs(b"r\xac/:!$@\n", b"0\xeda:/.$_\n"),
+    // Python's pickles, Ruby's marshalled objects, and Java's in hexadecimal.
+    pattern(
+        "object.serialised-other",
+        Class::Deserialization,
+        0.88,
+        r"^(?:(?-i:gA(?:[JNR][9cdjo]|SV|WV)|BAh[vjV])[\w+/-]{6,}={0,2}|aced0005[0-9a-f]{4,})$|^\x04\x08[ouc]:|^\x80[\x02-\x05][}\]c(\x95].{0,80}(?:\x8c|c__builtin__|cos\n|cposix\n)",
+    )
+    .on(Views::BASE.and(Views::DEEP))
+    .at(Parts::PARAMS.and(Parts::COOKIE).and(Parts::HEADER).and(Parts::FILE))
+    .needs(b"ga\x04\x80b", b"ah\x08\x02\x03\x04\x05"),
+    // What readers of XML and YAML build objects from, in Java, .NET, Python and Ruby.
+    pattern(
+        "object.built-by-reader",
+        Class::Deserialization,
+        0.88,
+        r"<(?:java\.util\.priorityqueue|dynamic-proxy|sorted-set>\s*<|tree-map>\s*<|java\.beans\.eventhandler|javax\.imageio|jdk\.nashorn)|<java\b[^>]{0,120}\bjava\.beans\.xmldecoder|<objectdataprovider\b|\bsystem\.(?:windows\.data\.objectdataprovider|configuration\.install\.assemblyinstaller|web\.ui\.losformatter)|!!(?:python/object/(?:apply|new)|org\.yaml|com\.sun|javax\.script)|!ruby/(?:object|struct|exception|array|hash|marshalable)\b",
+    )
+    .at(CARRIERS)
+    .words(&[
+        "priorityqueue", "dynamic-proxy", "<sorted-set", "<tree-map", "eventhandler", "javax.", "nashorn", "xmldecoder",
+        "objectdataprovider", "assemblyinstaller", "losformatter", "!!python/", "!!org.yaml", "!!com.sun", "!ruby/",
+    ]),
     pattern(
         "object.gadget",
         Class::Deserialization,

@@ -3,6 +3,7 @@
 use super::{Check, Rule};
 use crate::inspect::Class;
 use crate::inspect::decode::Views;
+use crate::inspect::graphql;
 use crate::inspect::values::Parts;
 
 const fn pattern(id: &'static str, class: Class, confidence: f64, pattern: &'static str) -> Rule {
@@ -39,7 +40,32 @@ pub(super) const RULES: &[Rule] = &[
     pattern("probe.placeholder", Class::Probe, 0.83, r"^[./\\]{1,200}\{file\}$")
         .at(Parts::PARAMS)
         .needs(b"{", b"./\\"),
-    pattern("probe.schema", Class::Probe, 0.4, r"\b__schema\s*\{").at(Parts::INPUT).words(&["__schema"]),
+    pattern("probe.schema", Class::Probe, 0.4, r"\b__schema\s*\{|\b__type\s*\(")
+        .at(Parts::INPUT)
+        .words(&["__schema", "__type"]),
+    Rule::new("probe.deep-query", Class::Probe, 0.4, Check::Structure(graphql::is_deep))
+        .at(Parts::PARAMS)
+        .needs(b"{", b"}"),
+    Rule::new("probe.repeated-query", Class::Probe, 0.4, Check::Structure(graphql::has_many_aliases))
+        .at(Parts::PARAMS)
+        .needs(b"{", b":"),
+    pattern(
+        "session.chosen-cookie",
+        Class::SessionFixation,
+        0.88,
+        r#"\bdocument\s*\.\s*cookie\s*=[^=]|\bhttp-equiv\s*=?\s*['"]?\s*set-cookie\b|\.cookie\b[^=]{0,40}=.{0,200}?;\s*(?:expires|domain|path|max-age)\s*="#,
+    )
+    .at(Parts::INPUT)
+    .words(&["cookie"]),
+    // Old applications write it into their own links: a hint, unless something else speaks up.
+    pattern(
+        "session.id-in-link",
+        Class::SessionFixation,
+        0.3,
+        r"^(?:php_?sess(?:ion)?_?id|j_?sess(?:ion)?_?id|asp(?:\.net)?_?session_?id\w{0,20}|cf(?:id|token)|session_?id|connect\.sid)$",
+    )
+    .at(Parts::QUERY)
+    .words(&["sess", "cfid", "cftoken", "connect.sid"]),
     pattern(
         "shell.known-name",
         Class::WebShell,
