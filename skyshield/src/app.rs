@@ -117,10 +117,7 @@ pub async fn run(config: Config, kernel_side: KernelSide, load: Load, level: Lev
         registry,
         facts: Arc::new(kernel.facts),
         wishes,
-        upstreams: {
-            let upstreams = upstreams.clone();
-            UpstreamStates(Arc::new(move || upstreams.states()))
-        },
+        upstreams: states_of(upstreams.clone()),
     };
     // The control task outlives the doors: what they reported last is still carried out.
     let controlling = tokio::spawn(task.run(finish.clone()));
@@ -159,6 +156,10 @@ pub async fn run(config: Config, kernel_side: KernelSide, load: Load, level: Lev
     controlling.await.context("the control task panicked")?;
     end_store(last_words, opened.writer).await?;
     outcome
+}
+
+fn states_of(upstreams: gateway::Upstreams) -> UpstreamStates {
+    UpstreamStates(Arc::new(move || upstreams.states()))
 }
 
 /// Has the store write what it has taken: a connection that hangs may still hold a handle to it.

@@ -4,8 +4,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
+use skyshield::clock;
 use skyshield::control::{self, Control, Parts, Task};
 use skyshield::dataplane::{Config, Enforcer, Kernel};
+use skyshield::engine::behaviour::{self, Behaviour};
 use skyshield::engine::never_ban::NeverBan;
 use skyshield::engine::view::View;
 use skyshield::engine::{escalation, risk};
@@ -92,6 +94,11 @@ impl Machine {
             view: Arc::clone(&view),
             never_ban,
             risk: risk::Config::default(),
+            behaviour: Behaviour::new(
+                behaviour::Config::default(),
+                behaviour::Key::new([1; 16]),
+                clock::now(),
+            ),
             escalation: escalation::Config { widen: false, ..escalation::Config::default() },
             capacity: self.capacity as usize,
             missed_after: None,
