@@ -28,6 +28,20 @@ pub(super) fn look(entries: &dyn dataplane::Reader, store: &Reader) -> Look {
 }
 
 impl Task {
+    /// Has a look taken, unless one is being taken.
+    pub(super) fn look(&mut self) {
+        if !self.looks.is_empty() {
+            return;
+        }
+        match self.enforcer.reader() {
+            Ok(entries) => {
+                let store = self.reader.clone();
+                self.looks.spawn_blocking(move || look(entries.as_ref(), &store));
+            }
+            Err(error) => tracing::error!(%error, "the kernel's maps cannot be read"),
+        }
+    }
+
     /// Mends what a look found to differ. The ledger has moved on since, so each difference is
     /// looked at once more before it is believed.
     pub(super) fn mend(&mut self, look: Look) {

@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use super::allows;
 use super::enact::{Answer, Committed};
 use super::outcomes::Outcomes;
-use super::reconcile::{Look, look};
+use super::reconcile::Look;
 use super::recover::{self, RecoverError, Recovered};
 use super::{Control, Health, Metrics, Order, OrderError, Target, Wanted, exceptions};
 use crate::clock;
@@ -76,7 +76,7 @@ pub struct Task {
     pub(super) settle: Duration,
     dataplane_answers: bool,
     missed_after: Option<Duration>,
-    reader: Reader,
+    pub(super) reader: Reader,
     pub(super) risk: risk::Config,
     pub(super) escalation: Escalation,
     pub(super) widen_for: Duration,
@@ -89,7 +89,7 @@ pub struct Task {
     /// Exceptions on their way to the disk.
     pub(super) excepting: JoinSet<()>,
     queue: mpsc::Receiver<Order>,
-    looks: JoinSet<Look>,
+    pub(super) looks: JoinSet<Look>,
     capacity: usize,
 }
 
@@ -356,19 +356,6 @@ impl Task {
         if !self.store_writes {
             let nothing = Record::Ended { id: NO_DECISION, cause: Ended::Expired, at_ms: 0 };
             self.store.append(nothing);
-        }
-    }
-
-    fn look(&mut self) {
-        if !self.looks.is_empty() {
-            return;
-        }
-        match self.enforcer.reader() {
-            Ok(entries) => {
-                let store = self.reader.clone();
-                self.looks.spawn_blocking(move || look(entries.as_ref(), &store));
-            }
-            Err(error) => tracing::error!(%error, "the kernel's maps cannot be read"),
         }
     }
 
