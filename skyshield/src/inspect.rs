@@ -1,5 +1,6 @@
 //! Pure: a request in, findings out. No IO, no clock, linear time, every limit named and counted.
 
+mod budget;
 mod byteset;
 mod decode;
 mod finding;
@@ -10,6 +11,7 @@ mod json;
 mod limits;
 mod matcher;
 mod multipart;
+mod pattern;
 mod prose;
 mod request;
 mod rules;

@@ -1,8 +1,9 @@
 //! A request through all rules: values, their readings, the prefilter, the checks, the findings.
 
+use super::budget::{self, Budget};
 use super::decode::{self, Text, base64};
 use super::finding::{Confidence, Finding, Inspection, Place};
-use super::limits::{Budget, Limits, OverLimit};
+use super::limits::{Limits, OverLimit};
 use super::matcher::{Hit, Matcher};
 use super::values::{self, Parts, Value};
 use super::{Request, json};
@@ -35,6 +36,11 @@ impl Inspector {
         self.conclude(findings, budget)
     }
 
+    /// What inspecting `request` costs, in the steps of [`Limits::steps`].
+    pub fn steps(&self, request: &Request<'_>) -> u64 {
+        self.read(request).1.spent()
+    }
+
     fn read(&self, request: &Request<'_>) -> (Vec<Finding>, Budget) {
         let mut findings = Vec::new();
         let mut budget = Budget::new(&self.limits);
@@ -48,7 +54,7 @@ impl Inspector {
         if self.matcher.is_dull(value.text) {
             return;
         }
-        let (texts, cut) = decode::texts(value.text, value.encoding, self.limits.decode_depth);
+        let (texts, cut) = decode::texts(value.text, value.encoding, self.limits.decode_depth, budget);
         if cut {
             budget.reach("decode_depth");
         }
@@ -61,7 +67,10 @@ impl Inspector {
             self.nested(value, &base.bytes, budget, findings);
         }
         let carried = base64::last_segment(&base.bytes, value.part == Parts::PATH);
-        if let Some(text) = base64::text(carried) {
+        if base64::opens(carried)
+            && budget.take_bytes(carried.len().min(base64::LONGEST), budget::BASE64_BYTE)
+            && let Some(text) = base64::text(carried)
+        {
             self.carried(value, &text, budget, findings);
         }
     }
@@ -85,7 +94,7 @@ impl Inspector {
 
     /// A text that came in base64. Rules that only hint are not asked: nobody meant them to read it.
     fn carried(&self, value: Value<'_>, text: &[u8], budget: &mut Budget, findings: &mut Vec<Finding>) {
-        let (texts, _) = decode::texts(text, decode::Encoding::Plain, self.limits.decode_depth);
+        let (texts, _) = decode::texts(text, decode::Encoding::Plain, self.limits.decode_depth, budget);
         let base = &texts[0];
         let is_json = json::looks_like_json(text);
         let part = if value.part == Parts::PATH { Parts::QUERY } else { value.part };
@@ -103,14 +112,17 @@ impl Inspector {
 
     /// The strings of JSON inside a value, once: those in them are read as text.
     fn nested(&self, value: Value<'_>, text: &[u8], budget: &mut Budget, findings: &mut Vec<Finding>) {
+        if !budget.take_bytes(text.len(), budget::JSON_BYTE) {
+            return;
+        }
         let too_deep = json::strings(text, self.limits.json_depth, |_, _, string| {
             if self.matcher.is_dull(string) {
                 return true;
             }
-            if !budget.take_value() {
+            if !budget.take_value(string.len()) {
                 return false;
             }
-            let (texts, _) = decode::texts(string, decode::Encoding::Plain, self.limits.decode_depth);
+            let (texts, _) = decode::texts(string, decode::Encoding::Plain, self.limits.decode_depth, budget);
             for text in &texts {
                 self.text(value, text, &texts[0], false, budget, findings);
             }

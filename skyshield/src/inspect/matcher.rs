@@ -1,13 +1,14 @@
 //! Which rules a text could match, cheaply, and which of those it does.
 
 use aho_corasick::{AhoCorasick, AhoCorasickBuilder, MatchKind};
-use regex::bytes::{Regex, RegexBuilder};
 
 use super::Class;
+use super::budget::{self, Budget};
 use super::byteset::ByteSet;
 use super::decode::{Text, base64};
 use super::grammar;
-use super::limits::{Budget, Limits};
+use super::limits::Limits;
+use super::pattern::Pattern;
 use super::prose;
 use super::rules::{self, Check, Rule};
 use super::values::Parts;
@@ -37,7 +38,7 @@ pub(super) struct Matcher {
 struct Compiled {
     rule: &'static Rule,
     /// For the checks that have one.
-    pattern: Option<Regex>,
+    pattern: Option<Pattern>,
 }
 
 /// Bytes one of which every attack holds, in any encoding; a text without them is not looked at further.
@@ -76,9 +77,9 @@ impl Matcher {
 
     /// Whether `text` is only letters, digits and the like.
     pub(super) fn is_dull(&self, text: &[u8]) -> bool {
-        let set = ByteSet::of(text);
+        let set = ByteSet::scan(text);
         self.rules.is_empty()
-            || !(set.meets(MARKS) || set.beyond_ascii() || text.starts_with(b"__") || base64::is_text(text))
+            || !(set.meets(MARKS) || set.beyond_ascii() || text.starts_with(b"__") || base64::opens(text))
     }
 
     /// Calls `hit` with each rule that `text` matches. `base` is what the application was handed;
@@ -96,16 +97,16 @@ impl Matcher {
     ) {
         let mut left = self.possible(part, text);
         if left & !self.wordless != 0 {
-            left &= self.wordless | self.worded(&text.bytes);
+            left &= self.wordless | self.worded(&text.bytes, left & !self.wordless, budget);
         }
         while left != 0 {
             let compiled = &self.rules[left.trailing_zeros() as usize];
             left &= left - 1;
-            if !budget.take_check(text.bytes.len()) {
-                return;
-            }
             let claim = compiled.check(text, base, is_json, limits, budget);
             if let Some((confidence, matched)) = claim {
+                if !budget.take(budget::CLAIM) {
+                    return;
+                }
                 let confidence = talked_down(compiled.rule, confidence, &text.bytes);
                 hit(Hit { rule: compiled.rule, confidence, matched });
             }
@@ -127,10 +128,17 @@ impl Matcher {
         )
     }
 
-    /// The rules one of whose words is there.
-    fn worded(&self, text: &[u8]) -> RuleSet {
+    /// Those of `wanted` one of whose words is there.
+    fn worded(&self, text: &[u8], wanted: RuleSet, budget: &mut Budget) -> RuleSet {
         let Some(words) = &self.words else { return RuleSet::MAX };
-        words.find_overlapping_iter(text).fold(0, |set, found| set | self.waiting[found.pattern().as_usize()])
+        let mut found = 0;
+        for word in words.find_overlapping_iter(text) {
+            found |= self.waiting[word.pattern().as_usize()];
+            if found & wanted == wanted || !budget.take(budget::WORD) {
+                break;
+            }
+        }
+        found
     }
 }
 
@@ -143,14 +151,13 @@ impl Compiled {
         limits: &Limits,
         budget: &mut Budget,
     ) -> Option<(f64, &'t [u8])> {
-        let found = |pattern: &Regex| pattern.find(&text.bytes).map(|found| &text.bytes[found.range()]);
         let confidence = self.rule.confidence;
         match self.rule.check {
-            Check::Pattern(_) => Some((confidence, found(self.pattern.as_ref()?)?)),
+            Check::Pattern(_) => Some((confidence, self.pattern.as_ref()?.find(&text.bytes, budget)?)),
             Check::Hidden(_) => {
                 let pattern = self.pattern.as_ref()?;
-                let matched = found(pattern)?;
-                (!pattern.is_match(&base.bytes)).then_some((confidence, matched))
+                let matched = pattern.find(&text.bytes, budget)?;
+                (!pattern.is_match(&base.bytes, budget)).then_some((confidence, matched))
             }
             Check::Sql | Check::Markup if is_json => None,
             Check::Sql => {
@@ -184,14 +191,10 @@ fn talked_down(rule: &Rule, confidence: f64, text: &[u8]) -> f64 {
 
 fn compile(rule: &'static Rule) -> Option<Compiled> {
     let pattern = match rule.check {
-        Check::Pattern(pattern) | Check::Hidden(pattern) => Some(build(pattern)?),
+        Check::Pattern(pattern) | Check::Hidden(pattern) => Some(Pattern::new(pattern).ok()?),
         Check::Sql | Check::Markup => None,
     };
     Some(Compiled { rule, pattern })
-}
-
-fn build(pattern: &str) -> Option<Regex> {
-    RegexBuilder::new(pattern).unicode(false).case_insensitive(true).dot_matches_new_line(true).build().ok()
 }
 
 #[cfg(test)]
@@ -203,9 +206,9 @@ mod tests {
 
     /// Compares what the prefilter lets through with a check of every rule.
     fn assert_nothing_is_filtered_away(matcher: &Matcher, value: &str) {
-        let limits = Limits::default();
+        let limits = Limits { steps: u64::MAX, ..Limits::default() };
         let mut budget = Budget::new(&limits);
-        let (texts, _) = decode::texts(value.as_bytes(), Encoding::Form, limits.decode_depth);
+        let (texts, _) = decode::texts(value.as_bytes(), Encoding::Form, limits.decode_depth, &mut budget);
         for text in &texts {
             for part in [
                 Parts::PATH,

@@ -10,6 +10,10 @@ use crate::inspect::Header;
 
 static INSPECTOR: LazyLock<Inspector> = LazyLock::new(|| Inspector::new(Limits::default()));
 
+/// Which has no time for 64 KiB.
+static HURRIED: LazyLock<Inspector> =
+    LazyLock::new(|| Inspector::new(Limits { steps: 250_000, ..Limits::default() }));
+
 const FORM: &str = "application/x-www-form-urlencoded";
 
 /// Inspects with the built-in rules and the default limits.
@@ -223,19 +227,12 @@ fn each_limit_that_is_reached_is_named() {
         let found = inspect_by(&inspector, &target, &[], body.as_bytes());
         assert!(found.limits_reached.contains(&limit), "{limit}: {found:?}");
     }
-    let found = inspect_by(
-        &Inspector::new(Limits { checked_total_bytes: 1, ..Limits::default() }),
-        "/?a=x'-",
-        &[],
-        b"",
-    );
-    assert_eq!(found.left_unread(), Some("checked_total_bytes"));
-    let starved =
-        Inspector::new(Limits { matched_total_bytes: 4, grammar_total_bytes: 1, ..Limits::default() });
-    let found = inspect_by(&starved, "/?a=x'-", &[], b"");
-    assert_eq!(found.limits_reached, ["grammar_total_bytes"]);
-    let found = inspect_by(&starved, "/?a=%20%20%20%20%20%20", &[], b"");
-    assert_eq!(found.limits_reached, ["matched_total_bytes"]);
+    let starved = |steps| Inspector::new(Limits { steps, ..Limits::default() });
+    let found = inspect_by(&starved(900), "/?a=x'-", &[], b"");
+    assert_eq!(found.left_unread(), Some("steps"));
+    let small = Inspector::new(Limits { grammar_total_bytes: 1, ..Limits::default() });
+    let found = inspect_by(&small, "/?a=x'-", &[], b"");
+    assert_eq!((found.left_unread(), found.limits_reached), (None, vec!["grammar_total_bytes"]));
 }
 
 /// What a padded request hides is not read, and that is told; a large file alone is no padding.
@@ -244,8 +241,8 @@ fn padding_is_told_and_a_large_file_is_not() {
     let padded = format!("{}q=%3Cscript%3Ealert(1)", "a=b&".repeat(10_000));
     let found = inspect("/", &[("Content-Type", FORM)], padded.as_bytes());
     assert_eq!(found.left_unread(), Some("values"));
-    let long = format!("{{\"a\":\"{} <script>alert(1)</script>\"}}", "x".repeat(2_200_000));
-    let found = inspect("/", &[("Content-Type", "application/json")], long.as_bytes());
+    let long = format!("a={} <script>alert(1)</script>", "x".repeat(2_200_000));
+    let found = inspect("/", &[("Content-Type", FORM)], long.as_bytes());
     assert_eq!(found.left_unread(), Some("value_bytes"));
     let found = inspect("/", &[("Content-Type", "image/png")], "x y".repeat(100_000).as_bytes());
     assert_eq!((found.left_unread(), found.limits_reached), (None, vec!["file_bytes"]));
@@ -270,20 +267,54 @@ fn what_matched_is_shown_short_and_without_control_characters() {
     }
 }
 
-/// Work is counted in bytes matched: each reading of each value once, and no value has more than seven.
+/// What is paid grows with the bytes and not faster, and is at least their splitting: so the default bound
+/// on steps bounds the time, whose worst per step the bench measures.
 #[test]
-fn the_bytes_matched_grow_with_the_request_and_not_faster() {
-    let shapes = ["%2525", "${", "{\"", "/*", "\\u00", "&#x", "--b\r\n", "a=b&", "'or 1=1 ", "<a on=", "../"];
+fn the_steps_grow_with_the_request_and_not_faster() {
+    let plenty = Inspector::new(Limits { steps: u64::MAX, values: usize::MAX, ..Limits::default() });
+    let shapes = [
+        "%2525", "${", "{\"", "/*", "\\u00", "&#x", "--b\r\n", "a=b&", "a='-&", "'or 1=1 ", "<a on=", "../",
+        "=on",
+    ];
     for shape in shapes {
-        let matched = |repeats: usize| {
-            let body = format!("q={}", shape.repeat(repeats));
-            let headers = [Header { name: b"Content-Type", value: FORM.as_bytes() }];
-            let request = Request { method: b"POST", target: b"/", headers: &headers, body: body.as_bytes() };
-            let (_, budget) = INSPECTOR.read(&request);
-            (budget.matched_so_far(&INSPECTOR.limits), body.len())
-        };
-        let (bytes, len) = matched(400);
-        assert!(bytes <= len * 10, "{shape}: {bytes} bytes matched of {len}");
+        for kind in [FORM, "application/json", "text/xml"] {
+            let steps = |repeats: usize| {
+                let body = format!("q={}", shape.repeat(repeats));
+                let headers = [Header { name: b"Content-Type", value: kind.as_bytes() }];
+                let request =
+                    Request { method: b"POST", target: b"/", headers: &headers, body: body.as_bytes() };
+                (plenty.steps(&request), body.len() as u64)
+            };
+            let ((once, len), (twice, _)) = (steps(2000), steps(4000));
+            assert!(once > 3 * len, "{shape} as {kind}: {once} steps for {len} bytes");
+            assert!(twice < once * 9 / 4, "{shape} as {kind}: {once} steps, twice as long {twice}");
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(12))]
+
+    /// Of 64 KiB of anything, no more is done than the bound on steps allows.
+    #[test]
+    fn no_request_of_64_kib_takes_more_than_the_steps_allow(
+        piece in "(union|select|sleep\\(|'|\"|--|/\\*|\\*/|<|script|>|on|=|%|%25|u00|c0|ae|\\.\\./|\\$\\{|:-|\\}|;|&|#x|\\\\|\\(|1| |\\[|\\{|,|\n|[a-z]){1,40}",
+        raw in proptest::collection::vec(any::<u8>(), 1..40),
+        kind in proptest::sample::select(vec![FORM, "application/json", "text/xml", "text/plain", "multipart/form-data"]),
+    ) {
+        for piece in [piece.as_bytes(), &raw] {
+            let body = piece.repeat(64 * 1024 / piece.len());
+            let headers = [Header { name: b"content-type", value: kind.as_bytes() }];
+            let request = Request { method: b"POST", target: b"/", headers: &headers, body: &body };
+            for inspector in [&*INSPECTOR, &*HURRIED] {
+                let spent = inspector.steps(&request);
+                prop_assert!(spent <= inspector.limits.steps);
+                let found = inspector.inspect(&request);
+                prop_assert_eq!(found.left_unread() == Some("steps"), found.limits_reached.contains(&"steps"));
+            }
+            // The hurried one cannot have read it all for so little, and says so.
+            prop_assert!(HURRIED.inspect(&request).left_unread().is_some());
+        }
     }
 }
 
