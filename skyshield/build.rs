@@ -73,9 +73,14 @@ fn build(workspace: &Path) -> Result<(), String> {
     Ok(())
 }
 
-/// BTF for the maps' and the program's types; v3 of the instruction set for compare-and-swap.
+/// BTF for the maps' and the program's types; v3 of the instruction set for compare-and-swap; and words
+/// loaded as words, of whatever alignment: the kernel's processors have no objection, and a header's
+/// words behind an Ethernet header of 14 bytes are never aligned.
 fn rustflags(linker: &Path) -> OsString {
-    let mut flags = OsString::from("-Cdebuginfo=2\u{1f}-Clink-arg=--btf\u{1f}-Ctarget-cpu=v3\u{1f}-Clinker=");
+    let mut flags = OsString::from(
+        "-Cdebuginfo=2\u{1f}-Clink-arg=--btf\u{1f}-Clink-arg=--cpu-features=+allows-misaligned-mem-access\
+         \u{1f}-Ctarget-cpu=v3\u{1f}-Clinker=",
+    );
     flags.push(linker);
     flags
 }

@@ -26,6 +26,15 @@ impl Ban {
         Self { expires_at_ns, decision, origin, reserved: [0; 7] }
     }
 
+    /// Reads a ban that a map's value begins with; `None` if the value is too short for one. Values of
+    /// every layout begin so, whatever a later one adds behind.
+    pub fn from_prefix_of(value: &[u8]) -> Option<Self> {
+        let (expires_at_ns, rest) = value.split_first_chunk()?;
+        let (decision, rest) = rest.split_first_chunk()?;
+        let (origin, _) = rest.first_chunk::<8>()?.split_first()?;
+        Some(Self::new(u64::from_ne_bytes(*expires_at_ns), u64::from_ne_bytes(*decision), *origin))
+    }
+
     /// Whether the ban is in force at `now_ns`.
     pub const fn holds(&self, now_ns: u64) -> bool {
         self.expires_at_ns == UNTIL_LIFTED || now_ns < self.expires_at_ns
@@ -69,6 +78,17 @@ mod tests {
         assert!(!ban.holds(1_000));
         assert!(!Ban::NONE.holds(0));
         assert!(Ban::new(UNTIL_LIFTED, 1, 3).holds(u64::MAX));
+    }
+
+    #[test]
+    fn a_ban_is_read_from_the_value_of_any_layout() {
+        let ban = Ban::new(7, 8, 3);
+        let bytes =
+            [&7_u64.to_ne_bytes()[..], &8_u64.to_ne_bytes(), &[3, 0, 0, 0, 0, 0, 0, 0], &[9; 40]].concat();
+        for len in 24..bytes.len() {
+            assert_eq!(Ban::from_prefix_of(&bytes[..len]), Some(ban));
+        }
+        assert_eq!(Ban::from_prefix_of(&bytes[..23]), None);
     }
 
     #[test]

@@ -41,9 +41,9 @@ impl Event {
         match self.family {
             FAMILY_V4 => {
                 let [a, b, c, d, ..] = self.source;
-                Some(Address::V4([a, b, c, d]))
+                Some(Address::from_v4(u32::from_be_bytes([a, b, c, d])))
             }
-            FAMILY_V6 => Some(Address::V6(self.source)),
+            FAMILY_V6 => Some(Address::from_octets(self.source)),
             _ => None,
         }
     }

@@ -2,6 +2,10 @@
 
 /// The version of everything in this crate that lies in a pinned map. A change of a layout, of a
 /// meaning or of a [`Reason`](crate::Reason)'s number raises it, and the maps are pinned apart.
+///
+/// Bans are handed from one version to another, upwards and downwards. So in every layout the maps of
+/// bans, of prefixes and of what is allowed keep their names, kinds and keys, and the values of the
+/// first two begin with a [`Ban`](crate::Ban).
 pub const SCHEMA: u32 = 2;
 
 /// The program's name, in the object and in the kernel.

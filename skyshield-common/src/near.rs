@@ -4,12 +4,13 @@
 //! found, and of what was not a few in a thousand are. Both only ever send a packet to the tables
 //! that know; neither decides.
 
+use crate::Address;
 use crate::host::mix;
 
 /// A banned or listed address is in the /24, or the address itself may be one.
-pub const HOSTS: u32 = 1;
+pub const HOSTS: usize = 1;
 /// A banned prefix touches the /24, or may hold the address.
-pub const PREFIXES: u32 = 2;
+pub const PREFIXES: usize = 2;
 
 /// Words of the table for IPv4: 2 bits for each of 2^24 networks, 4 MiB.
 pub const V4_WORDS: u32 = 1 << 19;
@@ -60,7 +61,7 @@ impl Depth {
 
     /// What a hit at this depth hints at.
     #[inline]
-    pub const fn hint(self) -> u32 {
+    pub const fn hint(self) -> usize {
         match self {
             Self::Host => HOSTS,
             Self::P64 | Self::P48 | Self::P32 | Self::Wide => PREFIXES,
@@ -70,10 +71,9 @@ impl Depth {
 
 /// The word of an address at a depth, and the bits that are all set in it if it was put in.
 #[inline]
-#[expect(clippy::cast_possible_truncation, reason = "halves of a word, and a mask")]
-pub const fn v6(address: [u8; 16], depth: Depth) -> (u32, u64) {
-    let whole = u128::from_be_bytes(address);
-    let (high, low) = ((whole >> 64) as u64, whole as u64);
+#[expect(clippy::cast_possible_truncation, reason = "masked")]
+pub const fn v6(address: Address, depth: Depth) -> (u32, u64) {
+    let Address { high, low } = address;
     let key = match depth {
         Depth::Host => mix(low) ^ high.rotate_left(1),
         Depth::P64 => high,
@@ -98,7 +98,8 @@ mod tests {
             let keep = u128::MAX << (128 - u32::from(len));
             let inside = bits & keep | other & !keep;
             let depth = Depth::of_prefix(len);
-            prop_assert_eq!(v6((bits & keep).to_be_bytes(), depth), v6(inside.to_be_bytes(), depth));
+            let words = |bits: u128| v6(Address::from_octets(bits.to_be_bytes()), depth);
+            prop_assert_eq!(words(bits & keep), words(inside));
         }
 
         #[test]
@@ -113,7 +114,7 @@ mod tests {
     #[test]
     fn few_are_found_that_were_not_put_in() {
         let mut words = std::vec![0_u64; V6_WORDS as usize];
-        let put = |n: u64| (u128::from(mix(n)) << 64 | u128::from(mix(!n))).to_be_bytes();
+        let put = |n: u64| Address { high: mix(n), low: mix(!n) };
         for n in 0..1_000_000 {
             let (word, bits) = v6(put(n), Depth::Host);
             words[word as usize] |= bits;

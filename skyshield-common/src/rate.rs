@@ -18,12 +18,13 @@ pub const UNITS_PER_SEC: u64 = NS_PER_SEC >> UNIT_SHIFT;
 /// this one's: to call that fresh would give the burst away again at every tick.
 #[inline]
 pub const fn admit(tat: u64, now: u64, interval: u64, tolerance: u64) -> Option<u64> {
-    // `tat` may lie behind `now`, and `now` behind another CPU's: never subtract unguarded.
+    // `tat` may lie behind `now`, and `now` behind another CPU's: never subtract unguarded. The sums
+    // do not wrap: of what is in units no part has more than 52 bits.
     let ahead = tat.saturating_sub(now);
-    let most = tolerance.saturating_mul(2).saturating_add(interval).saturating_add(UNITS_PER_SEC);
+    let most = tolerance * 2 + interval + UNITS_PER_SEC;
     let start = if ahead > most { 0 } else { ahead };
-    let due = start.saturating_add(interval);
-    if due > tolerance { None } else { Some(now.saturating_add(due)) }
+    let due = start + interval;
+    if due > tolerance { None } else { Some(now + due) }
 }
 
 /// Cells of a bucket.
@@ -52,10 +53,16 @@ pub const fn cell(tag: u64, tat: u64) -> u64 {
     tag << TAG_SHIFT | tat & TIME_MASK
 }
 
-/// The tag of a cell.
+/// The tag of a cell, or of a hash.
 #[inline]
 pub const fn tag(cell: u64) -> u64 {
     cell >> TAG_SHIFT
+}
+
+/// Whether a cell is that of the source with this hash.
+#[inline]
+pub const fn is_of(cell: u64, hash: u64) -> bool {
+    (cell ^ hash) >> TAG_SHIFT == 0
 }
 
 /// When the next packet of a cell's source is due.
@@ -69,7 +76,8 @@ pub const fn tat(cell: u64) -> u64 {
 #[inline]
 pub const fn is_idle(cell: u64, now: u64) -> bool {
     let tat = tat(cell);
-    tat <= now || tat - now > MAX_TOLERANCE_NS >> (UNIT_SHIFT - 1)
+    // One comparison for both: at or behind `now`, the difference less one wraps.
+    tat.wrapping_sub(now).wrapping_sub(1) >= MAX_TOLERANCE_NS >> (UNIT_SHIFT - 1)
 }
 
 /// The hash of a source for one of its rates: the bucket is in its lower bits, the tag in its upper.
@@ -124,7 +132,7 @@ mod tests {
     #[test]
     fn a_cell_from_the_future_is_a_fresh_cell() {
         let (interval, tolerance) = (100, 1_000);
-        assert_eq!(admit(u64::MAX, 5_000, interval, tolerance), Some(5_100));
+        assert_eq!(admit(TIME_MASK, 5_000, interval, tolerance), Some(5_100));
         let most = 5_000 + 2 * tolerance + interval + UNITS_PER_SEC;
         assert_eq!(admit(most + 1, 5_000, interval, tolerance), Some(5_100));
         assert_eq!(admit(most, 5_000, interval, tolerance), None);
@@ -166,7 +174,9 @@ mod tests {
         }
 
         #[test]
-        fn any_bytes_are_a_cell(tat: u64, now: u64, interval: u64, tolerance: u64) {
+        fn any_bytes_are_a_cell(cell: u64, now: u64, per_sec: u64, burst: u64, jiffy_ns in 0_u64..1 << 30) {
+            let (tat, now) = (tat(cell), units(now));
+            let Rate { interval, tolerance } = Rate::per_sec(per_sec, burst, jiffy_ns);
             if let Some(next) = admit(tat, now, interval, tolerance) {
                 prop_assert!(next >= now);
                 prop_assert!(next - now <= tolerance);

@@ -1,10 +1,11 @@
 //! The kernel's frame, read within the bounds the verifier insists on.
 
 use aya_ebpf::EbpfContext as _;
+use aya_ebpf::bindings::xdp_md;
 use aya_ebpf::helpers::generated::bpf_xdp_get_buff_len;
 use aya_ebpf::programs::XdpContext;
 use skyshield_common::Reason;
-use skyshield_ebpf::Frame;
+use skyshield_ebpf::{Frame, Part, Walked, walk};
 
 /// A frame on its way in. Of one in several buffers only the first is looked at: a driver puts the
 /// headers there, and what it does not reach is counted as truncated and passes.
@@ -26,6 +27,12 @@ impl<'a> XdpFrame<'a> {
         Self { ctx, start, end, length: length as usize }
     }
 
+    /// What the kernel knows the frame by.
+    #[inline(always)]
+    pub(crate) fn context(&self) -> *mut xdp_md {
+        self.ctx.ctx
+    }
+
     /// The interface it came in by.
     #[inline(always)]
     #[expect(clippy::cast_possible_truncation, reason = "the kernel's field has 32 bits")]
@@ -34,15 +41,33 @@ impl<'a> XdpFrame<'a> {
     }
 }
 
+impl XdpFrame<'_> {
+    /// Integers, or an array of them, at `offset`.
+    #[inline(always)]
+    fn load<T: Copy>(&self, offset: usize) -> Option<T> {
+        let start = self.start + bounded(offset);
+        if start + size_of::<T>() > self.end {
+            return None;
+        }
+        // SAFETY: so many bytes lie within the frame, as was just compared, and integers they all are.
+        Some(unsafe { (start as *const T).read_unaligned() })
+    }
+}
+
 impl Frame for XdpFrame<'_> {
     #[inline(always)]
     fn read<const N: usize>(&self, offset: usize) -> Option<[u8; N]> {
-        let start = self.start + bounded(offset);
-        if start + N > self.end {
-            return None;
-        }
-        // SAFETY: `start..start + N` lies within the frame, as was just compared.
-        Some(unsafe { (start as *const [u8; N]).read_unaligned() })
+        self.load(offset)
+    }
+
+    #[inline(always)]
+    fn quads<const N: usize>(&self, offset: usize) -> Option<[u32; N]> {
+        self.load::<[u32; N]>(offset).map(|words| words.map(u32::from_be))
+    }
+
+    #[inline(always)]
+    fn words<const N: usize>(&self, offset: usize) -> Option<[u64; N]> {
+        self.load::<[u64; N]>(offset).map(|words| words.map(u64::from_be))
     }
 
     #[inline(always)]
@@ -51,24 +76,63 @@ impl Frame for XdpFrame<'_> {
     }
 
     #[inline(always)]
-    #[expect(clippy::cast_possible_truncation, reason = "a code has seven bits")]
-    fn one_of_many(&self, reason: Reason) -> Reason {
-        let mut code = u64::from(reason.index());
-        // SAFETY: two instructions on registers; what the first does the second undoes, and the
+    #[expect(clippy::cast_possible_truncation, reason = "parts of a word")]
+    fn walk(&self, extension: u8, at: usize, end: usize) -> Walked {
+        let word = walk_extensions(self.ctx.ctx, extension.into(), at as u64, end as u64);
+        let part = match word >> PART_SHIFT & 3 {
+            0 => Part::Whole,
+            1 => Part::First,
+            _ => Part::Later,
+        };
+        // SAFETY: the code of a reason, which `walk_extensions` has put there.
+        let oddity = unsafe { core::mem::transmute::<u32, Reason>((word >> ODDITY_SHIFT) as u32 & 0x7f) };
+        Walked { protocol: word as u8, at: (word >> AT_SHIFT) as usize, part, oddity }
+    }
+
+    #[inline(always)]
+    fn opaque(&self, mut number: usize) -> usize {
+        // SAFETY: three instructions on registers; what the first does the second undoes, and the
         // verifier does not see through it: no constant is left.
         unsafe {
             core::arch::asm!(
                 "{0} ^= {1}",
                 "{0} ^= {1}",
                 "{0} &= 0x7f",
-                inout(reg) code,
+                inout(reg) number,
                 in(reg) self.length,
                 options(pure, nomem, nostack)
             );
         };
-        // SAFETY: the code that went in.
-        unsafe { core::mem::transmute::<u32, Reason>(code as u32) }
+        number
     }
+
+    #[inline(always)]
+    #[expect(clippy::cast_possible_truncation, reason = "seven bits")]
+    fn one_of_many(&self, reason: Reason) -> Reason {
+        // SAFETY: the code that goes in is the one that comes out.
+        unsafe { core::mem::transmute::<u32, Reason>(self.opaque(reason as usize) as u32) }
+    }
+}
+
+/// How [`walk_extensions`] packs what it found, behind the protocol.
+const ODDITY_SHIFT: u64 = 8;
+const PART_SHIFT: u64 = 16;
+const AT_SHIFT: u64 = 32;
+
+/// [`walk`], as a function of its own: the verifier walks its many ways once, and not once for every
+/// way there.
+#[unsafe(no_mangle)]
+#[inline(never)]
+#[expect(clippy::cast_possible_truncation, reason = "no frame has 4 GiB, and a protocol eight bits")]
+extern "C" fn walk_extensions(ctx: *mut xdp_md, extension: u64, at: u64, end: u64) -> u64 {
+    let ctx = XdpContext::new(ctx);
+    let (start, buffer_end) = bounds(&ctx);
+    let frame = XdpFrame { ctx: &ctx, start, end: buffer_end, length: 0 };
+    let walked = walk(&frame, extension as u8, at as u32 as usize, end as u32 as usize);
+    u64::from(walked.protocol)
+        | u64::from(walked.oddity.index()) << ODDITY_SHIFT
+        | (walked.part as u64) << PART_SHIFT
+        | (walked.at as u64) << AT_SHIFT
 }
 
 /// Where the first buffer begins and ends. The kernel's fields have 32 bits and hold pointers all the

@@ -14,8 +14,12 @@ extern crate std;
 
 mod look;
 mod parse;
+mod scatter;
 mod screen;
+mod walk;
 
-pub use look::{Class, look};
+pub use look::{Class, Looked, look};
 pub use parse::{Details, Frame, Packet, details, parse};
+pub use scatter::scattered;
 pub use screen::{Admission, Limit, Outcome, Tables, screen};
+pub use walk::{Part, Walked, walk};

@@ -1,24 +1,14 @@
 //! What a packet is, beyond its source: malformed, impossible, or of which class.
 
-use skyshield_common::Reason;
+use skyshield_common::{Address, Reason};
 
 use crate::parse::{Frame, IPV4_MIN_BYTES, IPV6_BYTES, Packet};
+use crate::walk::{HOP_BY_HOP, Part, Walked, is_extension};
 
 pub(crate) const TCP: u8 = 6;
 pub(crate) const UDP: u8 = 17;
 const ICMP: u8 = 1;
 const ICMP_V6: u8 = 58;
-
-const HOP_BY_HOP: u8 = 0;
-const ROUTING: u8 = 43;
-const FRAGMENT: u8 = 44;
-const AUTHENTICATION: u8 = 51;
-const DESTINATION: u8 = 60;
-const MOBILITY: u8 = 135;
-const HOST_IDENTITY: u8 = 139;
-const SHIM: u8 = 140;
-/// Every extension header there is, once, and one to spare.
-const MAX_EXTENSIONS: usize = 6;
 
 const FIN: u8 = 0x01;
 const SYN: u8 = 0x02;
@@ -38,9 +28,29 @@ pub enum Class {
     Other,
 }
 
-/// The class of a packet with nothing odd about it; else the first thing that is odd.
+/// What [`look`] saw. Every way to it sets both: what one of them left open, the compiler would fill
+/// with whatever a register holds, which the verifier refuses if that is a pointer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Looked {
+    /// The class; [`Class::Other`] of what is odd.
+    pub class: Class,
+    /// The first thing that is odd about it, or [`Reason::Passed`].
+    pub oddity: Reason,
+}
+
+impl Looked {
+    const fn of(class: Class) -> Self {
+        Self { class, oddity: Reason::Passed }
+    }
+
+    const fn odd(oddity: Reason) -> Self {
+        Self { class: Class::Other, oddity }
+    }
+}
+
+/// Tells a packet's class, and what is odd about it.
 #[inline(always)]
-pub fn look<F: Frame + ?Sized>(frame: &F, packet: &Packet) -> Result<Class, Reason> {
+pub fn look<F: Frame + ?Sized>(frame: &F, packet: &Packet) -> Looked {
     if packet.is_v6 { look_v6(frame, packet.header_at) } else { look_v4(frame, packet.header_at) }
 }
 
@@ -54,41 +64,41 @@ struct Payload {
 }
 
 #[inline(always)]
-fn look_v4<F: Frame + ?Sized>(frame: &F, at: usize) -> Result<Class, Reason> {
-    let Some(header) = frame.read::<IPV4_MIN_BYTES>(at) else { return Err(Reason::TruncatedIpv4) };
-    let header_bytes = usize::from(header[0] & 0x0f) * 4;
-    let total_bytes = usize::from(u16::from_be_bytes([header[2], header[3]]));
+#[expect(clippy::cast_possible_truncation, reason = "fields of words")]
+fn look_v4<F: Frame + ?Sized>(frame: &F, at: usize) -> Looked {
+    let Some([first, second, third, source, destination]) = frame.quads(at) else {
+        return Looked::odd(Reason::TruncatedIpv4);
+    };
+    let header_bytes = (first >> 24 & 0x0f) as usize * 4;
+    let total_bytes = (first & 0xffff) as usize;
     if total_bytes < header_bytes || at + total_bytes > frame.length() {
-        return Err(Reason::Ipv4Length);
+        return Looked::odd(Reason::Ipv4Length);
     }
     if header_bytes > IPV4_MIN_BYTES && frame.read::<1>(at + header_bytes - 1).is_none() {
-        return Err(Reason::TruncatedIpv4);
+        return Looked::odd(Reason::TruncatedIpv4);
     }
-    if header[8] == 0 {
-        return Err(Reason::TtlZero);
+    if third >> 24 == 0 {
+        return Looked::odd(Reason::TtlZero);
     }
-    let protocol = header[9];
-    let source = u32::from_be_bytes([header[12], header[13], header[14], header[15]]);
-    let destination = u32::from_be_bytes([header[16], header[17], header[18], header[19]]);
+    let protocol = (third >> 16) as u8;
     if is_martian_v4(source) {
         // A host that has no address yet asks everybody for one.
         let asks = source == 0 && destination == u32::MAX && protocol == UDP;
         if !asks {
-            return Err(Reason::MartianSource);
+            return Looked::odd(Reason::MartianSource);
         }
     }
     if source == destination {
-        return Err(Reason::Land);
+        return Looked::odd(Reason::Land);
     }
     let bytes = total_bytes - header_bytes;
-    let fragment = u16::from_be_bytes([header[6], header[7]]);
-    let offset = usize::from(fragment & 0x1fff) * 8;
-    let more = fragment & 0x2000 != 0;
+    let offset = (second & 0x1fff) as usize * 8;
+    let more = second & 0x2000 != 0;
     if (offset != 0 || more) && is_odd_fragment(offset, more, bytes, total_bytes, protocol) {
-        return Err(Reason::MalformedFragment);
+        return Looked::odd(Reason::MalformedFragment);
     }
     if offset != 0 {
-        return Ok(later_fragment(protocol));
+        return Looked::of(later_fragment(protocol));
     }
     payload(frame, &Payload { protocol, at: at + header_bytes, bytes, goes_on: more })
 }
@@ -102,7 +112,13 @@ const fn is_martian_v4(source: u32) -> bool {
 
 /// `offset` and `bytes` of what it carries, `whole` with its headers.
 #[inline(always)]
-const fn is_odd_fragment(offset: usize, more: bool, bytes: usize, whole: usize, protocol: u8) -> bool {
+pub(crate) const fn is_odd_fragment(
+    offset: usize,
+    more: bool,
+    bytes: usize,
+    whole: usize,
+    protocol: u8,
+) -> bool {
     const LARGEST: usize = 65_535;
     // At 8 it would write over the flags of a TCP header that was judged without them (RFC 1858).
     bytes == 0
@@ -117,97 +133,69 @@ const fn later_fragment(protocol: u8) -> Class {
 }
 
 #[inline(always)]
-fn look_v6<F: Frame + ?Sized>(frame: &F, header_at: usize) -> Result<Class, Reason> {
-    if frame.read::<1>(header_at + IPV6_BYTES - 1).is_none() {
-        return Err(Reason::TruncatedIpv6);
-    }
-    let (Some(fixed), Some(source), Some(destination)) =
-        (frame.read::<8>(header_at), frame.read::<16>(header_at + 8), frame.read::<16>(header_at + 24))
-    else {
-        return Err(Reason::TruncatedIpv6);
+#[expect(clippy::cast_possible_truncation, reason = "fields of words")]
+fn look_v6<F: Frame + ?Sized>(frame: &F, header_at: usize) -> Looked {
+    let Some([first, high, low, to_high, to_low]) = frame.words(header_at) else {
+        return Looked::odd(Reason::TruncatedIpv6);
     };
-    let mut protocol = fixed[6];
-    let stated = usize::from(u16::from_be_bytes([fixed[4], fixed[5]]));
-    let mut at = header_at + IPV6_BYTES;
+    let (source, destination) = (Address { high, low }, Address { high: to_high, low: to_low });
+    let (protocol, hop_limit) = ((first >> 8) as u8, first as u8);
+    let stated = (first >> 16 & 0xffff) as usize;
+    let at = header_at + IPV6_BYTES;
     // None stated and an option to state it in: a jumbogram, which is as long as its frame.
     let end = if stated == 0 && protocol == HOP_BY_HOP { frame.length() } else { at + stated };
     if end > frame.length() || end < at {
-        return Err(Reason::Ipv6Length);
+        return Looked::odd(Reason::Ipv6Length);
     }
-    if fixed[7] == 0 {
-        return Err(Reason::TtlZero);
+    if hop_limit == 0 {
+        return Looked::odd(Reason::TtlZero);
     }
-    if is_martian_v6(u128::from_be_bytes(source), protocol) {
-        return Err(Reason::MartianSource);
+    if is_martian_v6(source, protocol) {
+        return Looked::odd(Reason::MartianSource);
     }
     if source == destination {
-        return Err(Reason::Land);
+        return Looked::odd(Reason::Land);
     }
-    let mut goes_on = false;
-    let mut extensions = 0;
-    while is_extension(protocol) {
-        if extensions == MAX_EXTENSIONS {
-            return Err(Reason::TooManyExtensions);
-        }
-        extensions += 1;
-        let Some(head) = frame.read::<4>(at) else { return Err(Reason::TruncatedExtension) };
-        let bytes = match protocol {
-            FRAGMENT => 8,
-            AUTHENTICATION => (usize::from(head[1]) + 2) * 4,
-            _ => (usize::from(head[1]) + 1) * 8,
-        };
-        let payload_at = at + bytes;
-        if payload_at > end {
-            return Err(Reason::TruncatedExtension);
-        }
-        let carried = protocol;
-        protocol = head[0];
-        at = payload_at;
-        if carried == FRAGMENT {
-            let word = u16::from_be_bytes([head[2], head[3]]);
-            let (offset, more) = (usize::from(word & 0xfff8), word & 1 != 0);
-            // With neither it is a whole packet in a fragment's dress (RFC 6946).
-            if (offset != 0 || more) && is_odd_fragment(offset, more, end - at, end - at, protocol) {
-                return Err(Reason::MalformedFragment);
-            }
-            if offset != 0 {
-                return Ok(later_fragment(protocol));
-            }
-            goes_on = more;
-        }
+    if !is_extension(protocol) {
+        return payload(frame, &Payload { protocol, at, bytes: end - at, goes_on: false });
     }
-    payload(frame, &Payload { protocol, at, bytes: end - at, goes_on })
-}
-
-#[inline(always)]
-const fn is_extension(protocol: u8) -> bool {
-    matches!(
-        protocol,
-        HOP_BY_HOP | ROUTING | FRAGMENT | AUTHENTICATION | DESTINATION | MOBILITY | HOST_IDENTITY | SHIM
-    )
+    let Walked { protocol, at, part, oddity } = frame.walk(protocol, at, end);
+    if oddity != Reason::Passed {
+        return Looked::odd(oddity);
+    }
+    if part == Part::Later {
+        return Looked::of(later_fragment(protocol));
+    }
+    payload(frame, &Payload { protocol, at, bytes: end - at, goes_on: part == Part::First })
 }
 
 /// No address, loopback, multicast, and IPv4's in the disguise of IPv6.
 #[inline(always)]
-const fn is_martian_v6(source: u128, protocol: u8) -> bool {
+const fn is_martian_v6(source: Address, protocol: u8) -> bool {
     // A host that makes sure its address is free, or joins a group, has none yet; both are ICMP, and
     // the latter behind a hop-by-hop header.
-    (source == 0 && protocol != ICMP_V6 && protocol != HOP_BY_HOP)
-        || source == 1
-        || source >> 120 == 0xff
-        || source >> 32 == 0xffff
+    const MULTICAST: u64 = 0xff;
+    source.high >> 56 == MULTICAST
+        || (source.high == 0
+            && ((source.low == 0 && protocol != ICMP_V6 && protocol != HOP_BY_HOP)
+                || source.low == 1
+                || source.v4().is_some()))
 }
 
 #[inline(always)]
-fn payload<F: Frame + ?Sized>(frame: &F, payload: &Payload) -> Result<Class, Reason> {
+fn payload<F: Frame + ?Sized>(frame: &F, payload: &Payload) -> Looked {
     match payload.protocol {
         TCP => tcp(frame, payload),
         UDP => udp(frame, payload),
         ICMP | ICMP_V6 => {
             const BYTES: usize = 8;
-            if payload.bytes < BYTES { Err(cut(payload, Reason::TruncatedIcmp)) } else { Ok(Class::Other) }
+            if payload.bytes < BYTES {
+                Looked::odd(cut(payload, Reason::TruncatedIcmp))
+            } else {
+                Looked::of(Class::Other)
+            }
         }
-        _ => Ok(Class::Other),
+        _ => Looked::of(Class::Other),
     }
 }
 
@@ -218,40 +206,40 @@ const fn cut(payload: &Payload, whole: Reason) -> Reason {
 }
 
 #[inline(always)]
-fn tcp<F: Frame + ?Sized>(frame: &F, payload: &Payload) -> Result<Class, Reason> {
+fn tcp<F: Frame + ?Sized>(frame: &F, payload: &Payload) -> Looked {
     const BYTES: usize = 20;
     if payload.bytes < BYTES {
-        return Err(cut(payload, Reason::TruncatedTcp));
+        return Looked::odd(cut(payload, Reason::TruncatedTcp));
     }
-    let Some([offset, flags]) = frame.read(payload.at + 12) else { return Err(Reason::TruncatedTcp) };
+    let Some([offset, flags]) = frame.read(payload.at + 12) else { return Looked::odd(Reason::TruncatedTcp) };
     let head_bytes = usize::from(offset >> 4) * 4;
     if head_bytes < BYTES || head_bytes > payload.bytes {
-        return Err(Reason::MalformedTcp);
+        return Looked::odd(Reason::MalformedTcp);
     }
     if flags & (FIN | SYN | RST | PSH | ACK | URG) == 0 {
-        return Err(Reason::TcpNull);
+        return Looked::odd(Reason::TcpNull);
     }
     if flags & (FIN | PSH | URG) == FIN | PSH | URG {
-        return Err(Reason::TcpXmas);
+        return Looked::odd(Reason::TcpXmas);
     }
     if flags & SYN != 0 && flags & (FIN | RST) != 0 {
-        return Err(Reason::TcpSynFin);
+        return Looked::odd(Reason::TcpSynFin);
     }
-    Ok(if flags & (SYN | ACK) == SYN { Class::Syn } else { Class::Other })
+    Looked::of(if flags & (SYN | ACK) == SYN { Class::Syn } else { Class::Other })
 }
 
 #[inline(always)]
-fn udp<F: Frame + ?Sized>(frame: &F, payload: &Payload) -> Result<Class, Reason> {
+fn udp<F: Frame + ?Sized>(frame: &F, payload: &Payload) -> Looked {
     const BYTES: usize = 8;
     if payload.bytes < BYTES {
-        return Err(cut(payload, Reason::TruncatedUdp));
+        return Looked::odd(cut(payload, Reason::TruncatedUdp));
     }
-    let Some(stated) = frame.read(payload.at + 4) else { return Err(Reason::TruncatedUdp) };
+    let Some(stated) = frame.read(payload.at + 4) else { return Looked::odd(Reason::TruncatedUdp) };
     let stated = usize::from(u16::from_be_bytes(stated));
     // A jumbogram's says nothing.
     let is_jumbo = stated == 0 && payload.bytes > usize::from(u16::MAX);
     if !is_jumbo && (stated < BYTES || (stated > payload.bytes && !payload.goes_on)) {
-        return Err(Reason::MalformedUdp);
+        return Looked::odd(Reason::MalformedUdp);
     }
-    Ok(Class::Udp)
+    Looked::of(Class::Udp)
 }

@@ -30,7 +30,7 @@ mod program {
     use aya_ebpf::macros::xdp;
     use aya_ebpf::programs::XdpContext;
     use skyshield_common::Verdict;
-    use skyshield_ebpf::{parse, screen};
+    use skyshield_ebpf::screen;
 
     use crate::frame::XdpFrame;
     use crate::maps::{self, KernelMaps};
@@ -40,9 +40,8 @@ mod program {
     #[expect(clippy::needless_pass_by_value, reason = "the signature is the macro's")]
     fn skyshield(ctx: XdpContext) -> u32 {
         let frame = XdpFrame::of(&ctx);
-        let parsed = parse(&frame);
-        let outcome = screen(&frame, &parsed, &KernelMaps);
-        report::report(&frame, &parsed, &outcome);
+        let outcome = screen(&frame, &KernelMaps);
+        report::report(&frame, &outcome);
         match outcome.reason.verdict() {
             Verdict::Pass => xdp_action::XDP_PASS,
             Verdict::Drop => xdp_action::XDP_DROP,

@@ -1,5 +1,6 @@
 //! The kernel's maps: who writes each, and what bounds it.
 
+use core::borrow::Borrow;
 use core::intrinsics::{AtomicOrdering, atomic_cxchg};
 
 use aya_ebpf::bindings::BPF_F_MMAPABLE;
@@ -24,7 +25,7 @@ static SETTINGS: Array<Settings> = Array::with_max_entries(1, 0);
 static HOSTS_V4: Array<host::Bucket> = Array::with_max_entries(ENTRIES, BPF_F_MMAPABLE);
 /// Written by the daemon, which refuses what fits into neither a bucket nor this.
 #[map]
-static STASH_V4: HashMap<[u8; 4], u64> = HashMap::with_max_entries(ENTRIES, 0);
+static STASH_V4: HashMap<u32, u64> = HashMap::with_max_entries(ENTRIES, 0);
 /// Written by the daemon through shared memory; bits for every /24 there is.
 #[map]
 static NEAR_V4: Array<u64> = Array::with_max_entries(near::V4_WORDS, BPF_F_MMAPABLE);
@@ -35,25 +36,25 @@ static NEAR_V6: Array<u64> = Array::with_max_entries(near::V6_WORDS, BPF_F_MMAPA
 /// fails for want of memory under attack. Read here only for an event: a packet is judged by
 /// `HOSTS_V4`.
 #[map]
-static BANS_V4: HashMap<[u8; 4], Ban> = HashMap::with_max_entries(ENTRIES, 0);
+static BANS_V4: HashMap<u32, Ban> = HashMap::with_max_entries(ENTRIES, 0);
 /// As `BANS_V4`, for IPv6.
 #[map]
-static BANS_V6: HashMap<[u8; 16], Ban> = HashMap::with_max_entries(ENTRIES, 0);
+static BANS_V6: HashMap<[u64; 2], Ban> = HashMap::with_max_entries(ENTRIES, 0);
 /// Written by the daemon, which refuses a ban beyond `max_prefixes`.
 #[map]
-static PREFIXES_V4: LpmTrie<[u8; 4], PrefixBan> = LpmTrie::with_max_entries(ENTRIES, 0);
+static PREFIXES_V4: LpmTrie<u32, PrefixBan> = LpmTrie::with_max_entries(ENTRIES, 0);
 /// As `PREFIXES_V4`, for IPv6.
 #[map]
-static PREFIXES_V6: LpmTrie<[u8; 16], PrefixBan> = LpmTrie::with_max_entries(ENTRIES, 0);
+static PREFIXES_V6: LpmTrie<[u64; 2], PrefixBan> = LpmTrie::with_max_entries(ENTRIES, 0);
 /// Written by the daemon, which refuses an entry beyond `max_allowed`.
 #[map]
-static ALLOWED_V4: LpmTrie<[u8; 4], u64> = LpmTrie::with_max_entries(ENTRIES, 0);
+static ALLOWED_V4: LpmTrie<u32, u64> = LpmTrie::with_max_entries(ENTRIES, 0);
 /// As `ALLOWED_V4`, for IPv6.
 #[map]
-static ALLOWED_V6: LpmTrie<[u8; 16], u64> = LpmTrie::with_max_entries(ENTRIES, 0);
+static ALLOWED_V6: LpmTrie<[u64; 2], u64> = LpmTrie::with_max_entries(ENTRIES, 0);
 /// Written by the daemon, which refuses a shape beyond `max_allowed`.
 #[map]
-static SHAPES: HashMap<[u8; 16], Rate> = HashMap::with_max_entries(ENTRIES, 0);
+static SHAPES: HashMap<[u64; 2], Rate> = HashMap::with_max_entries(ENTRIES, 0);
 /// Written by this program; fixed. A cell is taken from a source only when that has its whole burst
 /// to spend, so a flood of spoofed sources neither fills it nor makes it forget.
 #[map]
@@ -80,6 +81,53 @@ const fn low(word: u64) -> u32 {
     word as u32
 }
 
+/// An address's bytes as the maps have them, in words: bytes might come to lie on the stack where the
+/// verifier takes no words, and the compiler moves words.
+#[inline(always)]
+const fn octets(address: &Address) -> [u64; 2] {
+    [address.high.to_be(), address.low.to_be()]
+}
+
+/// The keys that ask a trie for what holds an address. The length stands where the address behind it
+/// is aligned.
+#[repr(C, align(8))]
+struct Whole<T> {
+    before: u32,
+    prefix_len: u32,
+    address: T,
+}
+
+impl Whole<u64> {
+    #[inline(always)]
+    const fn of_v4(address: u32) -> Self {
+        Self { before: 0, prefix_len: 32, address: address.to_be() as u64 }
+    }
+}
+
+impl Whole<[u64; 2]> {
+    #[inline(always)]
+    const fn of_v6(address: &Address) -> Self {
+        Self { before: 0, prefix_len: 128, address: octets(address) }
+    }
+}
+
+impl Borrow<Key<u32>> for Whole<u64> {
+    #[inline(always)]
+    fn borrow(&self) -> &Key<u32> {
+        // SAFETY: the length and the first half of the address, which a key is made of, in a place
+        // that asks for no alignment.
+        unsafe { &*(&raw const *self).cast::<Key<u32>>().byte_add(size_of::<u32>()) }
+    }
+}
+
+impl Borrow<Key<[u64; 2]>> for Whole<[u64; 2]> {
+    #[inline(always)]
+    fn borrow(&self) -> &Key<[u64; 2]> {
+        // SAFETY: as above, of the whole address.
+        unsafe { &*(&raw const *self).cast::<Key<[u64; 2]>>().byte_add(size_of::<u32>()) }
+    }
+}
+
 /// Sets the clock: what is to be added to the jiffies for the time since boot. Left alone while it
 /// is right to two jiffies, so that rates do not see it jump.
 pub(crate) fn anchor() -> Option<()> {
@@ -101,12 +149,54 @@ pub(crate) fn anchor() -> Option<()> {
 /// The number of the ban of exactly this address; 0 where only a list has it.
 #[inline(always)]
 pub(crate) fn decision_of(source: &Address) -> u64 {
-    let entry = match source {
-        Address::V4(address) => BANS_V4.get_ptr(address),
-        Address::V6(address) => BANS_V6.get_ptr(address),
+    let entry = match source.v4() {
+        Some(address) => BANS_V4.get_ptr(address.to_be()),
+        None => BANS_V6.get_ptr(octets(source)),
     };
     // SAFETY: the kernel keeps the element's memory while the program runs.
     entry.map_or(0, |entry| unsafe { (*entry).decision })
+}
+
+#[inline(always)]
+fn near_v4(address: u32) -> usize {
+    let (word, shift) = near::v4(address);
+    let Some(word) = NEAR_V4.get(word) else { return 0 };
+    low(*word >> shift) as usize & (near::HOSTS | near::PREFIXES)
+}
+
+#[inline(always)]
+fn near_v6(source: &Address, settings: &Settings) -> usize {
+    let mut hints = 0;
+    if settings.depths & Depth::Wide.bit() != 0 {
+        hints |= near::PREFIXES;
+    }
+    for depth in Depth::FILTERED {
+        if settings.depths & depth.bit() != 0 {
+            let (word, bits) = near::v6(*source, depth);
+            if NEAR_V6.get(word).is_some_and(|word| *word & bits == bits) {
+                hints |= depth.hint();
+            }
+        }
+    }
+    hints
+}
+
+/// What is said of an IPv4 address: in its buckets, or in the stash if there is anything.
+#[inline(always)]
+fn hold(address: u32, settings: &Settings) -> Hold {
+    let (first, second) = host::buckets(address, low(settings.hosts_mask));
+    let mut hold = held(first, address);
+    if hold == Hold::NONE {
+        hold = held(second, address);
+    }
+    if hold == Hold::NONE
+        && settings.stashed != 0
+        && let Some(stashed) = STASH_V4.get_ptr(address.to_be())
+    {
+        // SAFETY: the kernel keeps the element's memory while the program runs, as it does a ban's.
+        hold = Hold::from_bits(low(unsafe { stashed.read_volatile() }));
+    }
+    hold
 }
 
 /// A bucket's hold on an address.
@@ -147,78 +237,43 @@ impl Tables for KernelMaps {
     }
 
     #[inline(always)]
-    fn near(&self, source: &Address, settings: &Settings) -> u32 {
-        match source {
-            Address::V4(address) => {
-                let (word, shift) = near::v4(u32::from_be_bytes(*address));
-                let Some(word) = NEAR_V4.get(word) else { return 0 };
-                low(*word >> shift) & (near::HOSTS | near::PREFIXES)
-            }
-            Address::V6(address) => {
-                let mut hints = 0;
-                if settings.depths & Depth::Wide.bit() != 0 {
-                    hints |= near::PREFIXES;
-                }
-                for depth in Depth::FILTERED {
-                    if settings.depths & depth.bit() != 0 {
-                        let (word, bits) = near::v6(*address, depth);
-                        if NEAR_V6.get(word).is_some_and(|word| *word & bits == bits) {
-                            hints |= depth.hint();
-                        }
-                    }
-                }
-                hints
-            }
-        }
+    fn near(&self, source: &Address, settings: &Settings) -> usize {
+        if let Some(address) = source.v4() { near_v4(address) } else { near_v6(source, settings) }
     }
 
     #[inline(always)]
     fn bans(&self, source: &Address, settings: &Settings, now_ns: u64) -> bool {
-        match source {
-            Address::V4(bytes) => {
-                let address = u32::from_be_bytes(*bytes);
-                let (first, second) = host::buckets(address, low(settings.hosts_mask));
-                let mut hold = held(first, address);
-                if hold == Hold::NONE {
-                    hold = held(second, address);
-                }
-                if hold == Hold::NONE && settings.stashed != 0 {
-                    let Some(stashed) = STASH_V4.get_ptr(bytes) else { return false };
-                    // SAFETY: the kernel keeps the element's memory while the program runs. It may be
-                    // handed to another address at this moment; then one packet is judged by that one.
-                    hold = Hold::from_bits(low(unsafe { stashed.read_volatile() }));
-                }
-                hold.holds(now_ns)
-            }
-            Address::V6(address) => {
-                let Some(ban) = BANS_V6.get_ptr(address) else { return false };
-                // SAFETY: as above.
-                unsafe { ban.read_volatile() }.holds(now_ns)
-            }
+        if let Some(address) = source.v4() {
+            return hold(address, settings).holds(now_ns);
         }
+        let Some(ban) = BANS_V6.get_ptr(octets(source)) else { return false };
+        // SAFETY: the kernel keeps the element's memory while the program runs. It may be handed to
+        // another address at this moment; then one packet is judged by that one.
+        unsafe { ban.read_volatile() }.holds(now_ns)
     }
 
     #[inline(always)]
     fn prefix_ban(&self, source: &Address) -> Option<PrefixBan> {
-        match source {
-            Address::V4(address) => PREFIXES_V4.get(Key::new(32, *address)),
-            Address::V6(address) => PREFIXES_V6.get(Key::new(128, *address)),
+        match source.v4() {
+            Some(address) => PREFIXES_V4.get(Whole::of_v4(address)),
+            None => PREFIXES_V6.get(Whole::of_v6(source)),
         }
         .copied()
     }
 
     #[inline(always)]
     fn allowed(&self, source: &Address) -> bool {
-        match source {
-            Address::V4(address) => ALLOWED_V4.get(Key::new(32, *address)),
-            Address::V6(address) => ALLOWED_V6.get(Key::new(128, *address)),
+        match source.v4() {
+            Some(address) => ALLOWED_V4.get(Whole::of_v4(address)),
+            None => ALLOWED_V6.get(Whole::of_v6(source)),
         }
         .is_some()
     }
 
     #[inline(always)]
     fn shape(&self, source: &Address) -> Option<Rate> {
-        let shape = SHAPES.get_ptr(source.rate_key().0)?;
+        let low = if source.v4().is_some() { source.low } else { 0 };
+        let shape = SHAPES.get_ptr(octets(&Address { high: source.high, low }))?;
         // SAFETY: the kernel keeps the element's memory while the program runs.
         Some(unsafe { shape.read() })
     }
@@ -244,43 +299,53 @@ const UNTRACKED: u64 = 2;
 extern "C" fn admit(hash: u64, now: u64, cost: u64, tolerance: u64, mask: u64) -> u64 {
     let Some(bucket) = RATES.get_ptr_mut(low(hash & mask)) else { return UNTRACKED };
     let cells = bucket.cast::<u64>();
-    let tag = rate::tag(hash);
+    let Some((cell, mut before)) = find(cells, hash, now) else { return UNTRACKED };
+    let mut tat = if rate::is_of(before, hash) { rate::tat(before) } else { 0 };
     let mut tries = 0;
     while tries < SWAP_TRIES {
         tries += 1;
-        let Some((at, before)) = find(cells, tag, now) else { return UNTRACKED };
-        let tat = if rate::tag(before) == tag { rate::tat(before) } else { 0 };
         let Some(next) = rate::admit(tat, now, cost, tolerance) else { return OVER };
-        // SAFETY: `at` is below eight, and a cell is eight aligned bytes in a map.
-        let (_, swapped) = unsafe {
+        // SAFETY: a cell is eight aligned bytes in a map.
+        let (found, swapped) = unsafe {
             atomic_cxchg::<u64, { AtomicOrdering::SeqCst }, { AtomicOrdering::SeqCst }>(
-                cells.add(at & (rate::CELLS - 1)),
+                cell,
                 before,
-                rate::cell(tag, next),
+                rate::cell(rate::tag(hash), next),
             )
         };
         if swapped {
             return WITHIN;
         }
+        if !rate::is_of(found, hash) {
+            // Another source was first at the idle cell; the next packet finds another.
+            return UNTRACKED;
+        }
+        before = found;
+        tat = rate::tat(found);
     }
     OVER
 }
 
 /// The source's own cell, or else the first that may be taken.
 #[inline(always)]
-fn find(cells: *const u64, tag: u64, now: u64) -> Option<(usize, u64)> {
-    let mut idle = None;
+fn find(cells: *mut u64, hash: u64, now: u64) -> Option<(*mut u64, u64)> {
     let mut at = 0;
     while at < rate::CELLS {
         // SAFETY: one of the eight words of an array's slot, which is there as long as the program is.
-        let cell = unsafe { cells.add(at).read_volatile() };
-        if rate::tag(cell) == tag {
-            return Some((at, cell));
-        }
-        if idle.is_none() && rate::is_idle(cell, now) {
-            idle = Some((at, cell));
+        let (place, cell) = unsafe { (cells.add(at), cells.add(at).read_volatile()) };
+        if rate::is_of(cell, hash) {
+            return Some((place, cell));
         }
         at += 1;
     }
-    idle
+    at = 0;
+    while at < rate::CELLS {
+        // SAFETY: as above.
+        let (place, cell) = unsafe { (cells.add(at), cells.add(at).read_volatile()) };
+        if rate::is_idle(cell, now) {
+            return Some((place, cell));
+        }
+        at += 1;
+    }
+    None
 }

@@ -1,14 +1,16 @@
 //! Every packet is counted; of those dropped, some are told of.
 
-use skyshield_common::{Address, Event, FAMILY_V4, FAMILY_V6, Reason};
-use skyshield_ebpf::{Details, Frame as _, Outcome, Packet, Tables as _, details};
+use aya_ebpf::bindings::xdp_md;
+use aya_ebpf::programs::XdpContext;
+use skyshield_common::{Event, FAMILY_V4, FAMILY_V6, Reason};
+use skyshield_ebpf::{Details, Frame as _, Outcome, Tables as _, details, parse};
 
 use crate::frame::XdpFrame;
 use crate::maps::{EVENT_STATS, EVENTS, KernelMaps, STATS, decision_of};
 
 /// Counts the packet under its reason, and sends an event if it was dropped or would have been.
 #[inline(always)]
-pub(crate) fn report(frame: &XdpFrame<'_>, parsed: &Result<Packet, Reason>, outcome: &Outcome) {
+pub(crate) fn report(frame: &XdpFrame<'_>, outcome: &Outcome) {
     let length = frame.length() as u64;
     if let Some(counter) = STATS.get_ptr_mut(outcome.reason.index()) {
         // SAFETY: the slot is this CPU's own, and no other run of the program interrupts this one.
@@ -17,16 +19,14 @@ pub(crate) fn report(frame: &XdpFrame<'_>, parsed: &Result<Packet, Reason>, outc
             (*counter).bytes += length;
         }
     }
-    if outcome.reason.is_told()
-        && let Ok(packet) = parsed
-    {
-        tell(frame, packet, outcome);
+    if outcome.reason.is_told() {
+        sample(frame, outcome);
     }
 }
 
+/// Most drops are not told of, and end here.
 #[inline(always)]
-#[expect(clippy::cast_possible_truncation, reason = "no frame has 4 GiB")]
-fn tell(frame: &XdpFrame<'_>, packet: &Packet, outcome: &Outcome) {
+fn sample(frame: &XdpFrame<'_>, outcome: &Outcome) {
     let (Some(stats), Some(settings)) = (EVENT_STATS.get_ptr_mut(0), KernelMaps.settings()) else { return };
     // SAFETY: the slot is this CPU's own, and no other run of the program interrupts this one.
     let stats = unsafe { &mut *stats };
@@ -34,22 +34,41 @@ fn tell(frame: &XdpFrame<'_>, packet: &Packet, outcome: &Outcome) {
         stats.skipped += 1;
         return;
     }
-    let Some(mut record) = EVENTS.reserve::<Event>(0) else {
+    let code = outcome.reason.index().into();
+    if tell(frame.context(), code, outcome.now_ns, outcome.decision) == SENT {
+        stats.sent += 1;
+    } else {
         stats.lost += 1;
-        return;
-    };
-    let Details { protocol, ports: (source_port, destination_port) } = details(frame, packet);
-    let is_exact = outcome.reason.in_dry_run() == Reason::DryRunBannedExact;
-    let decision = if is_exact { decision_of(&packet.source) } else { outcome.decision };
-    let (family, source) = match packet.source {
-        Address::V4([a, b, c, d]) => (FAMILY_V4, [a, b, c, d, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]),
-        Address::V6(address) => (FAMILY_V6, address),
+    }
+}
+
+const SENT: u64 = 1;
+const LOST: u64 = 0;
+
+/// Sends an event. A function of its own: the verifier walks it once, and a packet comes this way
+/// seldom, so that it may read its frame anew.
+#[unsafe(no_mangle)]
+#[inline(never)]
+#[expect(clippy::cast_possible_truncation, reason = "no frame has 4 GiB, and no code more bits")]
+extern "C" fn tell(ctx: *mut xdp_md, code: u64, now_ns: u64, decision: u64) -> u64 {
+    let ctx = XdpContext::new(ctx);
+    let frame = &XdpFrame::of(&ctx);
+    let Ok(packet) = parse(frame) else { return LOST };
+    let Some(mut record) = EVENTS.reserve::<Event>(0) else { return LOST };
+    let Details { protocol, ports: (source_port, destination_port) } = details(frame, &packet);
+    let is_exact = [Reason::BannedExact, Reason::DryRunBannedExact]
+        .iter()
+        .any(|reason| u64::from(reason.index()) == code);
+    let decision = if is_exact { decision_of(&packet.source) } else { decision };
+    let (family, source) = match packet.source.v4() {
+        Some(address) => (FAMILY_V4, u128::from(address) << 96),
+        None => (FAMILY_V6, u128::from(packet.source.high) << 64 | u128::from(packet.source.low)),
     };
     record.write(Event {
-        at_ns: outcome.now_ns,
+        at_ns: now_ns,
         decision,
-        source,
-        reason: outcome.reason.index(),
+        source: source.to_be_bytes(),
+        reason: code as u32,
         length: frame.length() as u32,
         ifindex: frame.ifindex(),
         source_port,
@@ -59,5 +78,5 @@ fn tell(frame: &XdpFrame<'_>, packet: &Packet, outcome: &Outcome) {
         reserved: [0; 14],
     });
     record.submit(0);
-    stats.sent += 1;
+    SENT
 }

@@ -2,8 +2,8 @@
 
 use skyshield_common::{Address, PrefixBan, Rate, Reason, Settings, Verdict, flag, near, rate};
 
-use crate::look::{Class, look};
-use crate::parse::{Frame, Packet};
+use crate::look::{Class, Looked, look};
+use crate::parse::{Frame, Packet, parse};
 
 /// What a rate cell says to one more packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,7 +51,7 @@ pub trait Tables {
     /// The time, to the jiffy.
     fn now_ns(&self, settings: &Settings) -> u64;
     /// Which of [`near`]'s hints the address has; none is a promise that no ban has it.
-    fn near(&self, source: &Address, settings: &Settings) -> u32;
+    fn near(&self, source: &Address, settings: &Settings) -> usize;
     /// Whether exactly this address is banned or listed.
     fn bans(&self, source: &Address, settings: &Settings, now_ns: u64) -> bool;
     /// The ban of the longest banned prefix around this address, ended or not.
@@ -86,27 +86,24 @@ impl Outcome {
 /// A ban goes before what is odd about a packet: it ends packets of all protocols, whatever they
 /// carry, and one that it ends need not be read any further.
 #[inline(always)]
-pub fn screen<F: Frame + ?Sized, T: Tables>(
-    frame: &F,
-    parsed: &Result<Packet, Reason>,
-    tables: &T,
-) -> Outcome {
+pub fn screen<F: Frame + ?Sized, T: Tables>(frame: &F, tables: &T) -> Outcome {
     let Some(settings) = tables.settings() else { return Outcome::of(Reason::Unexpected) };
     if settings.has(flag::BYPASS) {
         return Outcome::of(Reason::Bypassed);
     }
-    if settings.silent_after_ns != 0 && tables.now_ns(settings) > settings.silent_after_ns {
+    let now_ns = tables.now_ns(settings);
+    if settings.silent_after_ns != 0 && now_ns > settings.silent_after_ns {
         return Outcome::of(Reason::DaemonSilent);
     }
-    let packet = match parsed {
-        Ok(packet) => packet,
+    let packet = match parse(frame) {
+        Ok(packet) => Packet { header_at: frame.opaque(packet.header_at), ..packet },
         Err(reason) => {
-            let reason = &frame.one_of_many(*reason);
-            let drops = settings.drops(*reason) && !settings.has(flag::DRY_RUN);
-            return Outcome::of(if drops { reason.dropped() } else { *reason });
+            let reason = frame.one_of_many(reason);
+            let drops = settings.drops(reason) && !settings.has(flag::DRY_RUN);
+            return Outcome::of(if drops { reason.dropped() } else { reason });
         }
     };
-    let mut outcome = judge(frame, packet, settings, tables);
+    let mut outcome = judge(frame, &packet, now_ns, settings, tables);
     outcome.reason = frame.one_of_many(outcome.reason);
     if outcome.reason.verdict() == Verdict::Pass {
         return outcome;
@@ -135,11 +132,11 @@ const fn allowed(reason: Reason) -> Reason {
 fn judge<F: Frame + ?Sized, T: Tables>(
     frame: &F,
     packet: &Packet,
+    now_ns: u64,
     settings: &Settings,
     tables: &T,
 ) -> Outcome {
-    let now_ns = tables.now_ns(settings);
-    let hints = tables.near(&packet.source, settings);
+    let hints = frame.opaque(tables.near(&packet.source, settings));
     if hints & near::HOSTS != 0 && tables.bans(&packet.source, settings, now_ns) {
         // Which decision it was is asked for only where it is told of.
         return Outcome { reason: Reason::BannedExact, decision: 0, now_ns };
@@ -150,55 +147,51 @@ fn judge<F: Frame + ?Sized, T: Tables>(
     {
         return Outcome { reason: Reason::BannedPrefix, decision: ban.decision, now_ns };
     }
-    let (class, reason) = match look(frame, packet) {
-        Ok(class) => (class, Reason::Passed),
-        Err(oddity) => {
-            let oddity = frame.one_of_many(oddity);
-            if settings.drops(oddity) {
-                return Outcome { reason: oddity.dropped(), decision: 0, now_ns };
-            }
-            (Class::Other, oddity)
-        }
-    };
-    let over = limit(&packet.source, class, frame.length() as u64, now_ns, settings, tables);
-    Outcome { reason: over.unwrap_or(reason), decision: 0, now_ns }
+    let Looked { class, oddity } = look(frame, packet);
+    let (class, oddity) = (frame.opaque(class as usize), frame.one_of_many(oddity));
+    if settings.drops(oddity) {
+        return Outcome { reason: oddity.dropped(), decision: 0, now_ns };
+    }
+    let reason = limit(frame, &packet.source, (class, oddity), now_ns, settings, tables);
+    Outcome { reason, decision: 0, now_ns }
 }
 
-/// Counts a packet under every rate there is; the first that it is over. What it has spent under the
-/// others is spent.
+/// Counts a packet under every rate there is; the last that it is over, or else what it was before.
+/// What it has spent under the others is spent.
 #[inline(always)]
-fn limit<T: Tables>(
+fn limit<F: Frame + ?Sized, T: Tables>(
+    frame: &F,
     source: &Address,
-    class: Class,
-    length: u64,
+    (class, before): (usize, Reason),
     now_ns: u64,
     settings: &Settings,
     tables: &T,
-) -> Option<Reason> {
+) -> Reason {
     let shape = if settings.shaped == 0 { None } else { tables.shape(source) };
     let packets = shape.unwrap_or(settings.packets);
     let key = source.rate_source();
     let now = rate::units(now_ns);
-    let mut reason = None;
+    let mut reason = before;
     let mut count = |limit: Limit, key: u64, cost: u64, tolerance: u64| {
         let hash = rate::hash(key, limit as u64, settings.seed);
         match tables.admit(hash, now, cost, tolerance, settings) {
             Admission::Within => {}
-            Admission::Over => reason = Some(limit.exceeded()),
-            Admission::Untracked => reason = Some(Reason::RateUntracked),
+            Admission::Over => reason = limit.exceeded(),
+            Admission::Untracked => reason = Reason::RateUntracked,
         }
+        reason = frame.one_of_many(reason);
     };
     if packets.interval != 0 {
         count(Limit::Packets, key, packets.interval, packets.tolerance);
     }
-    if class == Class::Syn && settings.syns.interval != 0 {
+    if class == Class::Syn as usize && settings.syns.interval != 0 {
         count(Limit::Syns, key, settings.syns.interval, settings.syns.tolerance);
     }
-    if class == Class::Udp && settings.udp.interval != 0 {
+    if class == Class::Udp as usize && settings.udp.interval != 0 {
         count(Limit::Udp, key, settings.udp.interval, settings.udp.tolerance);
     }
     if settings.bytes.interval != 0 {
-        let cost = (settings.bytes.interval * length) >> 10;
+        let cost = (settings.bytes.interval * frame.length() as u64) >> 10;
         count(Limit::Bytes, key, cost, settings.bytes.tolerance);
     }
     if settings.network.interval != 0 {
@@ -244,7 +237,7 @@ mod tests {
         fn now_ns(&self, _: &Settings) -> u64 {
             self.now_ns
         }
-        fn near(&self, _: &Address, _: &Settings) -> u32 {
+        fn near(&self, _: &Address, _: &Settings) -> usize {
             near::HOSTS | near::PREFIXES
         }
         fn bans(&self, _: &Address, _: &Settings, now_ns: u64) -> bool {
@@ -264,13 +257,10 @@ mod tests {
         }
     }
 
-    const PACKET: Result<Packet, Reason> =
-        Ok(Packet { source: Address::V4([203, 0, 113, 7]), header_at: 14, is_v6: false });
-
-    /// A frame around it: GRE, of which nothing more is read.
+    /// GRE, of which nothing more is read.
     const FRAME: [u8; 34] = {
         let mut frame = [0; 34];
-        (frame[14], frame[17], frame[22], frame[23]) = (0x45, 20, 64, 47);
+        (frame[12], frame[14], frame[17], frame[22], frame[23]) = (0x08, 0x45, 20, 64, 47);
         (frame[26], frame[28], frame[29]) = (203, 113, 7);
         frame
     };
@@ -280,7 +270,7 @@ mod tests {
     }
 
     fn expect(model: &Model, reason: Reason, decision: u64) {
-        let outcome = screen(FRAME.as_slice(), &PACKET, model);
+        let outcome = screen(FRAME.as_slice(), model);
         assert_eq!((outcome.reason, outcome.decision), (reason, decision));
     }
 

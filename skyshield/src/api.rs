@@ -1,5 +1,6 @@
 //! The admin API: `/api/v1` for operators, liveness and readiness for everyone, metrics for scrapers.
 
+mod allowlist;
 mod auth;
 mod config;
 mod decisions;
@@ -8,6 +9,7 @@ mod incidents;
 mod listen;
 mod problem;
 mod prometheus;
+mod terms;
 mod time;
 mod tokens;
 
@@ -17,8 +19,10 @@ use std::time::Instant;
 use axum::Router;
 use axum::extract::FromRef;
 use axum::routing::get;
+use tokio::sync::watch;
 
 use crate::control::Control;
+use crate::engine::upstream::Upstream;
 use crate::store::{Reader, Store};
 
 pub use auth::Operator;
@@ -28,13 +32,24 @@ pub use listen::{BindError, Listeners};
 /// What stays the same for the life of a daemon, for people who ask.
 #[derive(Clone, Debug)]
 pub struct Facts {
-    /// The interface that is guarded; none without a kernel side.
-    pub interface: Option<String>,
-    /// Where in the receive path the program runs: `native`, `generic` or `off`.
-    pub xdp_mode: &'static str,
+    /// How each guarded interface is, at any time; none without a kernel side.
+    pub interfaces: Option<watch::Receiver<Vec<Interface>>>,
     /// When the daemon started.
     pub started_at: Instant,
 }
+
+/// An interface that is to be guarded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Interface {
+    /// Its name.
+    pub name: String,
+    /// Where in its receive path the program runs, `native` or `generic`; none while it is gone.
+    pub xdp_mode: Option<&'static str>,
+}
+
+/// How each upstream is, whenever it is asked.
+#[derive(Clone)]
+pub struct UpstreamStates(pub Arc<dyn Fn() -> Vec<Upstream> + Send + Sync>);
 
 /// What handlers may use; each asks for the parts it needs.
 #[derive(Clone)]
@@ -49,6 +64,8 @@ pub struct Api {
     pub registry: ::prometheus::Registry,
     /// What stays the same.
     pub facts: Arc<Facts>,
+    /// How the upstreams are.
+    pub upstreams: UpstreamStates,
 }
 
 impl FromRef<Api> for Control {
@@ -81,6 +98,12 @@ impl FromRef<Api> for Arc<Facts> {
     }
 }
 
+impl FromRef<Api> for UpstreamStates {
+    fn from_ref(api: &Api) -> Self {
+        api.upstreams.clone()
+    }
+}
+
 /// The admin API. Everything below `/api` is for operators only.
 pub fn router(api: Api) -> Router {
     let operators = Router::new()
@@ -90,6 +113,10 @@ pub fn router(api: Api) -> Router {
             get(decisions::list).post(decisions::ban).delete(decisions::lift_source)
         }))
         .merge(both("/api/v1/decisions/{id}", || get(decisions::show).delete(decisions::lift)))
+        .merge(both("/api/v1/allowlist", || {
+            get(allowlist::list).post(allowlist::add).delete(allowlist::remove_whom)
+        }))
+        .merge(both("/api/v1/allowlist/{id}", || axum::routing::delete(allowlist::remove)))
         .merge(both("/api/v1/incidents", || get(incidents::list)))
         .merge(both("/api/v1/incidents/{id}", || get(incidents::show)))
         .merge(both("/api/v1/tokens", || get(tokens::list).post(tokens::add)))

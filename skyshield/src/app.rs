@@ -3,6 +3,9 @@
 //! The order is what makes a failed start harmless: the configuration is checked, then every port is
 //! bound, then the store is opened, and only then is the kernel touched.
 
+mod interfaces;
+mod names;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,24 +13,22 @@ use anyhow::Context;
 use prometheus::Registry;
 use tokio_util::sync::CancellationToken;
 
-use crate::api::{Api, Facts, Listeners};
+use crate::api::{Api, Facts, Listeners, UpstreamStates};
 use crate::config::Config;
 use crate::control::{self, Control, Parts, Task};
-use crate::dataplane::{Attachment, Change, Enforcer, Events, Kernel, Memory, OnSilence};
+use crate::dataplane::{Enforcer, Events, Kernel, Memory, OnSilence};
 use crate::engine::never_ban::Protection;
 use crate::engine::source::Source;
 use crate::engine::view::View;
 use crate::gateway::{self, Gateway};
-use crate::inspect::Inspector;
 use crate::lifecycle::{Lifecycle, raise_descriptor_limit};
 use crate::limits::Limiter;
-use crate::verdict::Judge;
+use crate::verdict::{Judge, Settings};
 use crate::{clock, dataplane, host, store};
+use interfaces::Keeper;
 
 /// How often the host is asked for its addresses, however quiet the kernel is.
 const LOOK_AT_HOST_EVERY: Duration = Duration::from_secs(5);
-/// How often it is made sure that the program is attached.
-const CHECK_ATTACHMENT_EVERY: Duration = Duration::from_secs(1);
 
 /// What tasks get on top of the gateway's drain to finish in.
 const SETTLE: Duration = Duration::from_secs(5);
@@ -44,7 +45,7 @@ pub enum KernelSide {
 /// The kernel side, or what stands in for it, taken apart for its owners.
 struct Dataplane {
     enforcer: Box<dyn Enforcer>,
-    running: Option<(Attachment, Events)>,
+    running: Option<(Keeper, Events)>,
     facts: Facts,
 }
 
@@ -53,7 +54,7 @@ pub async fn run(config: Config, kernel_side: KernelSide) -> anyhow::Result<()> 
     raise_descriptor_limit();
     // The gateway's drain takes the longest.
     let mut lifecycle = Lifecycle::new(Duration::from_secs(config.gateway.limits.drain_secs) + SETTLE)?;
-    let gateway = Gateway::bind(&config.gateway).context("gateway.listen")?;
+    let gateway = Gateway::bind(&config.gateway)?;
     let listeners = Listeners::bind(&config.api).await?;
     let opened = store::open(&config.store).context("the store cannot be opened")?;
     if let Some(aside) = &opened.quarantined {
@@ -65,21 +66,23 @@ pub async fn run(config: Config, kernel_side: KernelSide) -> anyhow::Result<()> 
     let control_metrics = control::Metrics::new(&registry)?;
     let gateway_metrics = gateway::Metrics::new(&registry)?;
     registry.register(Box::new(store::Collector::new(opened.store.counters().clone())?))?;
-    if let Some(interface) = &kernel.facts.interface {
-        let reader = kernel.enforcer.reader()?;
-        registry.register(Box::new(dataplane::Collector::new(reader, interface)?))?;
+    if let Some((keeper, _)) = &kernel.running {
+        registry.register(Box::new(dataplane::Collector::new(kernel.enforcer.reader()?)?))?;
+        keeper.register(&registry)?;
     }
 
     let limiter = Limiter::new(&config.limits, &registry, clock::now())?;
     let known = known_to_the_configuration(&config);
+    let upstreams = gateway.upstreams();
     let view = Arc::<View>::default();
     let parts = Parts {
         enforcer: kernel.enforcer,
         store: opened.store.clone(),
         reader: opened.reader.clone(),
         view: Arc::clone(&view),
-        never_ban: host::never_ban(&known),
+        never_ban: host::never_ban(&known_now(&known, &upstreams)),
         risk: config.risk.clone(),
+        escalation: config.escalation.clone(),
         capacity: config.dataplane.max_bans as usize,
         missed_after: (config.dataplane.on_silence == OnSilence::Disarm)
             .then(|| Duration::from_secs(config.dataplane.silent_after_secs)),
@@ -95,7 +98,7 @@ pub async fn run(config: Config, kernel_side: KernelSide) -> anyhow::Result<()> 
     let stop = lifecycle.stop_token();
     let finish = CancellationToken::new();
     let judge =
-        Judge::new(Inspector::new(config.inspect.clone()), config.risk.clone(), view, control.clone())
+        Judge::new(Settings::new(&config.inspect, &config.risk, &config.routes), view, control.clone())
             .limited_by(limiter);
     let last_words = opened.store.clone();
     let api = Api {
@@ -104,6 +107,10 @@ pub async fn run(config: Config, kernel_side: KernelSide) -> anyhow::Result<()> 
         reader: opened.reader,
         registry,
         facts: Arc::new(kernel.facts),
+        upstreams: {
+            let upstreams = upstreams.clone();
+            UpstreamStates(Arc::new(move || upstreams.states()))
+        },
     };
     // The control task outlives the doors: what they reported last is still carried out.
     let controlling = tokio::spawn(task.run(finish.clone()));
@@ -127,9 +134,10 @@ pub async fn run(config: Config, kernel_side: KernelSide) -> anyhow::Result<()> 
             Ok(())
         });
     }
-    lifecycle.spawn("host", watch_host(known, control, stop.clone()));
-    if let Some((attachment, events)) = kernel.running {
-        lifecycle.spawn("attachment", keep_attached(attachment, stop.clone()));
+    lifecycle.spawn("names", names::keep(control.clone(), stop.clone()));
+    lifecycle.spawn("host", watch_host(known, upstreams, control, stop.clone()));
+    if let Some((keeper, events)) = kernel.running {
+        lifecycle.spawn("attachment", keeper.run(stop.clone()));
         lifecycle.spawn("events", tell_events(events, stop.clone()));
     }
     tracing::info!("ready");
@@ -151,41 +159,41 @@ fn open_dataplane(config: &Config, kernel_side: KernelSide) -> anyhow::Result<Da
     let started_at = clock::now();
     if kernel_side == KernelSide::Off {
         tracing::warn!("running without a kernel side: bans are enforced at the doors only");
-        let facts = Facts { interface: None, xdp_mode: "off", started_at };
+        let facts = Facts { interfaces: None, started_at };
         return Ok(Dataplane { enforcer: Box::new(Memory::new(&config.dataplane)), running: None, facts });
     }
     let mut dataplane = config.dataplane.clone();
-    if dataplane.interface.is_none() {
+    if dataplane.guarded().is_empty() {
         dataplane.interface = host::default_interface();
     }
     let Kernel { enforcer, attachment, events } =
         Kernel::open(&dataplane).context("the kernel side cannot start")?;
-    let attached = attachment.status()?.context("the interface went away while the program was attached")?;
-    tracing::info!(
-        interface = attached.interface,
-        mode = attached.mode.name(),
-        program = attached.program_id,
-        "attached"
-    );
-    let facts = Facts { interface: Some(attached.interface), xdp_mode: attached.mode.name(), started_at };
-    Ok(Dataplane { enforcer, running: Some((attachment, events)), facts })
+    let keeper = Keeper::new(attachment)?;
+    let facts = Facts { interfaces: Some(keeper.states()), started_at };
+    Ok(Dataplane { enforcer, running: Some((keeper, events)), facts })
 }
 
 /// The part of the never-ban set that the configuration names.
 fn known_to_the_configuration(config: &Config) -> Vec<(Source, Protection)> {
     let allow = config.never_ban.allow.iter().map(|&source| (source, Protection::AllowList));
     let proxies = config.gateway.trusted_proxies.iter().map(|&proxy| (proxy, Protection::TrustedProxy));
-    let upstream = config.gateway.upstream_addresses().unwrap_or_else(|error| {
-        tracing::warn!(%error, "the upstream's name does not resolve yet");
-        Vec::new()
-    });
-    let upstream = upstream.into_iter().map(|address| (Source::host(address.ip()), Protection::Upstream));
-    allow.chain(proxies).chain(upstream).collect()
+    allow.chain(proxies).collect()
+}
+
+/// What is never banned beside what the host finds itself; upstreams may have moved since.
+fn known_now(
+    configured: &[(Source, Protection)],
+    upstreams: &gateway::Upstreams,
+) -> Vec<(Source, Protection)> {
+    let addresses = upstreams.addresses().into_iter();
+    let upstreams = addresses.map(|address| (Source::host(address.ip()), Protection::Upstream));
+    configured.iter().copied().chain(upstreams).collect()
 }
 
 /// Keeps the never-ban set true to the host.
 async fn watch_host(
     known: Vec<(Source, Protection)>,
+    upstreams: gateway::Upstreams,
     control: Control,
     stop: CancellationToken,
 ) -> anyhow::Result<()> {
@@ -198,42 +206,11 @@ async fn watch_host(
             () = watch.changed() => {}
             _ = period.tick() => {}
         }
-        let known = known.clone();
+        let known = known_now(&known, &upstreams);
         let found = tokio::task::spawn_blocking(move || host::never_ban(&known)).await?;
         if last.as_ref() != Some(&found) {
             control.set_never_ban(found.clone()).await?;
             last = Some(found);
-        }
-    }
-}
-
-/// Sees to it that the program stays attached, also to an interface that goes away and comes back.
-async fn keep_attached(mut attachment: Attachment, stop: CancellationToken) -> anyhow::Result<()> {
-    let mut watch = host::watch().context("the kernel does not tell of changed interfaces")?;
-    let mut period = tokio::time::interval(CHECK_ATTACHMENT_EVERY);
-    let mut was_gone = false;
-    loop {
-        tokio::select! {
-            () = stop.cancelled() => return Ok(()),
-            () = watch.changed() => {}
-            _ = period.tick() => {}
-        }
-        match attachment.check() {
-            Ok(Change::None) => {}
-            Ok(Change::Reattached(_)) => {
-                was_gone = false;
-                tracing::warn!("the interface is back and guarded again");
-            }
-            Ok(Change::Gone) => {
-                if !was_gone {
-                    tracing::error!("the interface is gone: nothing is guarded until it returns");
-                }
-                was_gone = true;
-            }
-            Err(error) => tracing::error!(
-                error = format!("{:#}", anyhow::Error::new(error)),
-                "the attachment could not be checked"
-            ),
         }
     }
 }

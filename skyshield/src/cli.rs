@@ -1,5 +1,6 @@
 //! The operator's commands. All but `run`, `check`, `detach` and the dead daemon's `status` go over the admin API.
 
+mod allow;
 mod client;
 mod commands;
 mod replay;
@@ -12,6 +13,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::engine::allow::Whom;
 use crate::engine::source::Source;
 
 /// Guards a Linux web host from the wire to the request.
@@ -46,6 +48,9 @@ enum Command {
         /// The address, the prefix, or the decision's number with a #: `203.0.113.7`, `203.0.113.0/24`, `#12`
         target: String,
     },
+    /// Let an address, a prefix or a DNS name through, whatever it does; bans of it end at once
+    #[command(subcommand)]
+    Allow(AllowCommand),
     /// List what is in force
     Decisions {
         /// Only the one against exactly this source
@@ -90,9 +95,9 @@ struct Run {
 /// What may be said on the command line instead of in the configuration.
 #[derive(Debug, Default, Args)]
 struct Overrides {
-    /// The interface to guard
+    /// An interface to guard; may be given more than once
     #[arg(long, value_name = "NAME")]
-    interface: Option<String>,
+    interface: Vec<String>,
     /// An address to listen on; may be given more than once
     #[arg(long, value_name = "ADDRESS:PORT")]
     listen: Vec<SocketAddr>,
@@ -114,6 +119,36 @@ struct Ban {
     /// Ban even a prefix that is a share of the whole internet
     #[arg(long)]
     force: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum AllowCommand {
+    /// Let a source through
+    Add {
+        /// An address, a prefix or a DNS name: `203.0.113.7`, `2001:db8::/48`, `home.example.org`
+        whom: Whom,
+        /// For how long: 30m, 4h, 7d, forever
+        #[arg(long, default_value = "forever")]
+        ttl: String,
+        /// Why, for those who read it later
+        #[arg(long)]
+        comment: Option<String>,
+        /// Let through even a prefix that is a share of the whole internet
+        #[arg(long)]
+        force: bool,
+    },
+    /// List the entries
+    List,
+    /// Take an entry back
+    Remove {
+        /// Whom it is for, or its number with a #: `home.example.org`, `#3`
+        target: String,
+    },
+    /// Say whether an address or a prefix is protected from bans, and why
+    Check {
+        /// The address or the prefix
+        source: Source,
+    },
 }
 
 #[derive(Debug, Subcommand)]
@@ -157,6 +192,9 @@ enum Failure {
     /// Refused, or not found.
     #[error("{0}")]
     Refused(String),
+    /// The command's own answer has said so.
+    #[error("no")]
+    Told,
     /// The words of the command are off.
     #[error("{0}")]
     Usage(String),
@@ -171,7 +209,7 @@ enum Failure {
 impl Failure {
     fn code(&self) -> ExitCode {
         ExitCode::from(match self {
-            Self::Refused(_) => 1,
+            Self::Refused(_) | Self::Told => 1,
             Self::Usage(_) => 2,
             Self::Unreachable(_) | Self::ToldUnreachable => 3,
         })

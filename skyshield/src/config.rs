@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::engine::risk;
-use crate::{api, dataplane, gateway, host, inspect, limits, store, telemetry};
+use crate::engine::{escalation, risk};
+use crate::{api, dataplane, gateway, host, inspect, limits, routes, store, telemetry};
 
 pub use problem::Problem;
 
@@ -31,6 +31,10 @@ pub struct Config {
     pub inspect: inspect::Limits,
     /// Where scores turn into acts.
     pub risk: risk::Config,
+    /// How bans grow.
+    pub escalation: escalation::Config,
+    /// What is otherwise for parts of the application: the first route that takes a request decides.
+    pub routes: Vec<routes::Config>,
     /// Whom no decision may cut off.
     pub never_ban: host::Config,
     /// What outlives the daemon.
@@ -109,8 +113,11 @@ impl Config {
     pub fn problem(&self) -> Option<(&'static str, String)> {
         self.risk
             .problem()
+            .or_else(|| self.escalation.problem(self.risk.ban_secs))
+            .or_else(|| routes::problem(&self.routes, &self.risk))
             .or_else(|| self.gateway.problem())
             .or_else(|| self.limits.problem())
+            .or_else(|| self.inspect.content.problem())
             .or_else(|| self.api.problem())
             .or_else(|| self.log.problem())
             .or_else(|| self.dataplane.problem())
@@ -118,11 +125,18 @@ impl Config {
             .or_else(|| self.upstream_is_ourselves())
     }
 
+    /// What is wrong with the files that it names, one sentence each. Reads them: may block.
+    pub fn file_problems(&self) -> Vec<String> {
+        let told = |error| format!("gateway.tls.certificates: {:#}", anyhow::Error::new(error));
+        self.gateway.file_problems().into_iter().map(told).collect()
+    }
+
     /// Each place that is listened on, with its key.
     fn places(&self) -> impl Iterator<Item = (&'static str, SocketAddr)> {
         let gateway = self.gateway.listen.iter().map(|&address| ("gateway.listen", address));
+        let tls = self.gateway.tls.listen.iter().map(|&address| ("gateway.tls.listen", address));
         let api = [("api.listen", self.api.listen), ("api.metrics_listen", self.api.metrics_listen)];
-        gateway.chain(api)
+        gateway.chain(tls).chain(api)
     }
 
     fn place_taken_twice(&self) -> Option<(&'static str, String)> {
@@ -135,16 +149,14 @@ impl Config {
 
     /// A request that goes round in circles ends only with the last free connection.
     fn upstream_is_ourselves(&self) -> Option<(&'static str, String)> {
-        let host = &self.gateway.upstream.host;
-        let loopback = (host == "localhost").then_some(IpAddr::from([127, 0, 0, 1]));
-        let upstream = SocketAddr::new(host.parse().ok().or(loopback)?, self.gateway.upstream.port);
-        // Whether an address of another kind is this host's is not asked here: nothing is read but the file.
-        let is_here = |own: SocketAddr| own.ip() == upstream.ip() || upstream.ip().is_loopback();
-        let (key, own) = self.places().find(|&(_, own)| is_here(own) && reaches(own, upstream))?;
-        Some((
-            "gateway.upstream",
-            format!("{upstream} is {key} ({own}): it would be asked for its own answers"),
-        ))
+        self.gateway.keyed_upstreams().find_map(|(named_by, upstream)| {
+            let loopback = (upstream.host == "localhost").then_some(IpAddr::from([127, 0, 0, 1]));
+            let upstream = SocketAddr::new(upstream.host.parse().ok().or(loopback)?, upstream.port);
+            // Whether an address of another kind is this host's is not asked here: nothing is read but the file.
+            let is_here = |own: SocketAddr| own.ip() == upstream.ip() || upstream.ip().is_loopback();
+            let (key, own) = self.places().find(|&(_, own)| is_here(own) && reaches(own, upstream))?;
+            Some((named_by, format!("{upstream} is {key} ({own}): it would be asked for its own answers")))
+        })
     }
 }
 

@@ -1,12 +1,15 @@
 //! The one task that owns the ledger and carries out its effects; its handle.
 
+mod allows;
 mod enact;
+mod incidents;
 mod metrics;
 mod reconcile;
 mod records;
 mod recover;
 mod task;
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,6 +17,7 @@ use serde::Serialize;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::dataplane;
+use crate::engine::allow::{Allow, DnsName, NewAllow, NotAllowed};
 use crate::engine::decision::{Decision, DecisionId, NewBan};
 use crate::engine::incident::Incident;
 use crate::engine::ledger::{Banned, Rejected};
@@ -21,6 +25,7 @@ use crate::engine::never_ban::NeverBan;
 use crate::engine::source::Source;
 use crate::store;
 
+pub use allows::AllowTarget;
 pub use metrics::Metrics;
 pub(crate) use records::{millis, moment};
 pub use recover::{RecoverError, Recovered};
@@ -43,8 +48,18 @@ pub enum Order {
     List(Wanted, oneshot::Sender<Vec<Decision>>),
     /// Somebody asks how things are.
     Health(oneshot::Sender<Health>),
-    /// The never-ban set has changed.
+    /// What the host protects by itself has changed.
     NeverBan(Arc<NeverBan>),
+    /// Somebody lets a source through.
+    Allow(NewAllow, oneshot::Sender<Result<Allow, OrderError>>),
+    /// Somebody takes that back.
+    Disallow(AllowTarget, oneshot::Sender<Result<Allow, OrderError>>),
+    /// Somebody wants to see the allow list.
+    Allows(oneshot::Sender<Vec<Allow>>),
+    /// Somebody wants to see whom no decision may cut off.
+    Protected(oneshot::Sender<Arc<NeverBan>>),
+    /// A name on the allow list has these addresses now.
+    Resolved(DnsName, Vec<IpAddr>),
 }
 
 /// Which decisions.
@@ -73,6 +88,12 @@ pub enum OrderError {
     /// The ledger refuses it.
     #[error(transparent)]
     Rejected(#[from] Rejected),
+    /// The allow list refuses it.
+    #[error(transparent)]
+    NotAllowed(#[from] NotAllowed),
+    /// There is no such entry on the allow list.
+    #[error("there is no such entry on the operator's allow list")]
+    NoSuchAllow,
     /// There is no such ban in force.
     #[error("no such ban is in force")]
     NotInForce,
@@ -135,6 +156,11 @@ impl Control {
         self.metrics.inspection_limits.with_label_values(&[limit]).inc();
     }
 
+    /// Counts that a name on the allow list was not resolved.
+    pub fn count_unresolved(&self) {
+        self.metrics.unresolved.inc();
+    }
+
     /// Reports an incident. Never waits: where the queue is full the report is dropped and counted;
     /// the request it came from is refused all the same.
     pub fn report(&self, incident: Incident) -> Settled {
@@ -166,7 +192,32 @@ impl Control {
         self.order(Order::Health).await
     }
 
-    /// Sets whom no decision may cut off.
+    /// Lets a source through: on disk and in the kernel when this returns.
+    pub async fn allow(&self, new: NewAllow) -> Result<Allow, OrderError> {
+        self.order(|reply| Order::Allow(new, reply)).await?
+    }
+
+    /// Takes an entry of the allow list back: on disk and out of the kernel when this returns.
+    pub async fn disallow(&self, target: AllowTarget) -> Result<Allow, OrderError> {
+        self.order(|reply| Order::Disallow(target, reply)).await?
+    }
+
+    /// The operator's allow list, in the order of its numbers.
+    pub async fn allows(&self) -> Result<Vec<Allow>, OrderError> {
+        self.order(Order::Allows).await
+    }
+
+    /// Whom no decision may cut off: what the host protects by itself and the allow list.
+    pub async fn never_ban(&self) -> Result<Arc<NeverBan>, OrderError> {
+        self.order(Order::Protected).await
+    }
+
+    /// Tells what a name on the allow list resolves to now.
+    pub async fn resolved(&self, name: DnsName, addresses: Vec<IpAddr>) -> Result<(), OrderError> {
+        self.orders.send(Order::Resolved(name, addresses)).await.map_err(|_| OrderError::Busy)
+    }
+
+    /// Sets what the host protects by itself.
     pub async fn set_never_ban(&self, never_ban: NeverBan) -> Result<(), OrderError> {
         self.orders.send(Order::NeverBan(Arc::new(never_ban))).await.map_err(|_| OrderError::Busy)
     }

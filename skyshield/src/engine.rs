@@ -1,7 +1,9 @@
 //! The pure core: signals in, effects out; no IO, no clock.
 
+pub mod allow;
 pub mod decision;
 pub mod effect;
+pub mod escalation;
 pub mod incident;
 pub mod ledger;
 pub mod never_ban;
@@ -9,4 +11,5 @@ pub mod reconcile;
 pub mod risk;
 pub mod source;
 pub mod standing;
+pub mod upstream;
 pub mod view;

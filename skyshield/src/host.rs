@@ -1,5 +1,6 @@
 //! What the host says of itself: the addresses that must never be cut off.
 
+mod names;
 mod routes;
 mod sessions;
 mod watch;
@@ -13,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use crate::engine::never_ban::{NeverBan, Protection, loopback};
 use crate::engine::source::Source;
 
+pub use names::{Resolver, Schedule};
 pub use watch::{Watch, watch};
 
 /// The operator's part of the never-ban set.

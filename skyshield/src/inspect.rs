@@ -2,6 +2,7 @@
 
 mod budget;
 mod byteset;
+mod content;
 mod decode;
 mod finding;
 mod form;
@@ -17,8 +18,9 @@ mod request;
 mod rules;
 mod values;
 
+pub use content::{CONTENT_CODING, Config as ContentConfig};
 pub use finding::{Class, Confidence, Finding, Inspection, Place};
 pub use inspector::Inspector;
-pub use limits::{Limits, NAMES as LIMIT_NAMES, OverLimit};
+pub use limits::{Limits, Mode, NAMES as LIMIT_NAMES, OverLimit};
 pub use request::{Header, Request};
 pub use rules::{RuleInfo, infos as rules};

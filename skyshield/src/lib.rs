@@ -13,6 +13,7 @@ pub mod host;
 pub mod inspect;
 pub mod lifecycle;
 pub mod limits;
+pub mod routes;
 pub mod store;
 pub mod telemetry;
 pub mod verdict;

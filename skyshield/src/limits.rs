@@ -1,7 +1,6 @@
 //! How many requests of each class a source or a user may send, whichever door they come by.
 
 mod config;
-mod pattern;
 mod table;
 mod user;
 
@@ -12,12 +11,11 @@ use std::time::{Duration, Instant};
 use prometheus::{IntCounter, IntCounterVec, Opts, Registry};
 
 pub use config::{By, Class, Config};
-pub use pattern::PathPatterns;
 pub use user::{Secret, UserKey};
 
-use self::pattern::{Path, Pattern};
 use self::table::{Charge, Rate, Table};
 use crate::inspect::Request;
+use crate::routes::{Path, Pattern};
 
 /// What a sender is told of his quota.
 #[derive(Clone, Debug, PartialEq, Eq)]

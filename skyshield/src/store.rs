@@ -1,5 +1,6 @@
 //! What must outlive the daemon, on disk: decisions, incidents, operator tokens.
 
+mod allows;
 mod collector;
 mod migrations;
 mod open;
@@ -13,10 +14,11 @@ use std::sync::mpsc::{SyncSender, TrySendError};
 use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
 
+pub use allows::AllowRow;
 pub use collector::Collector;
 pub use open::OpenError;
 pub use read::Reader;
-pub use records::{DecisionRow, IncidentRow, Record, TokenRow};
+pub use records::{DecisionRow, IncidentRow, Record, Repeat, TokenRow};
 pub use writer::Counters;
 
 /// Where the store is and how much it keeps.

@@ -1,18 +1,23 @@
 //! The verdict on a request: one function behind every door.
 
+mod settings;
+
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use arc_swap::ArcSwap;
+
 use crate::clock;
 use crate::control::{Control, Settled};
 use crate::engine::decision::DecisionId;
-use crate::engine::incident::{Client, Door, Incident, IncidentId};
-use crate::engine::risk::{self, Score};
-use crate::engine::standing::Standing;
+use crate::engine::incident::{Act, Assessment, Client, Door, Incident, IncidentId};
+use crate::engine::risk::Score;
 use crate::engine::view::View;
-use crate::inspect::{Inspection, Inspector, OverLimit, Request};
+use crate::inspect::{Mode, OverLimit, Request};
 use crate::limits::{Counted, Limiter, Quota};
+
+pub use settings::{Opinion, Settings};
 
 /// What happens to a request.
 #[derive(Debug)]
@@ -101,8 +106,7 @@ impl RefusalReason {
 /// Judges requests. Cloned into every door.
 #[derive(Clone)]
 pub struct Judge {
-    inspector: Arc<Inspector>,
-    risk: Arc<risk::Config>,
+    settings: Arc<ArcSwap<Settings>>,
     view: Arc<View>,
     control: Control,
     limiter: Option<Arc<Limiter>>,
@@ -114,9 +118,14 @@ const PATIENCE: Duration = Duration::from_millis(20);
 const MAX_TEXT: usize = 512;
 
 impl Judge {
-    /// A judge that inspects with `inspector`, acts by `risk` and reports to `control`.
-    pub fn new(inspector: Inspector, risk: risk::Config, view: Arc<View>, control: Control) -> Self {
-        Self { inspector: Arc::new(inspector), risk: Arc::new(risk), view, control, limiter: None }
+    /// A judge that goes by `settings` and reports to `control`.
+    pub fn new(settings: Settings, view: Arc<View>, control: Control) -> Self {
+        Self { settings: Arc::new(ArcSwap::from_pointee(settings)), view, control, limiter: None }
+    }
+
+    /// From the next request on, all clones of this judge go by `settings`.
+    pub fn replace(&self, settings: Settings) {
+        self.settings.store(Arc::new(settings));
     }
 
     /// The same, and requests are counted against the quotas of `limiter`.
@@ -132,6 +141,12 @@ impl Judge {
         // Whoever asks about a ban is told of what led to it, where something did.
         let incident = ban.incident.unwrap_or_else(mint);
         Some(Refusal { incident, score, reason, settled: Settled::default() })
+    }
+
+    /// What happens to a body that is larger than a door inspects, by the route of its request; where a
+    /// route inspects nothing, it passes.
+    pub fn over_limit(&self, host: &[u8], method: &[u8], target: &[u8]) -> OverLimit {
+        self.settings.load().over_limit(host, method, target)
     }
 
     /// The verdict on `request` by `client`, all of whose bytes had arrived at `complete_at`.
@@ -150,48 +165,48 @@ impl Judge {
                 return Verdict::Limit(Limited { incident: mint(), quota, retry_after });
             }
         };
-        let inspection = self.inspector.inspect(request);
+        let settings = self.settings.load();
+        let standing = self.view.standing(client.address, complete_at);
+        let Opinion { route, bill, reason, inspection } = settings.opinion(request, standing);
+        let score = bill.score();
         for limit in &inspection.limits_reached {
             self.control.count_limit(limit);
         }
-        let standing = self.view.standing(client.address, complete_at);
-        let (score, reason) = opinion(&inspection, self.inspector.over_limit(), &self.risk, standing);
         let Some(reason) = reason else {
             return Verdict::Pass(Permit { score, quota });
         };
-        let findings = inspection.findings;
+        let act = match route.mode {
+            Mode::Off | Mode::Observe => Act::Observe,
+            Mode::Refuse if route.thresholds.bans(score) => Act::Ban,
+            Mode::Refuse => Act::Refuse,
+        };
         let id = mint();
-        let host = request.headers.iter().find(|header| header.name.eq_ignore_ascii_case(b"host"));
         let settled = self.control.report(Incident {
             id,
             at: clock::wall(),
             client,
             door,
-            score,
-            findings,
+            act,
+            route: Arc::clone(&route.name),
+            assessment: Assessment {
+                bill,
+                thresholds: route.thresholds,
+                unread: match reason {
+                    RefusalReason::Unread(limit) => Some(limit.into()),
+                    RefusalReason::Risk | RefusalReason::Banned(_) => None,
+                },
+            },
+            findings: inspection.findings,
             method: text(request.method),
-            host: host.map(|header| text(header.value)).unwrap_or_default(),
+            host: text(request.host()),
             target: text(request.target),
             complete_at,
         });
-        Verdict::Refuse(Refusal { incident: id, score, reason, settled })
+        match act {
+            Act::Observe => Verdict::Pass(Permit { score, quota }),
+            Act::Refuse | Act::Ban => Verdict::Refuse(Refusal { incident: id, score, reason, settled }),
+        }
     }
-}
-
-/// The score of what was inspected, and why it is to be refused, if it is.
-pub fn opinion(
-    inspection: &Inspection,
-    over_limit: OverLimit,
-    risk: &risk::Config,
-    standing: Standing,
-) -> (Score, Option<RefusalReason>) {
-    let findings = &inspection.findings;
-    let score = if findings.is_empty() { Score::default() } else { risk::score(findings, standing) };
-    if risk.refuses(score) {
-        return (score, Some(RefusalReason::Risk));
-    }
-    let unread = inspection.left_unread().filter(|_| over_limit == OverLimit::Refuse);
-    (score, unread.map(RefusalReason::Unread))
 }
 
 fn mint() -> IncidentId {
@@ -212,13 +227,15 @@ mod tests {
 
     use super::*;
     use crate::control::{self, Order};
+    use crate::engine::risk;
     use crate::inspect::Limits;
 
     /// What a judge with `limits` says of `target`, and what it reported.
-    fn judged(limits: Limits, target: &str) -> (Verdict, Option<Incident>) {
+    fn judged(limits: &Limits, target: &str) -> (Verdict, Option<Incident>) {
         let metrics = control::Metrics::new(&prometheus::Registry::new()).unwrap();
         let (control, mut queue) = Control::channel(metrics);
-        let judge = Judge::new(Inspector::new(limits), risk::Config::default(), Arc::default(), control);
+        let settings = Settings::new(limits, &risk::Config::default(), &[]);
+        let judge = Judge::new(settings, Arc::default(), control);
         let client = Client { address: IpAddr::V4(Ipv4Addr::LOCALHOST), by_proxy: false };
         let request = Request { method: b"GET", target: target.as_bytes(), headers: &[], body: b"" };
         let verdict = judge.judge(client, Door::Gateway, &request, clock::now());
@@ -230,21 +247,32 @@ mod tests {
     }
 
     #[test]
+    fn where_it_only_observes_an_attack_passes_and_is_told_of() {
+        let observing = Limits { mode: Mode::Observe, ..Limits::default() };
+        let (verdict, incident) = judged(&observing, "/?a=%3Cscript%3Ealert(1)");
+        assert!(matches!(verdict, Verdict::Pass(_)));
+        assert_eq!(incident.unwrap().act, Act::Observe);
+        let off = Limits { mode: Mode::Off, ..Limits::default() };
+        let (verdict, incident) = judged(&off, "/?a=%3Cscript%3Ealert(1)");
+        assert!(matches!(verdict, Verdict::Pass(_)) && incident.is_none());
+    }
+
+    #[test]
     fn a_request_too_large_to_be_read_is_refused_and_its_sender_not_banned() {
         let narrow = Limits { values: 2, ..Limits::default() };
-        let (verdict, incident) = judged(narrow.clone(), "/?a=1&b=2");
+        let (verdict, incident) = judged(&narrow, "/?a=1&b=2");
         let Verdict::Refuse(refusal) = verdict else { panic!("passed") };
         assert_eq!(refusal.reason, RefusalReason::Unread("values"));
-        assert!(!risk::Config::default().bans(incident.unwrap().score));
+        assert_eq!(incident.unwrap().act, Act::Refuse);
         let lenient = Limits { over_limit: OverLimit::PassAndCount, ..narrow };
-        let (verdict, incident) = judged(lenient, "/?a=1&b=2");
+        let (verdict, incident) = judged(&lenient, "/?a=1&b=2");
         assert!(matches!(verdict, Verdict::Pass(_)) && incident.is_none());
     }
 
     #[test]
     fn an_attack_before_the_limit_is_refused_for_what_it_is() {
         let narrow = Limits { values: 3, ..Limits::default() };
-        let (verdict, _) = judged(narrow, "/?a=%3Cscript%3Ealert(1)&b=2&c=3");
+        let (verdict, _) = judged(&narrow, "/?a=%3Cscript%3Ealert(1)&b=2&c=3");
         let Verdict::Refuse(refusal) = verdict else { panic!("passed") };
         assert_eq!(refusal.reason, RefusalReason::Risk);
     }

@@ -8,5 +8,5 @@ pub use figures::run;
 
 /// The `n`th of sources that lie all over the space, none twice; as the generator has it.
 pub(crate) fn scattered(n: u32) -> std::net::Ipv4Addr {
-    std::net::Ipv4Addr::from_bits(n.wrapping_mul(0x9e37_79b1) & 0x3fff_ffff | 0x4000_0000)
+    std::net::Ipv4Addr::from_bits(skyshield_ebpf::scattered(n))
 }

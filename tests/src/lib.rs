@@ -2,10 +2,13 @@
 
 pub mod bench_kernel;
 pub mod bpffs;
+pub mod certificates;
 pub mod daemon;
 pub mod demo;
 pub mod http;
+pub mod loopback;
 pub mod netns;
+pub mod nginx;
 pub mod object;
 pub mod packet;
 pub mod requirement;

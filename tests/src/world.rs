@@ -63,11 +63,12 @@ impl World {
         )?;
         // Clients speak from any address of these prefixes without each being set up. IPv6 has no
         // neighbour discovery for such, so the host is told the way.
-        for prefix in ["10.66.32.0/19", "10.66.64.0/18", "10.66.128.0/17", "fd66:1::/32"] {
+        for prefix in ["10.66.32.0/19", "10.96.0.0/12", "fd66:1::/32"] {
             clients.ip(&["route", "add", "local", prefix, "dev", "lo"])?;
         }
         clients.run(|| Ok(fs::write("/proc/sys/net/ipv6/ip_nonlocal_bind", "1")?))?;
         host.ip(&["route", "add", "fd66:1::/32", "via", "fd66::ffff:fffe"])?;
+        host.ip(&["route", "add", "10.96.0.0/12", "via", "10.66.255.254"])?;
         let listener = shop_side.run(|| Ok(TcpListener::bind("10.67.0.2:8080")?))?;
         let dir = tempfile::Builder::new().prefix("sky-world-").tempdir()?;
         fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o700))?;
@@ -133,21 +134,21 @@ pub fn gateway(from: IpAddr) -> SocketAddr {
     }
 }
 
-/// The `number`th honest client, every fourth of them by IPv6.
+/// The `number`th honest client, every fourth of them by IPv6; neighbours all.
 pub fn honest_client(number: u16) -> IpAddr {
-    client(32, number)
-}
-
-/// The `number`th attacker, every fourth of them by IPv6.
-pub fn attacker(number: u16) -> IpAddr {
-    client(64, number)
-}
-
-fn client(block: u8, number: u16) -> IpAddr {
-    let [high, low] = number.to_be_bytes();
     if number.is_multiple_of(4) {
-        Ipv6Addr::new(0xfd66, 1, u16::from(block), number, 0, 0, 0, 7).into()
-    } else {
-        Ipv4Addr::new(10, 66, block.saturating_add(high), low).into()
+        return Ipv6Addr::new(0xfd66, 1, 32, number, 0, 0, 0, 7).into();
     }
+    let [high, low] = number.to_be_bytes();
+    Ipv4Addr::new(10, 66, 32_u8.saturating_add(high), low).into()
+}
+
+/// The `number`th attacker, every fourth of them by IPv6; each from a network of his own, so that none
+/// is banned for his neighbours.
+pub fn attacker(number: u16) -> IpAddr {
+    if number.is_multiple_of(4) {
+        return Ipv6Addr::new(0xfd66, 1, 0x8000 | number, 0, 0, 0, 0, 7).into();
+    }
+    let [high, low] = number.to_be_bytes();
+    Ipv4Addr::new(10, 96_u8.saturating_add(high.min(15)), low, 7).into()
 }

@@ -8,6 +8,7 @@ mod gateway {
     mod quotas;
     mod refusals;
     mod streaming;
+    mod tls;
     mod upstreams;
     mod websocket;
 }

@@ -7,6 +7,8 @@ use tests::requirement::{Requirement, trial};
 
 #[path = "kernel/bench.rs"]
 mod bench;
+#[path = "kernel/interfaces.rs"]
+mod interfaces;
 #[path = "kernel/lifecycle.rs"]
 mod lifecycle;
 #[path = "kernel/limits.rs"]
@@ -31,6 +33,8 @@ mod refusals;
 mod rows;
 #[path = "kernel/table.rs"]
 mod table;
+#[path = "kernel/versions.rs"]
+mod versions;
 #[path = "kernel/wire.rs"]
 mod wire;
 
@@ -49,7 +53,7 @@ fn main() -> ExitCode {
         ("object_carries_exactly_the_maps_that_common_names", object::maps),
         ("object_is_licensed_and_takes_frames_in_several_buffers", object::sections),
     ];
-    let kernel: [(&str, Test); 31] = [
+    let kernel: [(&str, Test); 37] = [
         ("rows_have_their_verdict_and_their_reason", rows::verdicts),
         ("rows_cut_short_at_every_length_are_counted_once", reference::truncated),
         ("rows_of_random_packets_agree_with_the_reference", reference::random),
@@ -68,6 +72,12 @@ fn main() -> ExitCode {
         ("wire_silent_daemon_is_missed_where_configured", wire::silence),
         ("restart_adopts_link_and_maps_and_leaks_nothing", lifecycle::restart),
         ("interface_gone_and_back_is_guarded_again", lifecycle::comes_back),
+        ("interfaces_are_guarded_alike_and_counted_apart", interfaces::counted_apart),
+        ("interfaces_come_and_go_each_alone", interfaces::come_and_go),
+        ("interface_no_longer_configured_is_let_go", interfaces::no_longer_configured),
+        ("version_upgraded_keeps_every_ban_and_leaks_nothing", versions::upgraded),
+        ("version_downgraded_keeps_every_ban_and_leaks_nothing", versions::downgraded),
+        ("version_with_less_room_keeps_what_fits", versions::without_room),
         ("another_owner_is_named_and_left_alone", refusals::other_owner),
         ("another_owner_by_netlink_is_named_and_left_alone", refusals::netlink_owner),
         ("missing_interface_and_wrong_folder_are_named", refusals::named),

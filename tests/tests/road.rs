@@ -9,6 +9,8 @@ use tests::requirement::{Requirement, trial};
 mod attack;
 #[path = "road/bad_start.rs"]
 mod bad_start;
+#[path = "road/interfaces.rs"]
+mod interfaces;
 #[path = "road/kill.rs"]
 mod kill;
 #[path = "road/operator.rs"]
@@ -21,11 +23,12 @@ fn main() -> ExitCode {
     // Each has a machine of three hosts to itself, and two cores to share.
     arguments.test_threads = Some(1);
     let missing = Requirement::Kernel.missing();
-    let tests: [(&str, Test); 9] = [
+    let tests: [(&str, Test); 10] = [
         ("an_attack_over_http_ends_as_a_dropped_packet", attack::ends_as_a_dropped_packet),
         ("every_attack_is_refused_and_every_honest_request_answered", attack::all_of_both),
         ("a_ban_known_by_a_proxys_word_leaves_the_proxy_alone", attack::by_a_trusted_proxy),
         ("fifty_kills_in_mid_attack_let_no_banned_packet_through", kill::fifty_times),
+        ("an_interface_that_comes_back_is_guarded_within_a_second", interfaces::come_back),
         ("an_operator_bans_looks_and_lifts", operator::bans_looks_and_lifts),
         ("status_and_detach_work_with_the_daemon_dead", operator::with_the_daemon_dead),
         ("nobody_locks_himself_out", operator::nobody_locks_himself_out),
@@ -34,4 +37,10 @@ fn main() -> ExitCode {
     ];
     let trials = tests.into_iter().map(|(name, test)| trial(name, missing.clone(), test)).collect();
     libtest_mimic::run(&arguments, trials).exit_code()
+}
+
+/// Says a measured figure beside the test's name.
+fn report(line: &str) {
+    use std::io::Write as _;
+    let _ = writeln!(std::io::stderr(), "    {line}");
 }

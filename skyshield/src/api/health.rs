@@ -7,10 +7,11 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use serde::Serialize;
 
-use super::Facts;
 use super::problem::Problem;
+use super::{Facts, Interface, UpstreamStates};
 use crate::clock;
 use crate::control::{Control, Health};
+use crate::engine::upstream::{State as UpstreamState, Upstream};
 
 /// `GET /healthz`: the process answers.
 pub(super) async fn live() -> &'static str {
@@ -42,7 +43,23 @@ pub(super) struct HealthBody {
 struct Components {
     control: Component,
     dataplane: Dataplane,
+    gateway: Gateway,
     store: Component,
+}
+
+#[derive(Debug, Serialize)]
+struct Gateway {
+    status: &'static str,
+    upstreams: Vec<UpstreamBody>,
+}
+
+#[derive(Debug, Serialize)]
+struct UpstreamBody {
+    site: String,
+    upstream: String,
+    /// `up`, `resting` or `down`.
+    status: &'static str,
+    requests_in_progress: usize,
 }
 
 #[derive(Debug, Serialize)]
@@ -55,26 +72,63 @@ struct Dataplane {
     status: &'static str,
     interface: Option<String>,
     xdp_mode: &'static str,
+    interfaces: Vec<InterfaceBody>,
+}
+
+#[derive(Debug, Serialize)]
+struct InterfaceBody {
+    name: String,
+    status: &'static str,
+    xdp_mode: &'static str,
+}
+
+impl Dataplane {
+    /// The first interface is named a second time, for who knows of one only.
+    fn new(answers: bool, guarded: Option<&[Interface]>) -> Self {
+        let mode = |interface: &Interface| interface.xdp_mode.unwrap_or("gone");
+        let first = guarded.and_then(<[Interface]>::first);
+        let interfaces = guarded.unwrap_or_default();
+        Self {
+            status: status(answers && interfaces.iter().all(|interface| interface.xdp_mode.is_some())),
+            interface: first.map(|interface| interface.name.clone()),
+            xdp_mode: first.map_or("off", mode),
+            interfaces: interfaces
+                .iter()
+                .map(|interface| InterfaceBody {
+                    name: interface.name.clone(),
+                    status: status(interface.xdp_mode.is_some()),
+                    xdp_mode: mode(interface),
+                })
+                .collect(),
+        }
+    }
 }
 
 /// `GET /api/v1/monitoring/health/`.
 pub(super) async fn health(
     State(control): State<Control>,
     State(facts): State<Arc<Facts>>,
+    State(UpstreamStates(upstreams)): State<UpstreamStates>,
 ) -> Json<HealthBody> {
     let answer = control.health().await;
     let answers = answer.is_ok();
     let health = answer.unwrap_or_default();
+    let guarded = facts.interfaces.as_ref().map(|interfaces| interfaces.borrow().clone());
+    let dataplane = Dataplane::new(health.dataplane_answers, guarded.as_deref());
+    let is_guarded = dataplane.status == status(true);
+    let upstreams = upstreams();
+    let served = every_site_is_served(&upstreams);
+    let is_sound = answers && is_well(&health) && health.drift == 0;
     Json(HealthBody {
-        status: status(answers && is_well(&health) && health.drift == 0),
+        status: status(is_sound && is_guarded && served),
         version: env!("CARGO_PKG_VERSION"),
         uptime_seconds: clock::now().saturating_duration_since(facts.started_at).as_secs(),
         components: Components {
             control: Component { status: status(answers) },
-            dataplane: Dataplane {
-                status: status(health.dataplane_answers),
-                interface: facts.interface.clone(),
-                xdp_mode: facts.xdp_mode,
+            dataplane,
+            gateway: Gateway {
+                status: status(served),
+                upstreams: upstreams.into_iter().map(UpstreamBody::from).collect(),
             },
             store: Component { status: status(health.store_writes) },
         },
@@ -82,6 +136,20 @@ pub(super) async fn health(
         decisions_capacity: health.capacity,
         drift: health.drift,
     })
+}
+
+/// Whether each site has an upstream that answers.
+fn every_site_is_served(upstreams: &[Upstream]) -> bool {
+    let up =
+        |site: &str| upstreams.iter().any(|other| other.site == site && other.state == UpstreamState::Up);
+    upstreams.iter().all(|upstream| up(&upstream.site))
+}
+
+impl From<Upstream> for UpstreamBody {
+    fn from(upstream: Upstream) -> Self {
+        let Upstream { site, upstream, state, active } = upstream;
+        Self { site, upstream, status: state.name(), requests_in_progress: active }
+    }
 }
 
 fn is_well(health: &Health) -> bool {

@@ -6,6 +6,7 @@ use axum::extract::{Query, State};
 use serde::{Deserialize, Serialize};
 
 use super::problem::{Name, Problem};
+use super::terms::TermBody;
 use super::time::rfc3339;
 use crate::control::moment;
 use crate::store::{IncidentRow, Reader};
@@ -23,9 +24,13 @@ pub(super) struct IncidentBody {
     by_proxy: bool,
     door: String,
     score: f64,
+    act: String,
+    route: String,
     method: String,
     host: String,
     target: String,
+    /// What the score is made of: `adds` of all terms is the score.
+    terms: Vec<TermBody>,
     findings: serde_json::Value,
 }
 
@@ -36,11 +41,14 @@ impl IncidentBody {
             // What was written as a list is a list, unless the disk says otherwise.
             findings: serde_json::from_str(&row.findings)
                 .unwrap_or_else(|_| serde_json::Value::Array(Vec::new())),
+            terms: row.assessment().bill.terms.into_iter().map(TermBody::new).collect(),
             id: row.id,
             address: row.address,
             by_proxy: row.by_proxy,
             door: row.door,
             score: row.score,
+            act: row.act,
+            route: row.route,
             method: row.method,
             host: row.host,
             target: row.target,

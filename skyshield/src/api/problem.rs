@@ -8,6 +8,7 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
 use crate::control::OrderError;
+use crate::engine::allow::NotAllowed;
 use crate::engine::ledger::Rejected;
 
 /// A problem as it is answered.
@@ -66,11 +67,12 @@ impl IntoResponse for Problem {
 impl From<OrderError> for Problem {
     fn from(error: OrderError) -> Self {
         let status = match &error {
-            OrderError::Rejected(Rejected::Protected { .. } | Rejected::TooWide(_)) => {
-                StatusCode::UNPROCESSABLE_ENTITY
+            OrderError::Rejected(Rejected::Protected { .. } | Rejected::TooWide(_))
+            | OrderError::NotAllowed(NotAllowed::TooWide(_)) => StatusCode::UNPROCESSABLE_ENTITY,
+            OrderError::Rejected(Rejected::Full { .. }) | OrderError::NotAllowed(NotAllowed::Full) => {
+                StatusCode::INSUFFICIENT_STORAGE
             }
-            OrderError::Rejected(Rejected::Full { .. }) => StatusCode::INSUFFICIENT_STORAGE,
-            OrderError::NotInForce => StatusCode::NOT_FOUND,
+            OrderError::NotInForce | OrderError::NoSuchAllow => StatusCode::NOT_FOUND,
             OrderError::Store(_) | OrderError::Dataplane(_) | OrderError::Busy => {
                 StatusCode::SERVICE_UNAVAILABLE
             }

@@ -10,11 +10,12 @@ use serde_json::{Value, json};
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tower::ServiceExt as _;
 
-use super::{Api, Facts, metrics_router, router};
+use super::{Api, Facts, UpstreamStates, metrics_router, router};
 use crate::control::{self, Parts, Task};
 use crate::dataplane::{self, Memory};
 use crate::engine::never_ban::{NeverBan, Protection};
-use crate::engine::risk;
+use crate::engine::upstream::{State, Upstream};
+use crate::engine::{escalation, risk};
 use crate::{clock, store};
 
 /// The API over a real store and the model of the kernel.
@@ -38,6 +39,7 @@ pub(super) fn parts() -> (Api, tempfile::TempDir, DropGuard) {
         view: Arc::default(),
         never_ban: NeverBan::new([("198.51.100.0/24".parse().unwrap(), Protection::AllowList)]),
         risk: risk::Config::default(),
+        escalation: escalation::Config::default(),
         capacity: 1000,
         missed_after: None,
     };
@@ -45,8 +47,18 @@ pub(super) fn parts() -> (Api, tempfile::TempDir, DropGuard) {
     let (task, control, _) = Task::new(parts, metrics).unwrap();
     let stop = CancellationToken::new();
     tokio::spawn(task.run(stop.clone()));
-    let facts = Facts { interface: None, xdp_mode: "off", started_at: clock::now() };
-    let api = Api { control, store: opened.store, reader: opened.reader, registry, facts: facts.into() };
+    let facts = Facts { interfaces: None, started_at: clock::now() };
+    let upstreams = UpstreamStates(Arc::new(|| {
+        let state = |site: &str, upstream: &str, state| Upstream {
+            site: site.into(),
+            upstream: upstream.into(),
+            state,
+            active: 0,
+        };
+        vec![state("shop", "10.0.0.1:80", State::Down), state("shop", "10.0.0.2:80", State::Up)]
+    }));
+    let facts = facts.into();
+    let api = Api { control, store: opened.store, reader: opened.reader, registry, facts, upstreams };
     (api, dir, stop.drop_guard())
 }
 
@@ -122,6 +134,8 @@ const PATHS: &[(&str, &[Method])] = &[
     ("/api/v1/monitoring/prometheus", &[Method::GET]),
     ("/api/v1/decisions", &[Method::GET, Method::POST, Method::DELETE]),
     ("/api/v1/decisions/1", &[Method::GET, Method::DELETE]),
+    ("/api/v1/allowlist", &[Method::GET, Method::POST, Method::DELETE]),
+    ("/api/v1/allowlist/1", &[Method::DELETE]),
     ("/api/v1/incidents", &[Method::GET]),
     ("/api/v1/incidents/1", &[Method::GET]),
     ("/api/v1/tokens", &[Method::GET, Method::POST]),
@@ -344,9 +358,42 @@ async fn machines_ask_for_life_readiness_and_metrics_without_a_login() {
         health["components"],
         json!({
             "control": { "status": "ok" },
-            "dataplane": { "status": "ok", "interface": null, "xdp_mode": "off" },
+            "dataplane": { "status": "ok", "interface": null, "xdp_mode": "off", "interfaces": [] },
+            "gateway": { "status": "ok", "upstreams": [
+                { "site": "shop", "upstream": "10.0.0.1:80", "status": "down", "requests_in_progress": 0 },
+                { "site": "shop", "upstream": "10.0.0.2:80", "status": "up", "requests_in_progress": 0 },
+            ] },
             "store": { "status": "ok" },
         })
     );
     assert_eq!((&health["status"], &health["decisions_capacity"]), (&json!("ok"), &json!(1000)));
+}
+
+#[tokio::test]
+async fn the_allow_list_is_shown_with_what_the_host_protects_and_changed_by_whom_or_number() {
+    let app = TestApp::new().await;
+    let made = app.ask(post("/api/v1/allowlist", &json!({ "whom": "Home.example.org.", "ttl": "1h" }))).await;
+    assert_eq!((made.status, &made.body["whom"]), (StatusCode::CREATED, &json!("home.example.org")));
+    let made =
+        app.ask(post("/api/v1/allowlist", &json!({ "whom": "203.0.113.0/24", "comment": "us" }))).await;
+    assert_eq!((&made.body["id"], &made.body["expires_at"]), (&json!(2), &Value::Null));
+    let listed = app.get("/api/v1/allowlist").await.body;
+    assert_eq!(listed["items"].as_array().unwrap().len(), 2);
+    let shown = json!({ "source": "203.0.113.0/24", "why": "allow_list" });
+    assert!(listed["protected"].as_array().unwrap().contains(&shown), "{listed}");
+    app.ask(post("/api/v1/decisions", &json!({ "source": "203.0.113.7" })))
+        .await
+        .is_problem(422, "never banned");
+    assert_eq!(app.ask(delete("/api/v1/allowlist?whom=home.example.org")).await.status, StatusCode::OK);
+    assert_eq!(app.ask(delete("/api/v1/allowlist/2")).await.status, StatusCode::OK);
+    app.ask(delete("/api/v1/allowlist/2")).await.is_problem(404, "no such entry");
+    assert_eq!(app.get("/api/v1/allowlist").await.body["items"], json!([]));
+    for (body, status, told) in [
+        (json!({ "whom": "10.0.0.300" }), 400, "neither an address, a prefix nor a DNS name"),
+        (json!({ "whom": "0.0.0.0/1" }), 422, "force"),
+        (json!({ "whom": "10.0.0.1", "ttl": "soon" }), 400, "ttl"),
+        (json!({ "whom": "10.0.0.1", "comment": "\u{7}" }), 400, "control character"),
+    ] {
+        app.ask(post("/api/v1/allowlist", &body)).await.is_problem(status, told);
+    }
 }

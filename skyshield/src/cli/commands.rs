@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::client::{ask, encoded};
 use super::{Arguments, Ban, Command, Failure, Overrides, Run, Tokens};
-use super::{replay, rules, show};
+use super::{allow, replay, rules, show};
 use crate::app::{self, KernelSide};
 use crate::config::{self, Config};
 use crate::dataplane::Pinned;
@@ -34,6 +34,7 @@ pub(super) fn obey(arguments: Arguments) -> Result<(), Failure> {
             show::banned(&answer, json);
             Ok(())
         }
+        Command::Allow(command) => allow::obey(&place()?, command, json),
         Command::Lift { target } => {
             let answer = ask(&place()?, Method::DELETE, &lift_path(&target)?, None)?;
             show::lifted(&answer, json);
@@ -64,8 +65,9 @@ pub(super) fn obey(arguments: Arguments) -> Result<(), Failure> {
 
 fn load(path: Option<&Path>, overrides: &Overrides) -> Result<Config, Failure> {
     let mut config = config::load(path).map_err(|error| Failure::Usage(with_causes(&error)))?;
-    if let Some(interface) = &overrides.interface {
-        config.dataplane.interface = Some(interface.clone());
+    if let [first, others @ ..] = overrides.interface.as_slice() {
+        config.dataplane.interface = Some(first.clone());
+        config.dataplane.interfaces = others.to_vec();
     }
     if !overrides.listen.is_empty() {
         config.gateway.listen.clone_from(&overrides.listen);
@@ -94,6 +96,10 @@ fn run(path: Option<&Path>, run: &Run) -> Result<(), Failure> {
 
 fn check(path: Option<&Path>, overrides: &Overrides, json: bool) -> Result<(), Failure> {
     let config = load(path, overrides)?;
+    let problems = config.file_problems();
+    if !problems.is_empty() {
+        return Err(Failure::Usage(problems.join("\n")));
+    }
     show::checked(&config, path, json);
     Ok(())
 }

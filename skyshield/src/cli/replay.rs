@@ -11,8 +11,8 @@ use serde::{Deserialize, Serialize};
 use super::{Failure, show};
 use crate::config::Config;
 use crate::engine::standing::Standing;
-use crate::inspect::{Header, Inspector, Request};
-use crate::verdict;
+use crate::inspect::{Header, Mode, Request};
+use crate::verdict::{Opinion, Settings};
 
 /// Characters of one line at the most: a request of some megabytes in base64.
 const MAX_LINE: u64 = 32 * 1024 * 1024;
@@ -69,14 +69,14 @@ impl Tally {
 }
 
 pub(super) fn obey(config: &Config, files: &[PathBuf], json: bool) -> Result<(), Failure> {
-    let inspector = Inspector::new(config.inspect.clone());
+    let settings = Settings::new(&config.inspect, &config.risk, &config.routes);
     let mut outcome = Outcome::default();
     for path in files {
         let failed = |what: String| Failure::Refused(format!("{}: {what}", path.display()));
         let lines = open(path).map_err(|error| failed(error.to_string()))?;
         read(lines, |row| {
             let raw = decoded(row.raw.as_bytes()).ok_or("`raw` is no base64")?;
-            let refused = refused(config, &inspector, &raw).ok_or("`raw` holds no request")?;
+            let refused = refused(&settings, &raw).ok_or("`raw` holds no request")?;
             let is_attack = row.label == "attack";
             outcome.total.count(is_attack, refused);
             outcome.categories.entry(row.category).or_default().count(is_attack, refused);
@@ -119,7 +119,7 @@ fn read(
 }
 
 /// Whether the verdict on `raw` would be to refuse it; nothing where it is no request at all.
-fn refused(config: &Config, inspector: &Inspector, raw: &[u8]) -> Option<bool> {
+fn refused(settings: &Settings, raw: &[u8]) -> Option<bool> {
     let (head, body) = match memchr::memmem::find(raw, b"\r\n\r\n") {
         Some(at) => (&raw[..at], &raw[at + 4..]),
         None => (raw, &[][..]),
@@ -138,10 +138,8 @@ fn refused(config: &Config, inspector: &Inspector, raw: &[u8]) -> Option<bool> {
         .collect();
     let request =
         Request { method: &first[..method_end], target: &rest[..target_end], headers: &headers, body };
-    let inspection = inspector.inspect(&request);
-    let (_, reason) =
-        verdict::opinion(&inspection, inspector.over_limit(), &config.risk, Standing::default());
-    Some(reason.is_some())
+    let Opinion { route, reason, .. } = settings.opinion(&request, Standing::default());
+    Some(reason.is_some() && route.mode == Mode::Refuse)
 }
 
 /// What `text` is the base64 of, white space aside.
@@ -179,19 +177,20 @@ mod tests {
 
     #[test]
     fn the_verdict_is_that_of_the_configuration() {
-        let config = Config::default();
-        let inspector = Inspector::new(config.inspect.clone());
+        let mut config = Config::default();
+        let judged = |config: &Config, raw: &str| {
+            refused(&Settings::new(&config.inspect, &config.risk, &config.routes), raw.as_bytes())
+        };
         let rows = [
             ("GET /?q=%3Cscript%3Ealert(1) HTTP/1.1\r\nHost: a\r\n\r\n", Some(true)),
             ("GET /?q=hello there HTTP/1.1\r\nHost: a\r\n\r\n", Some(false)),
             ("nonsense", None),
         ];
         for (raw, expected) in rows {
-            assert_eq!(refused(&config, &inspector, raw.as_bytes()), expected, "{raw}");
+            assert_eq!(judged(&config, raw), expected, "{raw}");
         }
-        let mut lenient = config;
-        lenient.risk.refuse = 1.0;
-        assert_eq!(refused(&lenient, &inspector, rows[0].0.as_bytes()), Some(false));
+        config.inspect.mode = Mode::Observe;
+        assert_eq!(judged(&config, rows[0].0), Some(false));
     }
 
     #[test]

@@ -9,8 +9,8 @@ use serde_json::{Value, json};
 use super::{Failure, Rules, show};
 use crate::config::Config;
 use crate::engine::standing::Standing;
-use crate::inspect::{self, Inspector, Request};
-use crate::verdict;
+use crate::inspect::{self, Request};
+use crate::verdict::{Opinion, Settings};
 
 pub(super) fn obey(config: &Config, rules: &Rules, json: bool) -> Result<(), Failure> {
     match rules {
@@ -37,7 +37,7 @@ fn test(config: &Config, file: &Path) -> io::Result<Vec<Value>> {
     } else {
         Box::new(BufReader::new(File::open(file)?))
     };
-    let inspector = Inspector::new(config.inspect.clone());
+    let settings = Settings::new(&config.inspect, &config.risk, &config.routes);
     let mut tested = Vec::new();
     for line in lines.split(b'\n') {
         let line = line?;
@@ -47,13 +47,11 @@ fn test(config: &Config, file: &Path) -> io::Result<Vec<Value>> {
             target.extend_from_slice(format!("%{byte:02X}").as_bytes());
         }
         let request = Request { method: b"GET", target: &target, headers: &[], body: b"" };
-        let inspection = inspector.inspect(&request);
-        let (score, reason) =
-            verdict::opinion(&inspection, inspector.over_limit(), &config.risk, Standing::default());
+        let Opinion { bill, reason, inspection, .. } = settings.opinion(&request, Standing::default());
         tested.push(json!({
             "value": String::from_utf8_lossy(line),
             "refused": reason.is_some(),
-            "score": score,
+            "score": bill.score(),
             "findings": inspection.findings,
         }));
     }

@@ -1,6 +1,7 @@
 //! What the commands print: tables and sentences for people, JSON for programs.
 #![expect(clippy::print_stderr, reason = "what a command prints is its product")]
 
+mod allow;
 mod detection;
 
 use std::fmt::Display;
@@ -15,10 +16,11 @@ use super::Failure;
 use crate::config::{Config, DEFAULT_PATH};
 use crate::dataplane::{Attached, Remains};
 
+pub(super) use allow::{allowed, allows, disallowed, protected};
 pub(super) use detection::{replayed, rule, rules, tested};
 
 pub(super) fn failure(failure: &Failure, as_json: bool) {
-    if matches!(failure, Failure::ToldUnreachable) {
+    if matches!(failure, Failure::Told | Failure::ToldUnreachable) {
         return;
     }
     if as_json {
@@ -98,17 +100,24 @@ pub(super) fn incident(row: &Value, as_json: bool) {
             format!("score     {:.3}", row["score"].as_f64().unwrap_or_default()),
             format!("request   {} {}{}", text(&row["method"]), text(&row["host"]), text(&row["target"])),
         ];
-        for finding in row["findings"].as_array().into_iter().flatten() {
-            told.push(format!(
-                "found     {} in {} with confidence {:.2}: {}",
-                text(&finding["rule"]),
-                place(&finding["place"]),
-                finding["confidence"].as_f64().unwrap_or_default(),
-                text(&finding["matched"])
-            ));
-        }
+        told.extend(row["terms"].as_array().into_iter().flatten().map(term));
         told.join("\n")
     });
+}
+
+/// One line of a score.
+fn term(term: &Value) -> String {
+    let place =
+        if term["place"].is_null() { String::new() } else { format!(" in {}", place(&term["place"])) };
+    format!(
+        "{:<9} {:.3}  {}{place} (sure {:.2}, weighs {:.2}): {}",
+        "adds",
+        term["adds"].as_f64().unwrap_or_default(),
+        text(&term["rule"]),
+        term["confidence"].as_f64().unwrap_or_default(),
+        term["weight"].as_f64().unwrap_or_default(),
+        text(&term["matched"])
+    )
 }
 
 /// Where something was found: `query q`, `header User-Agent`, `path`.

@@ -11,7 +11,7 @@ const LAG_BUCKETS: [f64; 12] =
 /// The counters; clones count into the same.
 #[derive(Clone, Debug)]
 pub struct Metrics {
-    pub(super) incidents: IntCounter,
+    pub(super) incidents: IntCounterVec,
     pub(super) reports_dropped: IntCounter,
     pub(super) inspection_limits: IntCounterVec,
     pub(super) bans: IntCounterVec,
@@ -21,6 +21,8 @@ pub struct Metrics {
     pub(super) repairs: IntCounterVec,
     pub(super) dataplane_failures: IntCounter,
     pub(super) standings_refused: IntCounter,
+    pub(super) escalation_refused: IntCounter,
+    pub(super) unresolved: IntCounter,
     pub(super) map_entries: IntGaugeVec,
     pub(super) map_capacity: IntGaugeVec,
 }
@@ -29,7 +31,10 @@ impl Metrics {
     /// The counters, registered.
     pub fn new(registry: &Registry) -> Result<Self, prometheus::Error> {
         let metrics = Self {
-            incidents: IntCounter::new("skyshield_incidents_total", "Requests that were refused for their risk")?,
+            incidents: IntCounterVec::new(
+                Opts::new("skyshield_incidents_total", "Requests flagged for their risk, by what became of them"),
+                &["act"],
+            )?,
             reports_dropped: IntCounter::new(
                 "skyshield_reports_dropped_total",
                 "Incidents not recorded because the control queue was full",
@@ -69,6 +74,14 @@ impl Metrics {
                 "skyshield_standings_refused_total",
                 "Sources whose standing was not remembered because there was no room",
             )?,
+            escalation_refused: IntCounter::new(
+                "skyshield_escalation_refused_total",
+                "Banned sources and prefixes that were not remembered because there was no room",
+            )?,
+            unresolved: IntCounter::new(
+                "skyshield_allowlist_names_unresolved_total",
+                "Times that a name on the allow list had no answer; its last one stood",
+            )?,
             map_entries: IntGaugeVec::new(
                 Opts::new("skyshield_map_entries", "What is in each of the kernel's maps of policy"),
                 &["map"],
@@ -88,6 +101,8 @@ impl Metrics {
         registry.register(Box::new(metrics.repairs.clone()))?;
         registry.register(Box::new(metrics.dataplane_failures.clone()))?;
         registry.register(Box::new(metrics.standings_refused.clone()))?;
+        registry.register(Box::new(metrics.escalation_refused.clone()))?;
+        registry.register(Box::new(metrics.unresolved.clone()))?;
         registry.register(Box::new(metrics.map_entries.clone()))?;
         registry.register(Box::new(metrics.map_capacity.clone()))?;
         Ok(metrics)

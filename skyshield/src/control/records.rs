@@ -61,11 +61,15 @@ pub(super) fn incident_row(incident: &Incident) -> IncidentRow {
         address: incident.client.address.to_string(),
         by_proxy: incident.client.by_proxy,
         door: incident.door.name().to_owned(),
-        score: incident.score.value(),
+        score: incident.score().value(),
         method: incident.method.clone(),
         host: incident.host.clone(),
         target: incident.target.clone(),
         // Findings are plain strings and numbers; there is nothing in them that JSON cannot say.
         findings: serde_json::to_string(&incident.findings).unwrap_or_default(),
+        // Nor in what the score is made of.
+        assessment: serde_json::to_string(&incident.assessment).unwrap_or_default(),
+        act: incident.act.name().to_owned(),
+        route: incident.route.to_string(),
     }
 }

@@ -2,17 +2,19 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use super::records;
 use crate::dataplane::{self, Enforcer, Entry};
 use crate::engine::decision::{Decision, DecisionId, Layer};
+use crate::engine::escalation::{self, Escalation};
 use crate::engine::ledger::Ledger;
 use crate::engine::never_ban::NeverBan;
 use crate::engine::reconcile::{Drift, drift};
+use crate::engine::risk;
 use crate::engine::source::Source;
 use crate::engine::view::View;
-use crate::store::{Reader, Record, Store};
+use crate::store::{Reader, Record, Repeat, Store};
 
 /// Why the daemon cannot take up where the last one left off.
 #[derive(Debug, thiserror::Error)]
@@ -101,6 +103,26 @@ pub(super) fn recover(
     }
     ledger.set_never_ban(Arc::new(never_ban), now);
     Ok((ledger, recovered))
+}
+
+/// Who was banned before is banned for longer when he comes back, restart or no restart.
+pub(super) fn escalation(
+    config: escalation::Config,
+    risk: &risk::Config,
+    reader: &Reader,
+    now: Instant,
+    wall: SystemTime,
+) -> Result<Escalation, RecoverError> {
+    let since = wall.checked_sub(Duration::from_secs(config.remember_secs)).map_or(0, records::millis);
+    let repeats = reader.repeats(since, config.tracked)?;
+    let mut escalation = Escalation::new(config, Duration::from_secs(risk.ban_secs));
+    for Repeat { source, times, last_ms } in repeats {
+        let ago = wall.duration_since(records::moment(last_ms)).unwrap_or_default();
+        if let (Ok(source), Some(last)) = (source.parse(), now.checked_sub(ago)) {
+            escalation.restore(source, times, last);
+        }
+    }
+    Ok(escalation)
 }
 
 fn adopted(source: Source, entry: &Entry, now: Instant, wall: SystemTime) -> Decision {

@@ -9,14 +9,16 @@ use tokio::task::JoinSet;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
+use super::allows;
 use super::enact::{Answer, Committed};
 use super::reconcile::{Look, look};
 use super::recover::{self, RecoverError, Recovered};
-use super::{Control, Health, Metrics, Order, OrderError, Target, Wanted, records};
+use super::{Control, Health, Metrics, Order, OrderError, Target, Wanted};
 use crate::clock;
 use crate::dataplane::Enforcer;
-use crate::engine::decision::{Decision, DecisionId, Ended, Layer, NewBan, Origin};
-use crate::engine::incident::Incident;
+use crate::engine::allow::AllowList;
+use crate::engine::decision::{Decision, DecisionId, Ended, NewBan, Origin};
+use crate::engine::escalation::{self, Escalation};
 use crate::engine::ledger::{Banned, Ledger, Rejected};
 use crate::engine::never_ban::NeverBan;
 use crate::engine::risk;
@@ -54,6 +56,10 @@ pub struct Task {
     pub(super) store: Store,
     pub(super) metrics: Metrics,
     pub(super) commits: JoinSet<Committed>,
+    pub(super) allows: AllowList,
+    pub(super) allow_changes: JoinSet<allows::Change>,
+    /// What the host protects by itself.
+    pub(super) host_protected: Arc<NeverBan>,
     pub(super) drift: usize,
     pub(super) store_writes: bool,
     /// How many orders against each source are on their way to the disk.
@@ -65,8 +71,10 @@ pub struct Task {
     dataplane_answers: bool,
     missed_after: Option<Duration>,
     reader: Reader,
-    risk: risk::Config,
-    view: Arc<View>,
+    pub(super) risk: risk::Config,
+    pub(super) escalation: Escalation,
+    pub(super) widen_for: Duration,
+    pub(super) view: Arc<View>,
     queue: mpsc::Receiver<Order>,
     looks: JoinSet<Look>,
     capacity: usize,
@@ -86,6 +94,8 @@ pub struct Parts {
     pub never_ban: NeverBan,
     /// Where scores turn into acts.
     pub risk: risk::Config,
+    /// How bans grow.
+    pub escalation: escalation::Config,
     /// Decisions there is room for.
     pub capacity: usize,
     /// For how long the kernel does without the daemon, where it is to miss it at all.
@@ -95,13 +105,19 @@ pub struct Parts {
 impl Task {
     /// The task, with what was in force before a restart taken up; its handle; and what was taken up.
     pub fn new(parts: Parts, metrics: Metrics) -> Result<(Self, Control, Recovered), RecoverError> {
-        let Parts { mut enforcer, store, reader, view, never_ban, risk, capacity, missed_after } = parts;
+        let Parts { mut enforcer, store, reader, view, never_ban, risk, escalation, capacity, missed_after } =
+            parts;
+        let host_protected = Arc::new(never_ban);
+        let allows = allows::kept(&reader, clock::now(), clock::wall())?;
+        let never_ban = allows::together(&host_protected, &allows);
         let (ledger, recovered) = recover::recover(
             recover::From { capacity, view: Arc::clone(&view), never_ban, store: &store, reader: &reader },
             enforcer.as_mut(),
             clock::now(),
             clock::wall(),
         )?;
+        let widen_for = Duration::from_secs(escalation.widen_secs);
+        let escalation = recover::escalation(escalation, &risk, &reader, clock::now(), clock::wall())?;
         let (control, queue) = Control::channel(metrics.clone());
         let task = Self {
             ledger,
@@ -109,6 +125,9 @@ impl Task {
             store,
             metrics,
             commits: JoinSet::new(),
+            allows,
+            allow_changes: JoinSet::new(),
+            host_protected,
             drift: 0,
             store_writes: true,
             waiting: HashMap::new(),
@@ -118,6 +137,8 @@ impl Task {
             dataplane_answers: true,
             missed_after,
             reader,
+            widen_for,
+            escalation,
             risk,
             view,
             queue,
@@ -135,7 +156,8 @@ impl Task {
         let mut orders = Vec::with_capacity(TURN);
         self.enact(None);
         loop {
-            let deadline = self.ledger.poll_timeout();
+            let deadline =
+                [self.ledger.poll_timeout(), self.allows.poll_timeout()].into_iter().flatten().min();
             tokio::select! {
                 biased;
                 () = stop.cancelled() => break,
@@ -144,14 +166,19 @@ impl Task {
                     for order in orders.drain(..) { self.obey(order) }
                 }
                 Some(Ok(committed)) = self.commits.join_next() => self.committed(committed),
+                Some(Ok(change)) = self.allow_changes.join_next() => self.allow_changed(change),
                 () = sleep_until(deadline) => {
                     self.ledger.handle_timeout(clock::now());
+                    self.end_allows();
                     self.enact(None);
                 }
                 Some(Ok(found)) = self.looks.join_next() => self.mend(found),
                 _ = tend.tick() => self.tend(),
                 _ = reconcile.tick() => self.look(),
-                _ = forget.tick() => self.view.forget_faded(clock::now()),
+                _ = forget.tick() => {
+                    self.view.forget_faded(clock::now());
+                    self.forget_repeats();
+                }
             }
         }
         // What the doors reported last may still wait.
@@ -161,6 +188,9 @@ impl Task {
         }
         while let Some(Ok(committed)) = self.commits.join_next().await {
             self.committed(committed);
+        }
+        while let Some(Ok(change)) = self.allow_changes.join_next().await {
+            self.allow_changed(change);
         }
     }
 
@@ -211,45 +241,20 @@ impl Task {
             Order::Health(reply) => {
                 let _gone = reply.send(self.health());
             }
-            Order::NeverBan(never_ban) => self.protect(never_ban),
-        }
-    }
-
-    /// From `risk.ban` on the source of a refused request is banned.
-    fn judge(&mut self, incident: &Incident) {
-        let address = incident.client.address;
-        if self.risk.bans(incident.score) {
-            let reason = incident.findings.first().map_or("risk", |finding| finding.rule);
-            let new = NewBan {
-                source: Source::host(address),
-                origin: Origin::Detector,
-                layer: if incident.client.by_proxy { Layer::Request } else { Layer::Packet },
-                reason: reason.into(),
-                ttl: Some(Duration::from_secs(self.risk.ban_secs)),
-                incident: Some(incident.id),
-                asked_at: incident.at,
-                force: false,
-            };
-            match self.ban(new) {
-                Ok(_) => self.enact(Some(incident.complete_at)),
-                Err(Rejected::Protected { .. }) => {}
-                Err(rejected) => tracing::warn!(%address, %rejected, "a source was not banned"),
+            Order::NeverBan(never_ban) => self.host_protects(never_ban),
+            Order::Allow(new, reply) => self.allow(new, reply),
+            Order::Disallow(target, reply) => self.disallow(&target, reply),
+            Order::Allows(reply) => {
+                let _gone = reply.send(self.allows.iter().cloned().collect());
             }
+            Order::Protected(reply) => {
+                let _gone = reply.send(Arc::clone(self.ledger.never_ban()));
+            }
+            Order::Resolved(name, addresses) => self.resolved(&name, addresses),
         }
     }
 
-    /// A refused request is kept, and its source's standing worsens.
-    fn record(&mut self, incident: &Incident) {
-        self.metrics.incidents.inc();
-        let (now, address) = (clock::now(), incident.client.address);
-        self.store.append(Record::Incident(Box::new(records::incident_row(incident))));
-        let standing = self.view.standing(address, now).after_incident(incident.score.value(), now);
-        if !self.view.set_standing(address, standing) {
-            self.metrics.standings_refused.inc();
-        }
-    }
-
-    fn ban(&mut self, new: NewBan) -> Result<Banned, Rejected> {
+    pub(super) fn ban(&mut self, new: NewBan) -> Result<Banned, Rejected> {
         let origin = new.origin.name();
         let outcome = self.ledger.ban(new, clock::now());
         let told = match &outcome {
@@ -262,16 +267,6 @@ impl Task {
         };
         self.metrics.bans.with_label_values(&[origin, told]).inc();
         outcome
-    }
-
-    /// The kernel's allow list first: whoever comes under protection is let through before anything else.
-    fn protect(&mut self, never_ban: Arc<NeverBan>) {
-        if let Err(error) = self.enforcer.set_allowed(&never_ban.sources()) {
-            self.metrics.dataplane_failures.inc();
-            tracing::error!(%error, "the never-ban set did not reach the kernel");
-        }
-        self.ledger.set_never_ban(never_ban, clock::now());
-        self.enact(None);
     }
 
     fn tend(&mut self) {

@@ -1,5 +1,6 @@
 //! The control task over a model of the kernel and a store on a real disk.
 
+mod allows;
 mod bench;
 
 use std::time::Duration;
@@ -67,7 +68,11 @@ async fn a_protected_source_is_never_banned_whoever_asks() {
     assert!(matches!(error, OrderError::Rejected(Rejected::Protected { .. })), "{error}");
     assert_eq!(daemon.in_force().await, []);
     assert_eq!(host.kernel.lock().entries().unwrap(), []);
-    assert_eq!(daemon.metrics.incidents.get(), 1, "it is an incident all the same");
+    assert_eq!(
+        daemon.metrics.incidents.with_label_values(&["ban"]).get(),
+        1,
+        "it is an incident all the same"
+    );
 }
 
 #[tokio::test]
@@ -327,4 +332,36 @@ async fn a_control_task_that_dies_is_noticed() {
     assert!(tokio::time::timeout(at_once, daemon.control.ended()).await.is_err(), "it lives");
     daemon.running.abort();
     tokio::time::timeout(secs(5), daemon.control.ended()).await.unwrap();
+}
+
+#[tokio::test]
+async fn who_comes_back_is_banned_for_longer_also_after_a_restart() {
+    let host = Host::new();
+    for (nth, hours) in [(1, 4), (2, 8)] {
+        let daemon = host.start();
+        daemon.control.report(incident("203.0.113.7", 0.95, false));
+        let left = daemon.in_force().await[0].remaining(clock::now()).unwrap();
+        let expected = f64::from(hours) * 3600.0;
+        assert!((left.as_secs_f64() / expected - 1.0).abs() < 0.11, "ban {nth} has {left:?} left");
+        // What was on its way when the ban came makes nobody a repeater.
+        daemon.control.report(incident("203.0.113.7", 0.95, false));
+        assert_eq!(daemon.in_force().await.len(), 1);
+        daemon.control.lift(Target::Source(source("203.0.113.7"))).await.unwrap();
+        daemon.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn a_prefix_most_of_whose_members_are_banned_is_banned_whole_but_for_the_protected() {
+    let mut host = Host::new();
+    host.never_ban = NeverBan::new([(source("203.0.113.200"), Protection::AllowList)]);
+    let daemon = host.start();
+    for member in 1..=8 {
+        daemon.control.report(incident(&format!("203.0.113.{member}"), 0.95, false));
+    }
+    let wide = daemon.in_force().await.into_iter().find(|decision| !decision.source.is_host()).unwrap();
+    assert_eq!(wide.source, source("203.0.113.0/24"));
+    assert!(wide.remaining(clock::now()).is_some_and(|left| left <= secs(86_400)));
+    assert!(daemon.is_banned_at_the_doors("203.0.113.99"));
+    assert!(!daemon.is_banned_at_the_doors("203.0.113.200"), "it is on the allow list");
 }

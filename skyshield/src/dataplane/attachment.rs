@@ -1,4 +1,4 @@
-//! The program on its interface: attached, adopted, replaced, and put back when the interface was gone.
+//! The program on its interfaces: attached, adopted, replaced, and put back when an interface was gone.
 
 use std::io;
 use std::os::fd::AsFd as _;
@@ -32,49 +32,76 @@ pub struct Attached {
     pub program_id: u32,
 }
 
-/// What [`Attachment::check`] found.
+/// What [`Attachment::check`] found of an interface.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Change {
     /// Still attached.
     None,
     /// The interface was gone, is back, and is guarded again.
     Reattached(Attached),
-    /// The interface is gone; nothing is guarded.
+    /// The interface is gone; nothing is guarded there.
     Gone,
 }
 
-/// Keeps the program attached, and `pin_dir` to this process. Dropped, it leaves the program where
-/// it is.
+/// One interface, as [`Attachment::check`] found it.
+#[derive(Debug)]
+pub struct Checked {
+    /// The interface's name in the configuration.
+    pub interface: String,
+    /// What has changed; or why it could not be guarded again.
+    pub found: Result<Change, OpenError>,
+}
+
+/// Keeps the program attached to each interface, and `pin_dir` to this process. Dropped, it leaves
+/// the programs where they are.
 #[derive(Debug)]
 pub struct Attachment {
-    program: ProgramFd,
-    /// The object the program is of; its maps live as long.
-    object: Ebpf,
     pin_dir: PinDir,
-    interface: String,
     mode: Mode,
-    link: Link,
+    guarded: Vec<Guarded>,
+}
+
+/// An interface to be guarded, and what it is if it is there.
+pub(super) struct Wanted {
+    pub(super) name: String,
+    pub(super) found: Option<Interface>,
+}
+
+/// The program in the kernel, attached nowhere yet.
+pub(super) struct Loaded {
+    /// The object the program is of; its maps live as long.
+    pub(super) object: Ebpf,
+    pub(super) program: ProgramFd,
+}
+
+/// An interface and the program that guards it.
+#[derive(Debug)]
+pub(super) struct Guarded {
+    interface: String,
+    object: Ebpf,
+    program: ProgramFd,
+    /// None before the interface has first been there.
+    link: Option<Link>,
 }
 
 impl Attachment {
-    /// Takes charge of a program that [`attach`] has attached.
-    pub(super) fn new(
-        (object, program): (Ebpf, ProgramFd),
-        pin_dir: PinDir,
-        interface: String,
-        mode: Mode,
-        link: Link,
-    ) -> Self {
-        Self { program, object, pin_dir, interface, mode, link }
+    /// Takes charge of what [`attach_all`] has attached.
+    pub(super) fn new(guarded: Vec<Guarded>, pin_dir: PinDir, mode: Mode) -> Self {
+        Self { pin_dir, mode, guarded }
     }
 
-    /// Where the program is attached now; `None` while the interface is gone.
+    /// Where the program is attached now on the first interface; `None` while that is gone.
     pub fn status(&self) -> Result<Option<Attached>, OpenError> {
-        describe(&self.link)
+        self.guarded.first().map_or(Ok(None), Guarded::status)
     }
 
-    /// What the loaded program does with `frame`, which counts as if it had come in by the interface.
-    /// A frame has at least 14 bytes and at most a page's worth.
+    /// Where the program is attached now, by the interfaces' names in the configuration.
+    pub fn all(&self) -> Result<Vec<(String, Option<Attached>)>, OpenError> {
+        self.guarded.iter().map(|one| Ok((one.interface.clone(), one.status()?))).collect()
+    }
+
+    /// What the loaded program does with `frame`, which counts as if it had come in by the first
+    /// interface. A frame has at least 14 bytes and at most a page's worth.
     pub fn judge(&self, frame: &[u8]) -> Result<Verdict, OpenError> {
         self.judge_often(frame, 1)
     }
@@ -83,7 +110,8 @@ impl Attachment {
     pub fn judge_often(&self, frame: &[u8], times: u32) -> Result<Verdict, OpenError> {
         const XDP_PASS: u32 = 2;
         let failed = |source| OpenError::Load { log: None, source };
-        let Some(Program::Xdp(program)) = self.object.program(names::PROGRAM) else {
+        let object = self.guarded.first().map(|one| &one.object);
+        let Some(Program::Xdp(program)) = object.and_then(|object| object.program(names::PROGRAM)) else {
             return Err(failed("the object has no program of ours".into()));
         };
         let options = TestRunOptions { data_in: Some(frame), repeat: times, ..TestRunOptions::new() };
@@ -91,19 +119,60 @@ impl Attachment {
         Ok(if result.return_value == XDP_PASS { Verdict::Pass } else { Verdict::Drop })
     }
 
-    /// Sees to it that the program is attached, if there is an interface to attach it to. To be
+    /// Sees to it that the program is attached wherever there is an interface to attach it to. To be
     /// called when the interfaces have changed, and on a period.
-    pub fn check(&mut self) -> Result<Change, OpenError> {
-        let info = self.link.info().map_err(file(self.pin_dir.path()))?;
-        if info.ifindex != 0 {
+    pub fn check(&mut self) -> Vec<Checked> {
+        let Self { pin_dir, mode, guarded } = self;
+        guarded
+            .iter_mut()
+            .map(|one| Checked { interface: one.interface.clone(), found: one.check(pin_dir, *mode) })
+            .collect()
+    }
+}
+
+impl Guarded {
+    fn status(&self) -> Result<Option<Attached>, OpenError> {
+        self.link.as_ref().map_or(Ok(None), describe)
+    }
+
+    fn check(&mut self, pin_dir: &PinDir, mode: Mode) -> Result<Change, OpenError> {
+        if let Some(link) = &self.link
+            && link.info().map_err(file(pin_dir.path()))?.ifindex != 0
+        {
             return Ok(Change::None);
         }
         let Some(interface) = interface::by_name(&self.interface).map_err(OpenError::Netlink)? else {
             return Ok(Change::Gone);
         };
-        self.link = attach(&self.program, &self.pin_dir, &interface, self.mode)?;
-        Ok(describe(&self.link)?.map_or(Change::Gone, Change::Reattached))
+        let link = self.link.insert(attach(&self.program, pin_dir, &interface, mode)?);
+        Ok(describe(link)?.map_or(Change::Gone, Change::Reattached))
     }
+}
+
+/// Attaches each program to its interface, where that is there. What an earlier daemon guarded
+/// and is guarded no more is let go last, so that a failure leaves it as it was.
+pub(super) fn attach_all(
+    loaded: Vec<Loaded>,
+    wanted: Vec<Wanted>,
+    pin_dir: &PinDir,
+    mode: Mode,
+) -> Result<Vec<Guarded>, OpenError> {
+    let present: Vec<u32> = wanted.iter().filter_map(|one| Some(one.found.as_ref()?.ifindex)).collect();
+    let mut guarded = Vec::new();
+    for (Loaded { object, program }, Wanted { name, found }) in loaded.into_iter().zip(wanted) {
+        let link = found.map(|interface| attach(&program, pin_dir, &interface, mode)).transpose()?;
+        guarded.push(Guarded { interface: name, object, program, link });
+    }
+    let failed = file(pin_dir.path());
+    for (other, info) in Link::pinned(pin_dir.path()).map_err(&failed)? {
+        if info.ifindex != 0 && !present.contains(&info.ifindex) {
+            warn!(ifindex = info.ifindex, "no longer guarded: another interface is configured");
+        }
+        if !present.contains(&info.ifindex) {
+            other.detach().map_err(&failed)?;
+        }
+    }
+    Ok(guarded)
 }
 
 /// What the kernel says of a link and of its interface.
@@ -127,7 +196,7 @@ pub(super) fn describe(link: &Link) -> Result<Option<Attached>, OpenError> {
 }
 
 /// Attaches to `interface`, or adopts the link that an earlier daemon has pinned.
-pub(super) fn attach(
+fn attach(
     program: &ProgramFd,
     pin_dir: &PinDir,
     interface: &Interface,
@@ -135,7 +204,6 @@ pub(super) fn attach(
 ) -> Result<Link, OpenError> {
     let failed = file(pin_dir.path());
     let mut adopted = None;
-    let mut elsewhere = Vec::new();
     for (link, info) in Link::pinned(pin_dir.path()).map_err(&failed)? {
         if info.ifindex == 0 {
             // Of an interface that is gone, whatever has its name now.
@@ -144,29 +212,25 @@ pub(super) fn attach(
             && interface.xdp.is_some_and(|(_, program_id)| program_id == info.program_id)
         {
             adopted = Some(link);
-        } else {
-            elsewhere.push((link, info.ifindex));
+        } else if info.ifindex == interface.ifindex {
+            // The same number in another network namespace; a link of ours there needs its name.
+            warn!(ifindex = info.ifindex, "no longer guarded: it is in another network namespace");
+            link.detach().map_err(&failed)?;
         }
     }
-    let link = match adopted {
+    match adopted {
         Some(link) if fits(interface.xdp, mode) => {
             link.update(program.as_fd()).map_err(refused(interface, mode_name(mode)))?;
-            link
+            Ok(link)
         }
         Some(link) => {
             warn!(interface = interface.name, "the configured mode is another: unguarded for a moment");
             link.detach().map_err(&failed)?;
             // What was seen on it was ours.
-            create(program, pin_dir, &Interface { xdp: None, ..interface.clone() }, mode)?
+            create(program, pin_dir, &Interface { xdp: None, ..interface.clone() }, mode)
         }
-        None => create(program, pin_dir, interface, mode)?,
-    };
-    // Only now, so that a failure leaves the old interface guarded.
-    for (other, ifindex) in elsewhere {
-        warn!(ifindex, "no longer guarded: another interface is configured");
-        other.detach().map_err(&failed)?;
+        None => create(program, pin_dir, interface, mode),
     }
-    Ok(link)
 }
 
 fn fits(in_force: Option<(XdpMode, u32)>, wanted: Mode) -> bool {

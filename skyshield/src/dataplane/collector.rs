@@ -19,16 +19,14 @@ pub struct Collector {
     descriptions: Vec<Desc>,
 }
 
-const LABELS: [&str; 2] = ["verdict", "reason"];
+const LABELS: [&str; 3] = ["interface", "verdict", "reason"];
 
 impl Collector {
-    /// A collector over `reader`, of what happens on `interface`.
-    pub fn new(reader: Box<dyn Reader>, interface: &str) -> Result<Self, prometheus::Error> {
-        let on_interface = |opts: Opts| opts.const_label("interface", interface);
+    /// A collector over `reader`.
+    pub fn new(reader: Box<dyn Reader>) -> Result<Self, prometheus::Error> {
         let packets = Opts::new("skyshield_xdp_packets_total", "Packets by what became of them and why");
         let bytes = Opts::new("skyshield_xdp_bytes_total", "Bytes of packets by what became of them and why");
         let events = Opts::new("skyshield_xdp_events_total", "Events of drops by what became of them");
-        let (packets, bytes, events) = (on_interface(packets), on_interface(bytes), on_interface(events));
         let readable =
             IntGauge::new("skyshield_xdp_counters_readable", "Whether the kernel's counters could be read")?;
         let mut descriptions = Vec::new();
@@ -44,13 +42,16 @@ impl Collector {
         let reader = self.reader.lock().unwrap_or_else(PoisonError::into_inner);
         let packets = IntCounterVec::new(self.packets.clone(), &LABELS).ok()?;
         let bytes = IntCounterVec::new(self.bytes.clone(), &LABELS).ok()?;
-        for (reason, counter) in reader.counters().ok()? {
-            let verdict = match reason.verdict() {
-                Verdict::Pass => "pass",
-                Verdict::Drop => "drop",
-            };
-            packets.with_label_values(&[verdict, reason.name()]).inc_by(counter.packets);
-            bytes.with_label_values(&[verdict, reason.name()]).inc_by(counter.bytes);
+        for (interface, counters) in reader.by_interface().ok()? {
+            for (reason, counter) in counters {
+                let verdict = match reason.verdict() {
+                    Verdict::Pass => "pass",
+                    Verdict::Drop => "drop",
+                };
+                let labels = [interface.as_str(), verdict, reason.name()];
+                packets.with_label_values(&labels).inc_by(counter.packets);
+                bytes.with_label_values(&labels).inc_by(counter.bytes);
+            }
         }
         let events = IntCounterVec::new(self.events.clone(), &["outcome"]).ok()?;
         let totals = reader.event_counters().ok()?;

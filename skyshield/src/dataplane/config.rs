@@ -14,6 +14,9 @@ use super::enforcer::Settings;
 pub struct Config {
     /// The interface to guard. Without one there is no kernel side.
     pub interface: Option<String>,
+    /// More interfaces to guard, by the same bans and rates; at most 16 in all. One that is absent is
+    /// guarded as soon as it is there.
+    pub interfaces: Vec<String>,
     /// Where in the receive path the program runs.
     pub mode: Mode,
     /// The folder for pins; on a BPF file system.
@@ -62,6 +65,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             interface: None,
+            interfaces: Vec::new(),
             mode: Mode::Auto,
             pin_dir: PathBuf::from("/sys/fs/bpf/skyshield"),
             max_bans: 262_144,
@@ -94,15 +98,22 @@ const MAX_PACKETS: u64 = 1_000_000_000;
 const SILENCE_SECS: std::ops::RangeInclusive<u64> = 3..=86_400;
 /// The kernel's `IFNAMSIZ`, less the end mark.
 const MAX_NAME: usize = 15;
+/// Each has a program and counters of its own.
+const MAX_INTERFACES: usize = 16;
 
 impl Config {
     /// What is wrong with this section, if anything: the key and how to mend it.
     pub fn problem(&self) -> Option<(&'static str, String)> {
-        if let Some(name) = &self.interface
-            && (name.is_empty() || name.len() > MAX_NAME || name.contains(['/', ' ', '\0']))
-        {
-            let what = format!("`{}` is no interface's name", name.escape_debug());
-            return Some(("dataplane.interface", what));
+        let named = self.interface.iter().map(|name| ("dataplane.interface", name));
+        let named = named.chain(self.interfaces.iter().map(|name| ("dataplane.interfaces", name)));
+        for (key, name) in named {
+            if name.is_empty() || name.len() > MAX_NAME || name.contains(['/', ':', ' ', '\0']) {
+                return Some((key, format!("`{}` is no interface's name", name.escape_debug())));
+            }
+        }
+        if self.guarded().len() > MAX_INTERFACES {
+            let what = format!("{} are more than {MAX_INTERFACES}", self.guarded().len());
+            return Some(("dataplane.interfaces", what));
         }
         let sizes = [
             ("dataplane.max_bans", self.max_bans),
@@ -128,6 +139,17 @@ impl Config {
             return Some(("dataplane.silent_after_secs", what));
         }
         None
+    }
+
+    /// The interfaces to guard, each once, in the order they are named.
+    pub fn guarded(&self) -> Vec<String> {
+        let mut names: Vec<String> = Vec::new();
+        for name in self.interface.iter().chain(&self.interfaces) {
+            if !names.contains(name) {
+                names.push(name.clone());
+            }
+        }
+        names
     }
 
     /// The part of the configuration that may change while the program runs.

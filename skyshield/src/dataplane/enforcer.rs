@@ -20,7 +20,7 @@ pub struct Entry {
     pub ttl: Option<Duration>,
 }
 
-/// Packets and bytes per reason, summed over the CPUs. Received is the sum of all.
+/// Packets and bytes per reason, summed over the CPUs. What an interface has received is the sum of all.
 pub type Counters = Vec<(Reason, Counter)>;
 
 /// What became of the events of drops; their sum is what was dropped (or would have been).
@@ -154,8 +154,11 @@ pub trait Reader: Send {
     /// All bans in force.
     fn entries(&self) -> Result<Vec<(Source, Entry)>, Error>;
 
-    /// Packets and bytes per reason.
+    /// Packets and bytes per reason, of all interfaces together.
     fn counters(&self) -> Result<Counters, Error>;
+
+    /// Packets and bytes per reason, of each interface that is guarded.
+    fn by_interface(&self) -> Result<Vec<(String, Counters)>, Error>;
 
     /// What became of the events.
     fn event_counters(&self) -> Result<EventTotals, Error>;

@@ -38,7 +38,7 @@ pub enum OpenError {
         missing: Vec<&'static str>,
     },
     /// No interface is configured.
-    #[error("no interface is configured (dataplane.interface); there are: {}", .present.join(", "))]
+    #[error("no interface is configured (dataplane.interface, dataplane.interfaces); there are: {}", .present.join(", "))]
     NoInterface {
         /// The interfaces of this machine.
         present: Vec<String>,

@@ -115,10 +115,12 @@ fn prefix_of<A: Pod + Into<IpAddr>>(key: &Key<A>) -> Option<IpNet> {
 
 /// Opens the map pinned under its name in `dir`.
 pub(super) fn open<T: TryFrom<Map, Error = MapError>>(dir: &Path, name: &'static str) -> Result<T, Error> {
-    MapData::from_pin(dir.join(name))
-        .and_then(Map::from_map_data)
-        .and_then(T::try_from)
-        .map_err(failed("open", name))
+    open_at(&dir.join(name)).map_err(failed("open", name))
+}
+
+/// Opens the map pinned at `path`.
+pub(super) fn open_at<T: TryFrom<Map, Error = MapError>>(path: &Path) -> Result<T, MapError> {
+    MapData::from_pin(path).and_then(Map::from_map_data).and_then(T::try_from)
 }
 
 /// Says what was tried, on which map.

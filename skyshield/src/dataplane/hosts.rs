@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering;
 
 use aya::maps::{HashMap, MapData};
 use ipnet::IpNet;
+use skyshield_common::Address;
 use skyshield_common::host::{self, Hold, SLOTS};
 use skyshield_common::maps as names;
 use skyshield_common::near::{self, Depth};
@@ -187,7 +188,7 @@ impl Near {
 
     pub(super) fn add_host_v4(&self, address: u32) {
         let (word, shift) = near::v4(address);
-        self.v4.set(word as usize, u64::from(near::HOSTS) << shift);
+        self.v4.set(word as usize, (near::HOSTS as u64) << shift);
     }
 
     pub(super) fn add_host_v6(&mut self, address: [u8; 16]) {
@@ -195,7 +196,7 @@ impl Near {
     }
 
     fn add_v6(&mut self, address: [u8; 16], depth: Depth) {
-        let (word, bits) = near::v6(address, depth);
+        let (word, bits) = near::v6(Address::from_octets(address), depth);
         self.v6.set(word as usize, bits);
         self.depths |= depth.bit();
     }
@@ -220,10 +221,10 @@ impl Near {
         self.depths = 0;
         for address in hosts_v4 {
             let (word, shift) = near::v4(address);
-            v4[word as usize] |= u64::from(near::HOSTS) << shift;
+            v4[word as usize] |= (near::HOSTS as u64) << shift;
         }
         let mut put_v6 = |address, depth: Depth| {
-            let (word, bits) = near::v6(address, depth);
+            let (word, bits) = near::v6(Address::from_octets(address), depth);
             v6[word as usize] |= bits;
             self.depths |= depth.bit();
         };
@@ -257,7 +258,7 @@ fn mark(network: u32, len: u8, mut set: impl FnMut(usize, u64)) {
     let networks = 1_u32 << 24_u8.saturating_sub(len);
     if networks < NETWORKS_OF_A_WORD {
         for at in 0..networks {
-            set(word as usize, u64::from(near::PREFIXES) << (shift + 2 * at));
+            set(word as usize, (near::PREFIXES as u64) << (shift + 2 * at));
         }
     } else {
         for at in 0..networks / NETWORKS_OF_A_WORD {

@@ -1,7 +1,7 @@
 //! Bringing the kernel side up: load, verify what is pinned, adopt, attach.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use aya::maps::{MapInfo, MapType};
@@ -11,7 +11,7 @@ use skyshield_common::maps as names;
 use skyshield_common::{Ban, Counter, EventCounter, PrefixBan, Rate, Settings as Wire, host, near, rate};
 use tracing::warn;
 
-use super::attachment::{self, Attachment};
+use super::attachment::{self, Attachment, Guarded, Loaded, Wanted};
 use super::backing::Capacity;
 use super::bpffs::{PinDir, file};
 use super::capability;
@@ -20,9 +20,10 @@ use super::enforcer::Enforcer;
 use super::error::OpenError;
 use super::events::Events;
 use super::hosts::stash_capacity;
-use super::interface::{self, Interface};
-use super::link::Link;
+use super::inheritance::Inheritance;
+use super::interface;
 use super::maps::KernelMaps;
+use super::stats;
 use super::table::Table;
 
 /// The kernel object.
@@ -40,7 +41,8 @@ pub struct Kernel {
 }
 
 impl Kernel {
-    /// Loads the program, adopts what an earlier daemon has pinned, and attaches to the interface.
+    /// Loads the program, adopts what an earlier daemon has pinned, and attaches to the interfaces.
+    /// One of several may be absent: it is guarded from [`Attachment::check`] on, once it is there.
     ///
     /// The program in force goes on until the new one takes its place between two packets; when
     /// anything fails before that, it stays.
@@ -49,12 +51,12 @@ impl Kernel {
         if !missing.is_empty() {
             return Err(OpenError::Capabilities { missing });
         }
-        let interface = wanted_interface(config)?;
+        let interfaces = wanted_interfaces(config)?;
         let pin_dir = PinDir::claim(&config.pin_dir)?;
         let nothing_before = pin_dir.is_empty()?;
-        match bring_up(config, &pin_dir, &interface) {
-            Ok(Up { loaded, enforcer, events, link }) => {
-                let attachment = Attachment::new(loaded, pin_dir, interface.name, config.mode, link);
+        match bring_up(config, &pin_dir, interfaces) {
+            Ok(Up { guarded, enforcer, events }) => {
+                let attachment = Attachment::new(guarded, pin_dir, config.mode);
                 Ok(Self { enforcer: Box::new(enforcer), attachment, events })
             }
             Err(error) => {
@@ -69,59 +71,93 @@ impl Kernel {
 }
 
 struct Up {
-    loaded: (Ebpf, ProgramFd),
+    guarded: Vec<Guarded>,
     enforcer: Table<KernelMaps>,
     events: Events,
-    link: Link,
 }
 
-fn bring_up(config: &Config, pin_dir: &PinDir, interface: &Interface) -> Result<Up, OpenError> {
+fn bring_up(config: &Config, pin_dir: &PinDir, interfaces: Vec<Wanted>) -> Result<Up, OpenError> {
     let dir = schema_dir(pin_dir.path());
+    let is_new = !dir.exists();
     fs::create_dir_all(&dir).map_err(file(&dir))?;
+    bring_up_in(&dir, config, pin_dir, interfaces).inspect_err(|_| {
+        // Half of what another version holds must not be taken for the whole by the next start.
+        if is_new && let Err(left) = fs::remove_dir_all(&dir) {
+            warn!(%left, "maps of the failed start are left behind");
+        }
+    })
+}
+
+fn bring_up_in(
+    dir: &Path,
+    config: &Config,
+    pin_dir: &PinDir,
+    interfaces: Vec<Wanted>,
+) -> Result<Up, OpenError> {
     let shapes = shapes(config);
-    for shape in &shapes {
-        shape.verify(&dir)?;
+    let mut loaded = Vec::new();
+    for wanted in &interfaces {
+        for shape in &shapes {
+            shape.verify(&shape.pin(dir, &wanted.name))?;
+        }
+        loaded.push(load(dir, &shapes, &wanted.name)?);
     }
-    let (mut object, program) = load(&dir, &shapes)?;
-    let anchor = load_program(&mut object, names::ANCHOR_PROGRAM)?;
-    let mut maps = KernelMaps::open(&dir)?;
+    let Some(first) = loaded.first_mut() else {
+        return Err(OpenError::NoInterface { present: interface::names() });
+    };
+    let anchor = load_program(&mut first.object, names::ANCHOR_PROGRAM)?;
+    let names: Vec<_> = interfaces.iter().map(|wanted| wanted.name.clone()).collect();
+    stats::keep_only(dir, &names)?;
+    let mut maps = KernelMaps::open(dir)?;
     maps.take_charge(anchor, rate_buckets(config) - 1)?;
     let mut enforcer = Table::adopt(maps, Capacity::of(config), config.settings())?;
+    let inherited = Inheritance::find(pin_dir.path(), dir)?;
+    inherited.hand_to(&mut enforcer)?;
     if config.on_silence == OnSilence::Disarm {
         enforcer.heartbeat(Duration::from_secs(config.silent_after_secs))?;
     }
-    let events = Events::open(&dir)?;
-    let link = attachment::attach(&program, pin_dir, interface, config.mode)?;
-    Ok(Up { loaded: (object, program), enforcer, events, link })
+    let events = Events::open(dir)?;
+    let guarded = attachment::attach_all(loaded, interfaces, pin_dir, config.mode)?;
+    inherited.forget()?;
+    Ok(Up { guarded, enforcer, events })
 }
 
 /// The folder of maps of the layout that this build knows.
-pub(super) fn schema_dir(pin_dir: &Path) -> std::path::PathBuf {
+pub(super) fn schema_dir(pin_dir: &Path) -> PathBuf {
     pin_dir.join(format!("v{}", names::SCHEMA))
 }
 
-fn wanted_interface(config: &Config) -> Result<Interface, OpenError> {
-    let Some(wanted) = &config.interface else {
-        return Err(OpenError::NoInterface { present: interface::names() });
-    };
-    let found = interface::by_name(wanted)
-        .map_err(OpenError::Netlink)?
-        .ok_or_else(|| OpenError::UnknownInterface { wanted: wanted.clone(), present: interface::names() })?;
-    if !found.is_ethernet() {
-        return Err(OpenError::NotEthernet { interface: found.name, link_type: found.link_type });
+/// The interfaces to guard, of which at least one is there.
+fn wanted_interfaces(config: &Config) -> Result<Vec<Wanted>, OpenError> {
+    let mut wanted = Vec::new();
+    for name in config.guarded() {
+        let found = interface::by_name(&name).map_err(OpenError::Netlink)?;
+        if let Some(found) = &found
+            && !found.is_ethernet()
+        {
+            return Err(OpenError::NotEthernet { interface: name, link_type: found.link_type });
+        }
+        wanted.push(Wanted { name, found });
     }
-    Ok(found)
+    match wanted.first() {
+        None => Err(OpenError::NoInterface { present: interface::names() }),
+        Some(first) if wanted.iter().all(|one| one.found.is_none()) => {
+            Err(OpenError::UnknownInterface { wanted: first.name.clone(), present: interface::names() })
+        }
+        Some(_) => Ok(wanted),
+    }
 }
 
-fn load(dir: &Path, shapes: &[Shape]) -> Result<(Ebpf, ProgramFd), OpenError> {
+/// The program for one interface: the same for all, over maps that are all but one the same.
+fn load(dir: &Path, shapes: &[Shape], interface: &str) -> Result<Loaded, OpenError> {
     let mut loader = EbpfLoader::new();
     for shape in shapes {
-        loader.map_max_entries(shape.name, shape.entries).map_pin_path(shape.name, dir.join(shape.name));
+        loader.map_max_entries(shape.name, shape.entries).map_pin_path(shape.name, shape.pin(dir, interface));
     }
     let mut object =
         loader.load(OBJECT).map_err(|error| OpenError::Load { log: None, source: error.into() })?;
     let program = load_program(&mut object, names::PROGRAM)?;
-    Ok((object, program))
+    Ok(Loaded { object, program })
 }
 
 fn load_program(object: &mut Ebpf, name: &str) -> Result<ProgramFd, OpenError> {
@@ -208,14 +244,18 @@ fn shapes(config: &Config) -> Vec<Shape> {
 }
 
 impl Shape {
-    /// Compares with what is pinned, if anything is.
-    fn verify(&self, dir: &Path) -> Result<(), OpenError> {
-        let path = dir.join(self.name);
+    /// Where the map is pinned that the program on `interface` uses.
+    fn pin(&self, dir: &Path, interface: &str) -> PathBuf {
+        if self.name == names::STATS { stats::pin(dir, interface) } else { dir.join(self.name) }
+    }
+
+    /// Compares with what is pinned at `path`, if anything is.
+    fn verify(&self, path: &Path) -> Result<(), OpenError> {
         if !path.exists() {
             return Ok(());
         }
-        let foreign = |what: String| OpenError::ForeignMap { path: path.clone(), what };
-        let info = MapInfo::from_pin(&path).map_err(|error| foreign(error.to_string()))?;
+        let foreign = |what: String| OpenError::ForeignMap { path: path.to_owned(), what };
+        let info = MapInfo::from_pin(path).map_err(|error| foreign(error.to_string()))?;
         let kind = info.map_type().map_err(|error| foreign(error.to_string()))?;
         let (key, value) = (info.key_size() as usize, info.value_size() as usize);
         if kind != self.kind || key != self.key || value != self.value {
@@ -229,7 +269,7 @@ impl Shape {
         }
         if self.name == names::RATES {
             // State, not policy: the new program begins with an empty one of the new size.
-            return fs::remove_file(&path).map_err(file(&path));
+            return fs::remove_file(path).map_err(file(path));
         }
         match self.setting {
             None => Err(foreign(format!("it has {} entries, not {}", info.max_entries(), self.entries))),

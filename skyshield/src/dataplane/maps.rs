@@ -9,9 +9,7 @@ use aya::maps::{Array, HashMap, MapData, MapError, PerCpuArray};
 use aya::programs::ProgramFd;
 use ipnet::IpNet;
 use skyshield_common::host::Hold;
-use skyshield_common::{
-    Ban, Counter, EventCounter, PrefixBan, Rate, RateKey, Reason, Settings as Wire, maps as names,
-};
+use skyshield_common::{Ban, EventCounter, PrefixBan, Rate, RateKey, Settings as Wire, maps as names};
 
 use super::backing::{self, Maps};
 use super::clock;
@@ -19,6 +17,7 @@ use super::enforcer::{Counters, Entry, EventTotals, Reader, Replaced};
 use super::error::Error;
 use super::family::{Family, Names, Value, failed, open};
 use super::hosts::{Hosts, Near};
+use super::stats::Stats;
 use super::sys;
 use crate::engine::source::Source;
 
@@ -31,7 +30,7 @@ pub(super) struct KernelMaps {
     settings: Array<MapData, Value<Wire>>,
     v4: Family<[u8; 4]>,
     v6: Family<[u8; 16]>,
-    stats: PerCpuArray<MapData, Value<Counter>>,
+    stats: Stats,
     event_stats: PerCpuArray<MapData, Value<EventCounter>>,
     shapes: HashMap<MapData, [u8; 16], Value<Rate>>,
     hosts: Hosts,
@@ -54,7 +53,7 @@ impl KernelMaps {
             settings: open(dir, names::SETTINGS)?,
             v4: Family::open(dir, V4)?,
             v6: Family::open(dir, V6)?,
-            stats: open(dir, names::STATS)?,
+            stats: Stats::open(dir)?,
             event_stats: open(dir, names::EVENT_STATS)?,
             shapes: open(dir, names::SHAPES)?,
             hosts: Hosts::open(dir)?,
@@ -281,17 +280,7 @@ impl Maps for KernelMaps {
     }
 
     fn counters(&self) -> Result<Counters, Error> {
-        Reason::ALL
-            .into_iter()
-            .map(|reason| {
-                let per_cpu = self.stats.get(&reason.index(), 0).map_err(failed("read", names::STATS))?;
-                let sum = per_cpu.iter().fold(Counter::default(), |sum, Value(counter)| Counter {
-                    packets: sum.packets.wrapping_add(counter.packets),
-                    bytes: sum.bytes.wrapping_add(counter.bytes),
-                });
-                Ok((reason, sum))
-            })
-            .collect()
+        self.stats.all()
     }
 
     fn event_counters(&self) -> Result<EventTotals, Error> {
@@ -365,6 +354,10 @@ impl Reader for KernelMaps {
 
     fn counters(&self) -> Result<Counters, Error> {
         Maps::counters(self)
+    }
+
+    fn by_interface(&self) -> Result<Vec<(String, Counters)>, Error> {
+        self.stats.by_interface()
     }
 
     fn event_counters(&self) -> Result<EventTotals, Error> {

@@ -179,6 +179,10 @@ impl Reader for Model {
         Maps::counters(self)
     }
 
+    fn by_interface(&self) -> Result<Vec<(String, Counters)>, Error> {
+        Ok(Vec::new())
+    }
+
     fn event_counters(&self) -> Result<EventTotals, Error> {
         Maps::event_counters(self)
     }

@@ -6,12 +6,14 @@
 
 use std::ffi::CString;
 use std::io;
-use std::os::fd::{AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd};
+use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
 use nix::libc;
 
+const BPF_MAP_LOOKUP_ELEM: libc::c_int = 1;
+const BPF_MAP_GET_NEXT_KEY: libc::c_int = 4;
 const BPF_OBJ_PIN: libc::c_int = 6;
 const BPF_OBJ_GET: libc::c_int = 7;
 const BPF_PROG_TEST_RUN: libc::c_int = 10;
@@ -31,6 +33,16 @@ struct ObjectAttr {
     pathname: u64,
     bpf_fd: u32,
     file_flags: u32,
+}
+
+#[repr(C)]
+struct MapElementAttr {
+    map_fd: u32,
+    padding: u32,
+    key: u64,
+    /// The value, or the next key.
+    out: u64,
+    flags: u64,
 }
 
 #[repr(C)]
@@ -123,6 +135,45 @@ pub(super) fn object_get(path: &Path) -> io::Result<OwnedFd> {
     let path = c_path(path)?;
     let mut attr = ObjectAttr { pathname: path.as_ptr().addr() as u64, bpf_fd: 0, file_flags: 0 };
     bpf(BPF_OBJ_GET, &mut attr).map(owned)
+}
+
+/// All entries, keys and values as bytes, of a map pinned at `path` whose values are not per CPU; `most`
+/// of them at the most. What is deleted meanwhile may be missing.
+pub(super) fn map_entries(
+    path: &Path,
+    key_bytes: usize,
+    value_bytes: usize,
+    most: u32,
+) -> io::Result<Vec<(Vec<u8>, Vec<u8>)>> {
+    let map = object_get(path)?;
+    let map_fd = number(map.as_fd());
+    let mut all = Vec::new();
+    let mut key: Option<Vec<u8>> = None;
+    for _ in 0..most {
+        let mut next = vec![0; key_bytes];
+        let mut attr = MapElementAttr {
+            map_fd,
+            padding: 0,
+            key: key.as_ref().map_or(0, |key| key.as_ptr().addr() as u64),
+            out: next.as_mut_ptr().addr() as u64,
+            flags: 0,
+        };
+        match bpf(BPF_MAP_GET_NEXT_KEY, &mut attr) {
+            Ok(_) => {}
+            Err(error) if error.raw_os_error() == Some(libc::ENOENT) => break,
+            Err(error) => return Err(error),
+        }
+        let mut value = vec![0; value_bytes];
+        attr.key = next.as_ptr().addr() as u64;
+        attr.out = value.as_mut_ptr().addr() as u64;
+        match bpf(BPF_MAP_LOOKUP_ELEM, &mut attr) {
+            Ok(_) => all.push((next.clone(), value)),
+            Err(error) if error.raw_os_error() == Some(libc::ENOENT) => {}
+            Err(error) => return Err(error),
+        }
+        key = Some(next);
+    }
+    Ok(all)
 }
 
 /// Pins a link at `path`.

@@ -175,11 +175,11 @@ impl<M: Maps> Enforcer for Table<M> {
     }
 
     fn shape(&mut self, source: IpAddr, shape: Option<Shape>) -> Result<(), Error> {
-        let key = match source.to_canonical() {
-            IpAddr::V4(address) => Address::V4(address.octets()),
-            IpAddr::V6(address) => Address::V6(address.octets()),
-        }
-        .rate_key();
+        let octets = match source {
+            IpAddr::V4(address) => address.to_ipv6_mapped().octets(),
+            IpAddr::V6(address) => address.octets(),
+        };
+        let key = Address::from_octets(octets).rate_key();
         let rate =
             shape.map(|shape| Rate::per_sec(shape.packets_per_sec.max(1), shape.burst, clock::jiffy_ns()));
         let known = self.shapes.contains(&key.0);

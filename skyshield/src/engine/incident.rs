@@ -1,14 +1,16 @@
 //! An incident: a request that was refused or flagged, with its evidence.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::net::IpAddr;
 use std::str::FromStr;
+use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use ulid::Ulid;
 
-use super::risk::Score;
+use super::risk::{Bill, Score, Thresholds};
 use crate::inspect::Finding;
 
 /// An incident's id: 26 characters, sorted by time, safe to read out over the telephone.
@@ -16,6 +18,12 @@ use crate::inspect::Finding;
 pub struct IncidentId(Ulid);
 
 impl IncidentId {
+    /// A share of 1 that nobody can foresee, and that is the same for the same incident.
+    pub fn chance(self) -> f64 {
+        let drawn = u32::try_from(self.0.random() & u128::from(u32::MAX)).unwrap_or_default();
+        f64::from(drawn) / f64::from(u32::MAX)
+    }
+
     /// The id of what happened at `at`, told from others of that millisecond by `random`.
     pub fn new(at: SystemTime, random: u128) -> Self {
         let since_epoch = at.duration_since(SystemTime::UNIX_EPOCH).unwrap_or(Duration::ZERO);
@@ -69,6 +77,41 @@ pub struct Client {
     pub by_proxy: bool,
 }
 
+/// What became of a request, and of its source.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Act {
+    /// It passed: its route only observes.
+    Observe,
+    /// It was refused.
+    Refuse,
+    /// It was refused, and its source is to be banned.
+    Ban,
+}
+
+impl Act {
+    /// The act's name in the API, the metrics and the store.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Observe => "observe",
+            Self::Refuse => "refuse",
+            Self::Ban => "ban",
+        }
+    }
+}
+
+/// Why a request was flagged: what its score is made of, and what it was measured against.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Assessment {
+    /// The terms of the score.
+    #[serde(flatten)]
+    pub bill: Bill,
+    /// Where scores turned into acts for it.
+    pub thresholds: Thresholds,
+    /// The limit of `inspect` that it outgrew, where it was refused for that.
+    pub unread: Option<Cow<'static, str>>,
+}
+
 /// A refused or flagged request.
 #[derive(Clone, Debug)]
 pub struct Incident {
@@ -80,8 +123,12 @@ pub struct Incident {
     pub client: Client,
     /// The door it came through.
     pub door: Door,
-    /// Its score.
-    pub score: Score,
+    /// What became of it.
+    pub act: Act,
+    /// The route that took it.
+    pub route: Arc<str>,
+    /// Why.
+    pub assessment: Assessment,
     /// What was found in it.
     pub findings: Vec<Finding>,
     /// The method, shortened, as text.
@@ -92,4 +139,11 @@ pub struct Incident {
     pub target: String,
     /// When the last byte that the verdict needed had arrived.
     pub complete_at: Instant,
+}
+
+impl Incident {
+    /// Its score.
+    pub fn score(&self) -> Score {
+        self.assessment.bill.score()
+    }
 }

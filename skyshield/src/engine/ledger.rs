@@ -8,13 +8,8 @@ use std::time::{Duration, Instant};
 use super::decision::{Decision, DecisionId, Ended, Layer, NewBan, Origin};
 use super::effect::Effect;
 use super::never_ban::{NeverBan, Protection};
-use super::source::Source;
+use super::source::{Source, WIDEST_V4, WIDEST_V6};
 use super::view::View;
-
-/// A prefix shorter than this takes so much of the internet that it is banned only by force.
-const WIDEST_V4: u8 = 8;
-/// The same for IPv6.
-const WIDEST_V6: u8 = 19;
 
 /// Why a ban is not made.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -109,7 +104,7 @@ impl Ledger {
         if let Some(why) = self.never_ban.covers(new.source) {
             return Err(Rejected::Protected { whom: new.source, why });
         }
-        if is_too_wide(new.source) && !new.force {
+        if new.source.is_too_wide() && !new.force {
             return Err(Rejected::TooWide(new.source));
         }
         let durable = new.origin == Origin::Operator;
@@ -288,11 +283,6 @@ impl Ledger {
             self.deadlines.remove(&(until, decision.source));
         }
     }
-}
-
-fn is_too_wide(source: Source) -> bool {
-    let prefix = source.as_prefix();
-    prefix.prefix_len() < if prefix.addr().is_ipv4() { WIDEST_V4 } else { WIDEST_V6 }
 }
 
 /// The later of two ends, where `None` is never.

@@ -6,6 +6,11 @@ use std::str::FromStr;
 
 use ipnet::IpNet;
 
+/// A prefix shorter than this takes so much of the internet that it is decided upon only by force.
+pub(super) const WIDEST_V4: u8 = 8;
+/// The same for IPv6.
+pub(super) const WIDEST_V6: u8 = 19;
+
 /// An address or a prefix, v4 or v6.
 ///
 /// Canonical: host bits are cleared, and an IPv4-mapped IPv6 address is the IPv4 address it maps,
@@ -45,6 +50,11 @@ impl Source {
     /// Whether the source is one address.
     pub fn is_host(self) -> bool {
         self.0.prefix_len() == self.0.max_prefix_len()
+    }
+
+    /// Whether it is a share of the whole internet: nobody decides about so many at once by mistake.
+    pub fn is_too_wide(self) -> bool {
+        self.0.prefix_len() < if self.0.addr().is_ipv4() { WIDEST_V4 } else { WIDEST_V6 }
     }
 
     /// Whether every address of `other` is one of this source's.

@@ -7,23 +7,68 @@ const HALF_LIFE: Duration = Duration::from_hours(1);
 /// What one incident of score 1 weighs.
 const WEIGHT_OF_ONE: f64 = 0.4;
 
-/// How much a source's past speaks against it.
+/// How much a source's past, its place and what others say of it speak against it. What is not known
+/// is neither clean nor bad.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Standing {
     weight: f64,
     as_of: Option<Instant>,
+    reputation: Option<f32>,
+    origin: Option<Origin>,
+}
+
+/// Where a source is, as far as known.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Origin {
+    /// The country, in two capitals.
+    pub country: Option<[u8; 2]>,
+    /// The number of its network.
+    pub asn: Option<u32>,
+    /// Whether it is in a data centre.
+    pub is_hosting: bool,
+    /// Whether it is an exit of Tor.
+    pub is_tor: bool,
+    /// Whether it is a public proxy or a VPN.
+    pub is_proxy: bool,
 }
 
 impl Standing {
     /// A standing of the given weight that does not fade.
     #[cfg(test)]
     pub(crate) fn of_weight(weight: f64) -> Self {
-        Self { weight, as_of: None }
+        Self { weight, ..Self::default() }
     }
 
-    /// The weight, 0 (unknown or clean) to 1.
-    pub fn weight(self) -> f64 {
+    /// The weight of earlier incidents, 0 (unknown or clean) to 1.
+    pub fn weight(&self) -> f64 {
         self.weight
+    }
+
+    /// How bad others say the source is, 0 to 1.
+    pub fn reputation(&self) -> Option<f32> {
+        self.reputation
+    }
+
+    /// Where the source is.
+    pub fn origin(&self) -> Option<Origin> {
+        self.origin
+    }
+
+    /// The same, and others say that the source is this bad, 0 to 1.
+    #[must_use]
+    pub fn with_reputation(self, reputation: f32) -> Self {
+        Self { reputation: Some(reputation), ..self }
+    }
+
+    /// The same, and the source is at `origin`.
+    #[must_use]
+    pub fn with_origin(self, origin: Origin) -> Self {
+        Self { origin: Some(origin), ..self }
+    }
+
+    /// Whether nothing is known.
+    pub fn is_unknown(&self) -> bool {
+        self.weight <= 0.0 && self.reputation.is_none() && self.origin.is_none()
     }
 
     /// The standing as it is at `now`: the past fades.
@@ -31,7 +76,7 @@ impl Standing {
     pub fn at(self, now: Instant) -> Self {
         let Some(as_of) = self.as_of else { return self };
         let half_lives = now.saturating_duration_since(as_of).as_secs_f64() / HALF_LIFE.as_secs_f64();
-        Self { weight: self.weight * 0.5_f64.powf(half_lives), as_of: Some(now) }
+        Self { weight: self.weight * 0.5_f64.powf(half_lives), as_of: Some(now), ..self }
     }
 
     /// The standing after an incident of `score` (0 to 1) at `now`.
@@ -39,7 +84,7 @@ impl Standing {
     pub fn after_incident(self, score: f64, now: Instant) -> Self {
         let before = self.at(now).weight;
         let weight = 1.0 - (1.0 - before) * (1.0 - WEIGHT_OF_ONE * score.clamp(0.0, 1.0));
-        Self { weight, as_of: Some(now) }
+        Self { weight, as_of: Some(now), ..self }
     }
 
     /// Whether so little is left at `now` that the source may be forgotten.

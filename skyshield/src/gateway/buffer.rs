@@ -38,6 +38,11 @@ impl Buffer {
         self.start == self.end
     }
 
+    /// Whether the next read needs room to be made.
+    pub(super) fn is_full(&self) -> bool {
+        self.end == self.bytes.len()
+    }
+
     pub(super) fn capacity(&self) -> usize {
         self.bytes.len()
     }

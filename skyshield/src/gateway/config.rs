@@ -2,13 +2,15 @@
 
 use std::fmt;
 use std::io;
-use std::net::{SocketAddr, ToSocketAddrs};
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::limits::Limits;
-use super::security_headers;
+use super::sites::{self, Balance, Health, MAX_UPSTREAMS, SiteConfig, UnknownHost};
+use super::{security_headers, tls};
+use crate::clock;
 use crate::engine::source::Source;
 
 /// The gateway's section of the configuration.
@@ -21,6 +23,14 @@ pub struct Config {
     /// Where requests are forwarded to: `host:port` or `http://host:port`. A name is resolved again
     /// in the background, never for a request. Default `127.0.0.1:8080`.
     pub upstream: Authority,
+    /// Several of them, in place of `upstream`; requests are shared out among them. Default none.
+    pub upstreams: Vec<Authority>,
+    /// How requests are shared out among several upstreams: `round_robin` or `least_connections`.
+    /// Default `round_robin`.
+    pub balance: Balance,
+    /// What happens to a request for a host that no site has: `default`, and `upstream` serves it,
+    /// `misdirected`, 421, or `not_found`, 404. Default `default`.
+    pub unknown_host: UnknownHost,
     /// Proxies, by address or prefix, whose word on client addresses is taken. Default none.
     pub trusted_proxies: Vec<Source>,
     /// Whether connections of `trusted_proxies` begin with a PROXY protocol header, version 1 or 2.
@@ -28,7 +38,9 @@ pub struct Config {
     pub proxy_protocol: bool,
     /// The header in which trusted proxies name the client. Default `x-forwarded-for`.
     pub client_address_header: ClientAddressHeader,
-    /// What happens to a body larger than `limits.inspected_body_bytes`. Default `refuse`.
+    /// What happens to a body larger than `limits.inspected_body_bytes`: `refuse`, 413, or
+    /// `pass-and-count`. It passes also where its route's `over_limit` says so, or where its route
+    /// inspects nothing. Default `refuse`.
     pub body_over_limit: BodyOverLimit,
     /// Paths on which `WebSocket` may be opened, as in `limits`: `/ws/**`. What flows through one
     /// afterwards is not inspected. Default none.
@@ -37,8 +49,14 @@ pub struct Config {
     pub risk_header_to_client: bool,
     /// The headers added to responses.
     pub headers: security_headers::Config,
+    /// How it is found out which upstreams work.
+    pub health: Health,
     /// How much, how many and how long.
     pub limits: Limits,
+    /// What is served to whom by host name; `upstream` serves the rest. Default none.
+    pub sites: Vec<SiteConfig>,
+    /// TLS with clients.
+    pub tls: tls::Config,
 }
 
 impl Default for Config {
@@ -46,6 +64,9 @@ impl Default for Config {
         Self {
             listen: vec![SocketAddr::from(([0; 4], 80)), SocketAddr::from(([0; 8], 80))],
             upstream: Authority { host: "127.0.0.1".to_owned(), port: 8080 },
+            upstreams: Vec::new(),
+            balance: Balance::default(),
+            unknown_host: UnknownHost::default(),
             trusted_proxies: Vec::new(),
             proxy_protocol: false,
             client_address_header: ClientAddressHeader::default(),
@@ -53,7 +74,10 @@ impl Default for Config {
             websocket_paths: Vec::new(),
             risk_header_to_client: false,
             headers: security_headers::Config::default(),
+            health: Health::default(),
             limits: Limits::default(),
+            sites: Vec::new(),
+            tls: tls::Config::default(),
         }
     }
 }
@@ -81,7 +105,7 @@ pub enum BodyOverLimit {
 impl Config {
     /// What is wrong with this section, if anything: the key and how to mend it.
     pub fn problem(&self) -> Option<(&'static str, String)> {
-        if self.listen.is_empty() {
+        if self.listen.is_empty() && self.tls.listen.is_empty() {
             return Some(("gateway.listen", "there is no address to listen on".to_owned()));
         }
         let everyone = self.trusted_proxies.iter().find(|source| source.as_prefix().prefix_len() == 0);
@@ -96,13 +120,43 @@ impl Config {
         if let Some(path) = self.websocket_paths.iter().find(|path| !path.starts_with('/')) {
             return Some(("gateway.websocket_paths", format!("`{path}` does not begin with `/`")));
         }
-        self.headers.problem().or_else(|| self.limits.problem())
+        if self.upstreams.len() > MAX_UPSTREAMS {
+            return Some(("gateway.upstreams", format!("there are more than {MAX_UPSTREAMS}")));
+        }
+        if self.sites.is_empty() && self.unknown_host != UnknownHost::Default {
+            let what = "there are no `sites`: nobody would be served".to_owned();
+            return Some(("gateway.unknown_host", what));
+        }
+        let sites = sites::problem(&self.sites).map(|what| ("gateway.sites", what));
+        sites
+            .or_else(|| self.health.problem())
+            .or_else(|| self.headers.problem())
+            .or_else(|| self.limits.problem())
+            .or_else(|| self.tls.problem())
     }
 
-    /// The upstream's addresses. Asks the resolver where it is a name: not for use on a request.
-    pub fn upstream_addresses(&self) -> io::Result<Vec<SocketAddr>> {
-        let authority = (self.upstream.host.as_str(), self.upstream.port);
-        authority.to_socket_addrs().map(Iterator::collect)
+    /// What is wrong with the files that are named here. Reads them: may block.
+    pub fn file_problems(&self) -> Vec<tls::CertificateError> {
+        tls::Certificates::problems(&self.tls.certificates, clock::wall())
+    }
+
+    /// The upstreams of the default site.
+    pub(super) fn default_upstreams(&self) -> &[Authority] {
+        if self.upstreams.is_empty() { std::slice::from_ref(&self.upstream) } else { &self.upstreams }
+    }
+
+    /// Every upstream that requests may be forwarded to, with the key that names it.
+    pub fn keyed_upstreams(&self) -> impl Iterator<Item = (&'static str, &Authority)> {
+        let key = if self.upstreams.is_empty() { "gateway.upstream" } else { "gateway.upstreams" };
+        let served = self.unknown_host == UnknownHost::Default;
+        let default = self.default_upstreams().iter().filter(move |_| served);
+        let sites = self.sites.iter().flat_map(|site| &site.upstreams);
+        default.map(move |upstream| (key, upstream)).chain(sites.map(|upstream| ("gateway.sites", upstream)))
+    }
+
+    /// Every upstream that requests may be forwarded to.
+    pub(super) fn upstreams(&self) -> impl Iterator<Item = &Authority> {
+        self.keyed_upstreams().map(|(_, upstream)| upstream)
     }
 }
 
@@ -113,6 +167,18 @@ pub struct Authority {
     pub host: String,
     /// The port.
     pub port: u16,
+}
+
+impl Authority {
+    /// The address, where it is one and not a name.
+    pub(super) fn address(&self) -> Option<IpAddr> {
+        self.host.parse().ok()
+    }
+
+    /// Its addresses. Asks the resolver where it is a name: not for use on a request.
+    pub(super) fn resolve(&self) -> io::Result<Vec<SocketAddr>> {
+        (self.host.as_str(), self.port).to_socket_addrs().map(Iterator::collect)
+    }
 }
 
 impl fmt::Display for Authority {

@@ -1,5 +1,6 @@
 //! One client connection, from its first byte to its last.
 
+mod arrival;
 mod farewell;
 
 use std::net::IpAddr;
@@ -19,26 +20,23 @@ use super::forward::{Body, Exchange, Outcome};
 use super::framing::Framing;
 use super::guard::Cause;
 use super::head::{Head, Scan, early_problem, scan};
-use super::proxy_protocol::{self, Header as ProxyHeader};
-use super::request_head::{Origin, peer_lines};
+use super::request_head::Origin;
 use super::response_head::Asked;
+use super::stream::ClientStream;
+use super::tls::Tls;
 use super::write::write_all;
 use crate::clock;
 use crate::engine::incident::{Client, Door};
-use crate::inspect::{Header, Request};
+use crate::inspect::{Header, OverLimit, Request};
 use crate::verdict::Verdict;
+use arrival::{Arrived, FIRST_READ, arrive};
 
-/// What a new connection reads into, in bytes; grown up to the limits.
-const FIRST_READ: usize = 4 * 1024;
+pub(super) use arrival::Peer;
 
 struct Connection<'a> {
     shared: &'a Shared,
-    stream: TcpStream,
-    peer: IpAddr,
-    trusted: bool,
-    /// Whether `peer` is who a proxy says connected to it.
-    spoken_for: bool,
-    peer_lines: Vec<u8>,
+    stream: ClientStream,
+    peer: &'a Peer,
     input: Buffer,
     request: Vec<u8>,
     reply: Vec<u8>,
@@ -58,33 +56,38 @@ enum Next {
     Goodbye,
 }
 
-/// Serves requests on `stream` until either side has had enough, or until `stop` between two of them.
-pub(super) async fn serve(shared: &Shared, stream: TcpStream, peer: IpAddr, stop: &CancellationToken) {
-    let trusted = shared.trusted.contain(peer);
+/// Serves requests on `socket` until either side has had enough, or until `stop` between two of them.
+pub(super) async fn serve(
+    shared: &Shared,
+    socket: TcpStream,
+    from: IpAddr,
+    tls: Option<&Tls>,
+    stop: &CancellationToken,
+) {
+    let arrival = stop.run_until_cancelled(arrive(shared, socket, from, tls)).await.flatten();
+    let Some(Arrived { stream, peer, input, deadline, read_at, in_the_clear }) = arrival else { return };
     let mut connection = Connection {
         shared,
         stream,
-        peer,
-        trusted,
-        spoken_for: false,
-        peer_lines: if trusted { Vec::new() } else { peer_lines(peer) },
-        input: Buffer::with_capacity(FIRST_READ),
+        peer: &peer,
+        input,
         request: Vec::new(),
         reply: Vec::new(),
         head: Head::default(),
-        deadline: Deadline::default(),
-        read_at: clock::now(),
+        deadline,
+        read_at,
     };
-    if shared.proxy_protocol && trusted && connection.read_proxy_header().await.is_none() {
-        shared.metrics.refused_proxy.inc();
-        return;
+    if in_the_clear {
+        connection.head.reset();
+        connection.turn_away(Cause::Cleartext).await;
+        return connection.say_goodbye().await;
     }
     let mut wait = shared.limits.first_byte();
     let mut stopped = pin!(stop.cancelled());
     loop {
         let next = match connection.read_head(wait, stopped.as_mut()).await {
             Ok(Some(())) => connection.handle(stop).await,
-            Ok(None) => Next::Close,
+            Ok(None) => return connection.take_leave().await,
             Err(cause) => connection.turn_away(cause).await,
         };
         match next {
@@ -96,29 +99,6 @@ pub(super) async fn serve(shared: &Shared, stream: TcpStream, peer: IpAddr, stop
 }
 
 impl Connection<'_> {
-    /// Reads what a trusted proxy says ahead of the first request; nothing where it does not.
-    async fn read_proxy_header(&mut self) -> Option<()> {
-        let until = self.read_at + self.shared.limits.first_byte();
-        loop {
-            if let ProxyHeader::Complete(len, named) = proxy_protocol::parse(self.input.filled()).ok()? {
-                self.input.consume(len);
-                if let Some(peer) = named {
-                    self.peer = peer;
-                    self.spoken_for = true;
-                    self.trusted = self.shared.trusted.contain(peer);
-                    self.peer_lines = if self.trusted { Vec::new() } else { peer_lines(peer) };
-                }
-                return Some(());
-            }
-            self.input.reserve(1);
-            let Some(Ok(count @ 1..)) = self.deadline.within(until, self.input.fill(&mut self.stream)).await
-            else {
-                return None;
-            };
-            self.received(count);
-        }
-    }
-
     /// Reads and parses a request's head; nothing where the client has no further request.
     async fn read_head(
         &mut self,
@@ -182,12 +162,12 @@ impl Connection<'_> {
     }
 
     fn client(&self) -> Client {
-        if !self.trusted {
-            return Client { address: self.peer, by_proxy: self.spoken_for };
+        if !self.peer.trusted {
+            return Client { address: self.peer.address, by_proxy: self.peer.spoken_for };
         }
         let bytes = self.input.filled();
         let lines = self.head.fields.iter().filter(|field| field.kind == Kind::ForwardedFor);
-        self.shared.trusted.client_behind(self.peer, lines.map(|field| field.value.at(bytes)))
+        self.shared.trusted.client_behind(self.peer.address, lines.map(|field| field.value.at(bytes)))
     }
 
     /// Answers the request whose head is at the front of the input.
@@ -197,12 +177,17 @@ impl Connection<'_> {
             return self.refuse(refusal).await;
         }
         let shared = self.shared;
+        let host = self.head.host.map(|host| host.at(self.input.filled()));
+        let site = match shared.sites.of(host) {
+            Ok(site) => site,
+            Err(cause) => return self.turn_away(cause).await,
+        };
         let mut share = Share::none_of(&shared.budget);
         let body = match self.hold_body(&mut share).await {
             Ok(body) => body,
             Err(cause) => return self.turn_away(cause).await,
         };
-        if self.is_report() {
+        if self.is_report(site) {
             return self.take_report(body).await;
         }
         let complete_at = self.read_at;
@@ -223,17 +208,12 @@ impl Connection<'_> {
             keep_alive: self.head.keep_alive && !stop.is_cancelled(),
             risk,
             quota: quota.as_ref(),
-            security: &shared.security,
+            security: &site.security,
         };
-        let origin = Origin {
-            peer: self.peer,
-            peer_lines: &self.peer_lines,
-            client,
-            trusted: self.trusted,
-            switching,
-        };
+        let origin = Origin { peer: self.peer, client, switching };
         let exchange = Exchange {
             shared,
+            site,
             client: &mut self.stream,
             input: &mut self.input,
             request: &mut self.request,
@@ -272,7 +252,7 @@ impl Connection<'_> {
             return Ok(Body { held: 0, rest });
         }
         let limits = &self.shared.limits;
-        let policy = self.shared.body_over_limit;
+        let policy = self.body_over_limit();
         if let Framing::Length(length) = self.head.framing
             && length > limits.inspected_body_bytes as u64
             && policy == BodyOverLimit::Refuse
@@ -302,6 +282,17 @@ impl Connection<'_> {
             self.shared.metrics.bodies_passed.inc();
         }
         Ok(Body { held, rest })
+    }
+
+    /// What happens to more of a body than is inspected: it passes where the gateway says so, or the route.
+    fn body_over_limit(&self) -> BodyOverLimit {
+        let bytes = self.input.filled();
+        let host = self.head.host.map(|host| host.at(bytes)).unwrap_or_default();
+        let (method, target) = (self.head.method.at(bytes), self.head.target.at(bytes));
+        match self.shared.judge.over_limit(host, method, target) {
+            OverLimit::PassAndCount => BodyOverLimit::PassAndCount,
+            OverLimit::Refuse => self.shared.body_over_limit,
+        }
     }
 
     fn judge(&self, client: Client, body_len: usize, complete_at: Instant) -> Verdict {

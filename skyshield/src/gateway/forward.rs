@@ -4,8 +4,6 @@ use std::io;
 use std::pin::pin;
 use std::time::Duration;
 
-use tokio::net::TcpStream;
-
 use super::Shared;
 use super::body::Rest;
 use super::buffer::Buffer;
@@ -13,13 +11,14 @@ use super::deadline::Deadline;
 use super::framing::Framing;
 use super::guard::Cause;
 use super::head::Head;
-use super::presence::gone;
 use super::pump::{Unsent, pump};
 use super::relay::{COPIED, receive_head, relay};
 use super::request_head::{self, Origin};
 use super::response_head::{Asked, Response};
+use super::sites::Site;
+use super::stream::ClientStream;
 use super::tunnel;
-use super::upstream::{Connection, Failure};
+use super::upstream::{Connection, Failure, Lease, Place};
 use super::write::write_all;
 use crate::clock;
 use crate::verdict::Permit;
@@ -33,7 +32,8 @@ const FAR: Duration = Duration::from_hours(7 * 24);
 #[derive(Debug)]
 pub(super) struct Exchange<'a> {
     pub(super) shared: &'a Shared,
-    pub(super) client: &'a mut TcpStream,
+    pub(super) site: &'a Site,
+    pub(super) client: &'a mut ClientStream,
     pub(super) input: &'a mut Buffer,
     pub(super) request: &'a mut Vec<u8>,
     pub(super) reply: &'a mut Vec<u8>,
@@ -79,7 +79,7 @@ impl Exchange<'_> {
         self.request.clear();
         self.reply.clear();
         let bytes = self.input.filled();
-        request_head::write(permit, head, bytes, origin, framing, &self.shared.upstream.host, self.request);
+        request_head::write(permit, head, bytes, origin, framing, &self.site.upstreams.host, self.request);
         if !body.rest.is_done() || body.held > SENT_AT_ONCE {
             return self.stream_both(head, body, framing, asked).await;
         }
@@ -94,30 +94,33 @@ impl Exchange<'_> {
     }
 
     async fn send_then_receive(&mut self, head: &Head, apart: usize, asked: Asked<'_>) -> Outcome {
-        let upstream = &self.shared.upstream;
-        let now = clock::now();
-        let mut connection = match upstream.kept(now, !head.is_idempotent) {
-            Some(kept) => kept,
-            None => match upstream.connect(self.deadline).await {
-                Ok(new) => new,
-                Err(failure) => return Outcome::Failed(failure),
-            },
+        let upstreams = &self.site.upstreams;
+        let mut lease = match upstreams.lease(!head.is_idempotent, self.deadline).await {
+            Ok(lease) => lease,
+            Err(failure) => return Outcome::Failed(failure),
         };
         loop {
-            match self.ask(&mut connection, head, apart, asked).await {
-                Ok(response) => return self.relay_and_keep(connection, head, response).await,
+            match self.ask(&mut lease.connection, head, apart, asked).await {
+                Ok(response) => {
+                    lease.place.answered();
+                    return self.relay_and_keep(lease, head, response).await;
+                }
                 // The upstream closed a kept connection as we wrote to it: nothing was answered, and
                 // asking again does no harm.
                 Err(Some(Failure::Cut))
-                    if connection.reused && connection.buffer.is_empty() && head.is_idempotent =>
+                    if lease.connection.reused
+                        && lease.connection.buffer.is_empty()
+                        && head.is_idempotent =>
                 {
                     self.shared.metrics.retries.inc();
-                    connection = match upstream.connect(self.deadline).await {
-                        Ok(new) => new,
+                    lease = match upstreams.lease_new(self.deadline).await {
+                        Ok(lease) => lease,
                         Err(failure) => return Outcome::Failed(failure),
                     };
                 }
-                Err(Some(failure)) => return Outcome::Failed(failure),
+                Err(Some(failure)) => {
+                    return lease.place.failed(failure);
+                }
                 Err(None) => {
                     self.shared.metrics.clients_left.inc();
                     return Outcome::Broken(None);
@@ -147,37 +150,32 @@ impl Exchange<'_> {
         tokio::select! {
             biased;
             received = receiving => received.map_err(Some),
-            () = gone(self.client) => Err(None),
+            () = self.client.gone(self.input) => Err(None),
         }
     }
 
-    async fn relay_and_keep(
-        &mut self,
-        mut connection: Connection,
-        head: &Head,
-        response: Response,
-    ) -> Outcome {
+    async fn relay_and_keep(&mut self, mut lease: Lease<'_>, head: &Head, response: Response) -> Outcome {
         if response == Response::Switched {
-            return self.carry(connection, head).await;
+            return self.carry(&mut lease.connection, head).await;
         }
         let Response::Final { status, body, rechunk, reuse, keep_alive, doubtful } = response else {
             return Outcome::Failed(Failure::Malformed);
         };
-        let Connection { stream, buffer, .. } = &mut connection;
+        let Connection { stream, buffer, .. } = &mut lease.connection;
         let relayed =
             relay(self.shared, stream, buffer, self.client, self.reply, (body, rechunk), self.deadline).await;
         if let Err(broken) = relayed {
-            return Outcome::Broken(broken);
+            return lease.place.broke(broken);
         }
-        if reuse && connection.buffer.is_empty() {
-            connection.doubtful = doubtful;
-            self.shared.upstream.keep(connection, clock::now());
+        if reuse && lease.connection.buffer.is_empty() {
+            lease.connection.doubtful = doubtful;
+            lease.give_back(clock::now());
         }
         Outcome::Answered { status, keep_alive }
     }
 
     /// Tells the client that the upstream has switched, and carries what they say from then on.
-    async fn carry(&mut self, mut connection: Connection, head: &Head) -> Outcome {
+    async fn carry(&mut self, connection: &mut Connection, head: &Head) -> Outcome {
         let metrics = &self.shared.metrics;
         metrics.tunnels.inc();
         metrics.bytes_out.inc_by(self.reply.len() as u64);
@@ -195,15 +193,15 @@ impl Exchange<'_> {
     ///
     /// On a connection of its own, not kept afterwards: what has been streamed cannot be sent again.
     async fn stream_both(&mut self, head: &Head, body: Body, framing: Framing, asked: Asked<'_>) -> Outcome {
-        let Self { shared, client, input, request, reply, deadline } = self;
+        let Self { shared, site, client, input, request, reply, deadline } = self;
         let shared: &Shared = shared;
-        let mut connection = match shared.upstream.connect(deadline).await {
-            Ok(new) => new,
+        let mut lease = match site.upstreams.lease_new(deadline).await {
+            Ok(lease) => lease,
             Err(failure) => return Outcome::Failed(failure),
         };
-        let Connection { stream, buffer, .. } = &mut connection;
+        let Lease { connection: Connection { stream, buffer, .. }, place } = &mut lease;
         let (mut from_upstream, mut to_upstream) = stream.split();
-        let (mut from_client, mut to_client) = client.split();
+        let (mut from_client, mut to_client) = tokio::io::split(&mut **client);
         let mut sending_deadline = Deadline::default();
         let sending = pump(
             shared,
@@ -237,9 +235,10 @@ impl Exchange<'_> {
             Ok(Response::Final { status, body, rechunk, keep_alive, .. }) => {
                 (status, body, rechunk, keep_alive)
             }
-            Ok(Response::Interim | Response::Switched) => return Outcome::Failed(Failure::Malformed),
-            Err(failure) => return Outcome::Failed(failure),
+            Ok(Response::Interim | Response::Switched) => return place.failed(Failure::Malformed),
+            Err(failure) => return place.failed(failure),
         };
+        place.answered();
         let relayed = {
             let relay =
                 relay(shared, &mut from_upstream, buffer, &mut to_client, reply, (body, rechunk), deadline);
@@ -258,11 +257,27 @@ impl Exchange<'_> {
             }
         };
         if let Err(broken) = relayed {
-            return Outcome::Broken(broken);
+            return place.broke(broken);
         }
         let whole = matches!(sent, Some(Ok(())));
         // A body that was not read to its end leaves no place for another request behind it.
         Outcome::Answered { status, keep_alive: keep_alive && whole }
+    }
+}
+
+impl Place<'_> {
+    /// The upstream failed before the client was sent anything.
+    fn failed(&self, failure: Failure) -> Outcome {
+        self.note_failure();
+        Outcome::Failed(failure)
+    }
+
+    /// A response broke off: the upstream failed, or, with nothing, the client did.
+    fn broke(&self, failure: Option<Failure>) -> Outcome {
+        if failure.is_some() {
+            self.note_failure();
+        }
+        Outcome::Broken(failure)
     }
 }
 

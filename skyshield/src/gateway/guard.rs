@@ -42,11 +42,17 @@ pub(super) enum Cause {
     NoRoom,
     #[error("the protocol version is not served here")]
     Version,
+    #[error("it came in the clear where TLS is spoken: ask by https")]
+    Cleartext,
+    #[error("no site of this name is served here")]
+    Misdirected,
+    #[error("there is no site of this name")]
+    UnknownSite,
 }
 
 impl Cause {
     /// Every cause, in the order of the discriminants.
-    pub(super) const ALL: [Self; 19] = [
+    pub(super) const ALL: [Self; 22] = [
         Self::LineEnd,
         Self::RequestLine,
         Self::Target,
@@ -66,6 +72,9 @@ impl Cause {
         Self::Coding,
         Self::NoRoom,
         Self::Version,
+        Self::Cleartext,
+        Self::Misdirected,
+        Self::UnknownSite,
     ];
 
     /// The status of the answer.
@@ -79,12 +88,15 @@ impl Cause {
             | Self::Authority
             | Self::Framing
             | Self::Chunk
-            | Self::Cut => 400,
+            | Self::Cut
+            | Self::Cleartext => 400,
+            Self::UnknownSite => 404,
             Self::Method => 405,
             Self::TooSlow => 408,
             Self::BodyTooLarge => 413,
             Self::TargetTooLong => 414,
             Self::Expectation => 417,
+            Self::Misdirected => 421,
             Self::HeadTooLarge | Self::TooManyHeaders => 431,
             Self::Coding => 501,
             Self::NoRoom => 503,
@@ -114,6 +126,9 @@ impl Cause {
             Self::Coding => "coding",
             Self::NoRoom => "no_room",
             Self::Version => "version",
+            Self::Misdirected => "misdirected",
+            Self::UnknownSite => "unknown_site",
+            Self::Cleartext => "cleartext",
         }
     }
 }

@@ -40,10 +40,12 @@ pub struct Limits {
     pub upstream_body_idle_secs: u64,
     /// A response's status line and header lines together, in bytes. Beyond it: 502. Default 65536.
     pub upstream_head_bytes: usize,
-    /// Idle upstream connections kept at a time. Beyond it they are closed. Default 512.
+    /// Idle connections kept at a time, of each upstream. Beyond it they are closed. Default 512.
     pub upstream_idle_connections: usize,
     /// How long an idle upstream connection is kept, in seconds. Default 30.
     pub upstream_idle_secs: u64,
+    /// From one question for the addresses of an upstream's name to the next, in seconds. Default 30.
+    pub upstream_lookup_secs: u64,
     /// Without the client taking a byte of a response, in seconds. Then the connection is closed. Default 30.
     pub write_stall_secs: u64,
     /// What requests in progress get when the gateway stops, in seconds. Default 30.
@@ -70,6 +72,7 @@ impl Default for Limits {
             upstream_head_bytes: 64 * 1024,
             upstream_idle_connections: 512,
             upstream_idle_secs: 30,
+            upstream_lookup_secs: 30,
             write_stall_secs: 30,
             drain_secs: 30,
         }
@@ -91,6 +94,7 @@ impl Limits {
             ("gateway.limits.upstream_head_secs", self.upstream_head_secs),
             ("gateway.limits.upstream_body_idle_secs", self.upstream_body_idle_secs),
             ("gateway.limits.upstream_idle_secs", self.upstream_idle_secs),
+            ("gateway.limits.upstream_lookup_secs", self.upstream_lookup_secs),
             ("gateway.limits.write_stall_secs", self.write_stall_secs),
             ("gateway.limits.drain_secs", self.drain_secs),
         ];

@@ -12,6 +12,7 @@ use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use super::connection;
+use super::tls::Tls;
 use super::{BindError, Shared};
 use crate::clock;
 
@@ -126,9 +127,10 @@ fn of_one_hand(address: IpAddr) -> IpAddr {
     }
 }
 
-/// Accepts and serves until `stop`, then lets what is in progress end within the drain time.
+/// Accepts and serves, by TLS if there is any, until `stop`; then lets what is in progress end within the drain time.
 pub(super) async fn accept(
     listener: TcpListener,
+    tls: Option<Tls>,
     shared: Arc<Shared>,
     stop: CancellationToken,
 ) -> io::Result<()> {
@@ -150,9 +152,9 @@ pub(super) async fn accept(
                 let Some(place) = Place::taken(&shared, peer) else { continue };
                 // Without it, small writes wait for acknowledgements; with it refused, they still arrive.
                 let _slower = stream.set_nodelay(true);
-                let (shared, stop) = (Arc::clone(&shared), stop.child_token());
+                let (shared, tls, stop) = (Arc::clone(&shared), tls.clone(), stop.child_token());
                 connections.spawn(async move {
-                    connection::serve(&shared, stream, peer, &stop).await;
+                    connection::serve(&shared, stream, peer, tls.as_ref(), &stop).await;
                     drop(place);
                 });
             }

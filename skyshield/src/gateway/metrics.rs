@@ -1,12 +1,17 @@
 //! What the gateway counts. Labels are bounded: never an address, a path or a name of a client's.
 
+mod upstreams;
+
 use std::time::Duration;
 
 use prometheus::{
     Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry,
 };
 
+use self::upstreams::UpstreamFamilies;
+pub(super) use self::upstreams::UpstreamMetrics;
 use super::guard::Cause;
+use super::tls;
 use super::upstream::Failure;
 
 /// The gateway's counters. Clones count together.
@@ -33,7 +38,9 @@ pub struct Metrics {
     pub(super) bytes_out: IntCounter,
     pub(super) bodies_refused: IntCounter,
     pub(super) bodies_passed: IntCounter,
+    pub(super) tls: tls::Metrics,
     durations: Vec<Histogram>,
+    upstreams: UpstreamFamilies,
 }
 
 /// Bounds of the duration histogram, in seconds: fine where a gateway lives, coarse beyond.
@@ -130,7 +137,9 @@ impl Metrics {
             bytes_out: bytes.with_label_values(&["out"]),
             bodies_refused: bodies.with_label_values(&["refuse"]),
             bodies_passed: bodies.with_label_values(&["pass"]),
+            tls: tls::Metrics::new(registry)?,
             durations: FAMILIES.iter().map(|family| durations.with_label_values(&[family])).collect(),
+            upstreams: UpstreamFamilies::new(registry)?,
         })
     }
 
@@ -142,6 +151,11 @@ impl Metrics {
         if cause == Cause::BodyTooLarge {
             self.bodies_refused.inc();
         }
+    }
+
+    /// The counters of `upstream` of `site`.
+    pub(super) fn of_upstream(&self, site: &str, upstream: &str) -> UpstreamMetrics {
+        self.upstreams.of(site, upstream)
     }
 
     pub(super) fn upstream_failed(&self, failure: Failure) {

@@ -3,8 +3,10 @@
 use std::future::{pending, poll_fn};
 use std::time::Duration;
 
-use tokio::io::ReadBuf;
+use tokio::io::{AsyncRead, ReadBuf};
 use tokio::net::TcpStream;
+
+use super::buffer::Buffer;
 
 /// Who has said all there is to say may still listen, for this long.
 const LISTENING: Duration = Duration::from_secs(1);
@@ -21,5 +23,20 @@ pub(super) async fn gone(stream: &TcpStream) {
         Ok(0) => tokio::time::sleep(LISTENING).await,
         Ok(_) => pending().await,
         Err(_) => {}
+    }
+}
+
+/// The same of a stream that cannot be looked into without being read: what comes is kept in `ahead`,
+/// as far as there is room.
+pub(super) async fn gone_within<R: AsyncRead + Unpin>(stream: &mut R, ahead: &mut Buffer) {
+    loop {
+        if ahead.is_full() {
+            return pending().await;
+        }
+        match ahead.fill(stream).await {
+            Ok(0) => return tokio::time::sleep(LISTENING).await,
+            Ok(_) => {}
+            Err(_) => return,
+        }
     }
 }

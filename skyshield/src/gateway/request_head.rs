@@ -4,6 +4,7 @@ use std::io::Write;
 use std::net::IpAddr;
 
 use super::client_ip::is_one_of;
+use super::connection::Peer;
 use super::field::{Kind, Span};
 use super::framing::Framing;
 use super::head::Head;
@@ -13,12 +14,8 @@ use crate::verdict::Permit;
 /// What the upstream is told of where a request came from.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Origin<'a> {
-    pub(super) peer: IpAddr,
-    /// The lines that tell of the peer, ready to be copied where it is the client.
-    pub(super) peer_lines: &'a [u8],
+    pub(super) peer: &'a Peer,
     pub(super) client: Client,
-    /// Whether the peer is a trusted proxy.
-    pub(super) trusted: bool,
     /// Whether the upstream is asked to switch to `WebSocket`.
     pub(super) switching: bool,
 }
@@ -49,7 +46,7 @@ pub(super) fn write(
     for field in &head.fields {
         let passed_on = match field.kind {
             Kind::Other | Kind::Accept | Kind::WebSocketKey | Kind::WebSocketVersion => true,
-            Kind::Forwarded => origin.trusted,
+            Kind::Forwarded => origin.peer.trusted,
             Kind::Host
             | Kind::ContentLength
             | Kind::TransferEncoding
@@ -66,11 +63,11 @@ pub(super) fn write(
             line(field.name.at(bytes), field.value.at(bytes), out);
         }
     }
-    if origin.trusted {
+    if origin.peer.trusted {
         lines_of_proxy(head, bytes, origin, host, out);
     } else {
-        out.extend_from_slice(origin.peer_lines);
-        out.extend_from_slice(b"X-Forwarded-Proto: http\r\n");
+        out.extend_from_slice(&origin.peer.lines);
+        line(b"X-Forwarded-Proto", origin.peer.scheme(), out);
         line(b"X-Forwarded-Host", host, out);
     }
     let score = permit.score().value();
@@ -101,14 +98,14 @@ fn lines_of_proxy(head: &Head, bytes: &[u8], origin: Origin<'_>, host: &[u8], ou
             out.extend_from_slice(b", ");
         }
     }
-    let _infallible = write!(out, "{}\r\nX-Real-IP: {}\r\n", origin.peer, origin.client.address);
+    let _infallible = write!(out, "{}\r\nX-Real-IP: {}\r\n", origin.peer.address, origin.client.address);
     let only = |kind: Kind| {
         let mut values = head.fields.iter().filter(|field| field.kind == kind).map(|field| field.value);
         let first: Option<Span> = values.next();
         first.filter(|_| values.next().is_none()).map(|value| value.at(bytes))
     };
     let proto = only(Kind::ForwardedProto).filter(|proto| is_one_of(proto, &[b"http", b"https"]));
-    line(b"X-Forwarded-Proto", proto.unwrap_or(b"http"), out);
+    line(b"X-Forwarded-Proto", proto.unwrap_or(origin.peer.scheme()), out);
     line(b"X-Forwarded-Host", only(Kind::ForwardedHost).unwrap_or(host), out);
 }
 

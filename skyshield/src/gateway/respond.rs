@@ -27,6 +27,8 @@ pub(super) struct Page<'a> {
     pub(super) risk: Option<f64>,
     /// The quota that is used up.
     pub(super) limited: Option<&'a Limited>,
+    /// What failed behind us, as `Proxy-Status` (RFC 9209) names it.
+    pub(super) proxy_error: Option<&'static str>,
 }
 
 /// To whom it goes, and how.
@@ -70,10 +72,15 @@ impl Page<'_> {
             (true, 0) => "Connection: keep-alive\r\n",
             (true, _) => "",
         };
-        let allow =
-            if status == 405 { "Allow: GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS\r\n" } else { "" };
+        let allow = match status {
+            405 => "Allow: GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS\r\n",
+            415 => "Accept-Encoding: gzip, deflate, br, zstd\r\n",
+            _ => "",
+        };
         let retry = if status == 503 { "Retry-After: 1\r\n" } else { "" };
         let risk = self.risk.map(|risk| format!("X-SkyShield-Risk: {risk:.3}\r\n")).unwrap_or_default();
+        let proxy = self.proxy_error.map(|error| format!("Proxy-Status: skyshield; error={error}\r\n"));
+        let proxy = proxy.unwrap_or_default();
         let length = body.len();
         let date = jiff::Timestamp::try_from(clock::wall()).unwrap_or_default();
         let date = date.strftime("%a, %d %b %Y %H:%M:%S GMT");
@@ -81,7 +88,7 @@ impl Page<'_> {
         let _infallible = write!(
             out,
             "HTTP/1.1 {status} {title}\r\nDate: {date}\r\nContent-Type: {media}\r\nContent-Length: {length}\r\n\
-             X-SkyShield-Incident: {id}\r\n{risk}{PAGE_HEADERS}{allow}{retry}{connection}"
+             X-SkyShield-Incident: {id}\r\n{risk}{PAGE_HEADERS}{allow}{retry}{proxy}{connection}"
         );
         if let Some(limited) = self.limited {
             let secs = limited.retry_after.as_nanos().div_ceil(1_000_000_000);
@@ -107,11 +114,14 @@ const fn phrase(status: u16) -> &'static str {
     match status {
         400 => "Bad Request",
         403 => "Forbidden",
+        404 => "Not Found",
         405 => "Method Not Allowed",
         408 => "Request Timeout",
         413 => "Content Too Large",
         414 => "URI Too Long",
+        415 => "Unsupported Media Type",
         417 => "Expectation Failed",
+        421 => "Misdirected Request",
         429 => "Too Many Requests",
         431 => "Request Header Fields Too Large",
         501 => "Not Implemented",

@@ -11,12 +11,14 @@ use crate::control::{self, Control};
 use crate::engine::decision::{Decision, DecisionId, Layer, Origin};
 use crate::engine::risk;
 use crate::engine::view::View;
-use crate::inspect::{Inspector, Limits};
+use crate::inspect::Limits;
+use crate::verdict::Settings;
 
 fn judge(view: Arc<View>) -> Judge {
     let metrics = control::Metrics::new(&prometheus::Registry::new()).unwrap();
     let (control, _queue) = Control::channel(metrics);
-    Judge::new(Inspector::new(Limits::default()), risk::Config::default(), view, control)
+    let settings = Settings::new(&Limits::default(), &risk::Config::default(), &[]);
+    Judge::new(settings, view, control)
 }
 
 fn on_any_port() -> Config {
@@ -64,7 +66,7 @@ async fn a_banned_source_is_refused_before_its_body_is_read() {
 fn an_address_in_use_is_named_with_its_cause() {
     let first = Gateway::bind(&on_any_port()).unwrap();
     let config = Config { listen: first.addresses(), ..Config::default() };
-    let error = Gateway::bind(&config).unwrap_err();
+    let Err(StartError::Bind(error)) = Gateway::bind(&config) else { panic!("bound twice") };
     assert_eq!(error.address, first.addresses()[0]);
     assert_eq!(error.source.kind(), io::ErrorKind::AddrInUse);
 }

@@ -10,6 +10,7 @@ use tokio::net::TcpStream;
 use super::Shared;
 use super::buffer::Buffer;
 use super::deadline::Deadline;
+use super::stream::ClientStream;
 use super::write::write_all;
 use crate::clock;
 
@@ -39,12 +40,12 @@ impl Pulse {
 /// and `answered` are what either side sent already.
 pub(super) async fn carry(
     shared: &Shared,
-    (client, early): (&mut TcpStream, &mut Buffer),
+    (client, early): (&mut ClientStream, &mut Buffer),
     (upstream, answered): (&mut TcpStream, &mut Buffer),
 ) {
     let pulse =
         Pulse { start: clock::now(), millis: AtomicU64::new(0), idle: shared.limits.upstream_body_idle() };
-    let (from_client, to_client) = client.split();
+    let (from_client, to_client) = tokio::io::split(client);
     let (from_upstream, to_upstream) = upstream.split();
     let stall = shared.limits.write_stall();
     let ended = tokio::try_join!(

@@ -1,205 +1,192 @@
-//! The upstream: where it is, connections to it, and those kept for the next request.
+//! The upstreams of a site: who is asked next, and the connections to them.
 
-use std::collections::VecDeque;
-use std::io;
-use std::mem::MaybeUninit;
+mod failure;
+mod health;
+mod member;
+mod pool;
+mod probe;
+
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use arc_swap::ArcSwap;
-use tokio::net::TcpStream;
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use super::buffer::Buffer;
-use super::config::{Authority, Config};
+pub(super) use self::failure::Failure;
+use self::member::Member;
+pub(super) use self::member::Place;
+pub(super) use self::pool::Connection;
+use super::config::Authority;
 use super::deadline::Deadline;
+use super::limits::Limits;
+use super::metrics::Metrics;
+use super::sites::{Balance, Health, MAX_UPSTREAMS};
 use crate::clock;
+use crate::engine::upstream::{State, Upstream};
 
-/// What an upstream connection reads into, in bytes; grown while a large body flows.
-const READ_BYTES: usize = 16 * 1024;
-/// How often idle connections are looked through.
-const SWEEP: Duration = Duration::from_secs(5);
-/// Sweeps from one resolution of the upstream's name to the next.
-const SWEEPS_PER_LOOKUP: u32 = 6;
+/// Upstreams that are tried for one request at the most, each of which nothing was sent to.
+const MAX_TRIES: u32 = 3;
 
-/// Why the upstream's answer could not be had; its discriminant indexes the counters.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[repr(usize)]
-pub(super) enum Failure {
-    #[error("the site cannot be reached")]
-    Connect,
-    #[error("the site took too long to answer")]
-    Late,
-    #[error("the site broke the connection")]
-    Cut,
-    #[error("the site's answer is malformed")]
-    Malformed,
-    #[error("the site stopped in the middle of its answer")]
-    Stalled,
-}
-
-impl Failure {
-    pub(super) const ALL: [Self; 5] = [Self::Connect, Self::Late, Self::Cut, Self::Malformed, Self::Stalled];
-
-    pub(super) const fn status(self) -> u16 {
-        match self {
-            Self::Connect | Self::Cut | Self::Malformed => 502,
-            Self::Late | Self::Stalled => 504,
-        }
-    }
-
-    /// The failure's name in metrics and logs.
-    pub(super) const fn name(self) -> &'static str {
-        match self {
-            Self::Connect => "connect",
-            Self::Late => "late",
-            Self::Cut => "cut",
-            Self::Malformed => "malformed",
-            Self::Stalled => "stalled",
-        }
-    }
-}
-
-/// A connection to the upstream.
+/// How a site treats its upstreams.
 #[derive(Debug)]
-pub(super) struct Connection {
-    pub(super) stream: TcpStream,
-    pub(super) buffer: Buffer,
-    /// Whether it served a request before: then the upstream may have closed it meanwhile.
-    pub(super) reused: bool,
-    /// Whether its last response had no body where its head spoke of one: then one may yet come.
-    pub(super) doubtful: bool,
+pub(super) struct Policy<'a> {
+    pub(super) balance: Balance,
+    pub(super) health: &'a Health,
+    pub(super) limits: &'a Limits,
+    /// The host that checks ask for; without one, the upstream's own name.
+    pub(super) host: Option<&'a str>,
 }
 
-/// The one upstream.
+/// The upstreams of one site.
 #[derive(Debug)]
-pub(super) struct Upstream {
-    authority: Authority,
+pub(super) struct Group {
+    name: String,
+    members: Vec<Arc<Member>>,
+    balance: Balance,
+    turn: AtomicUsize,
     /// The `Host` of a request that came without.
     pub(super) host: Vec<u8>,
-    addresses: ArcSwap<Vec<SocketAddr>>,
-    turn: AtomicUsize,
-    idle: Mutex<VecDeque<(Connection, Instant)>>,
-    max_idle: usize,
-    idle_time: Duration,
-    connect_time: Duration,
 }
 
-impl Upstream {
-    pub(super) fn new(config: &Config) -> Self {
-        let addresses = config.upstream_addresses().unwrap_or_else(|error| {
-            tracing::warn!(upstream = %config.upstream, %error, "the upstream's name does not resolve yet");
-            Vec::new()
-        });
+/// A connection on loan, counted as in progress until it is dropped or given back.
+#[derive(Debug)]
+pub(super) struct Lease<'g> {
+    pub(super) connection: Connection,
+    pub(super) place: Place<'g>,
+}
+
+/// Upstreams that were tried for a request already, a bit each.
+#[derive(Clone, Copy, Debug, Default)]
+struct Tried(u64);
+const _: () = assert!(MAX_UPSTREAMS <= 64);
+
+impl Group {
+    pub(super) fn new<'a>(
+        name: &str,
+        upstreams: impl Iterator<Item = (&'a Authority, Vec<SocketAddr>)>,
+        policy: &Policy<'_>,
+        metrics: &Metrics,
+    ) -> Self {
+        let members: Vec<_> = upstreams
+            .map(|(upstream, addresses)| Member::new(name, upstream, addresses, policy, metrics).into())
+            .collect();
+        let host = members.first().map(|member: &Arc<Member>| member.authority().to_string());
         Self {
-            authority: config.upstream.clone(),
-            host: config.upstream.to_string().into_bytes(),
-            addresses: ArcSwap::from_pointee(addresses),
+            name: name.to_owned(),
+            members,
+            balance: policy.balance,
             turn: AtomicUsize::new(0),
-            idle: Mutex::new(VecDeque::new()),
-            max_idle: config.limits.upstream_idle_connections,
-            idle_time: Duration::from_secs(config.limits.upstream_idle_secs),
-            connect_time: Duration::from_secs(config.limits.upstream_connect_secs),
+            host: host.unwrap_or_default().into_bytes(),
         }
     }
 
-    /// A kept connection that nothing speaks against, the one used last first.
+    /// The site's name.
+    #[cfg(test)]
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// A connection to whoever is next: a kept one where there is one, else a new one. Who does not
+    /// accept is passed over, as nothing was sent yet.
     ///
-    /// What the runtime has heard of its end costs nothing to know; who is `careful`, because the
-    /// request cannot be sent again, asks the kernel too.
-    pub(super) fn kept(&self, now: Instant, careful: bool) -> Option<Connection> {
-        loop {
-            let (connection, since) = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop_back()?;
-            // Anything to read on an idle connection is its end, or bytes nobody asked for.
-            let quiet = has_nothing_to_say(connection.stream.try_read(&mut [0]));
-            let asked = careful || connection.doubtful;
-            let quiet = quiet && (!asked || has_nothing_to_say(peek(&connection.stream)));
-            if quiet && now.saturating_duration_since(since) < self.idle_time {
-                return Some(connection);
-            }
-        }
+    /// Whoever is `careful`, because the request cannot be sent again, has kept connections looked at
+    /// more closely.
+    pub(super) async fn lease(&self, careful: bool, deadline: &mut Deadline) -> Result<Lease<'_>, Failure> {
+        self.lend(Some(careful), deadline).await
     }
 
-    /// A new connection; the upstream's addresses take turns, and are all tried.
-    pub(super) async fn connect(&self, deadline: &mut Deadline) -> Result<Connection, Failure> {
-        let addresses = self.addresses.load_full();
+    /// The same, and the connection is a new one.
+    pub(super) async fn lease_new(&self, deadline: &mut Deadline) -> Result<Lease<'_>, Failure> {
+        self.lend(None, deadline).await
+    }
+
+    async fn lend(&self, kept: Option<bool>, deadline: &mut Deadline) -> Result<Lease<'_>, Failure> {
+        let mut tried = Tried::default();
+        let mut failure = Failure::NoneUp;
+        for _ in 0..MAX_TRIES {
+            let now = clock::now();
+            let Some((at, member)) = self.next(now, tried) else { break };
+            tried.0 |= 1 << (at % MAX_UPSTREAMS);
+            let place = member.enter();
+            if let Some(connection) = kept.and_then(|careful| member.kept(now, careful)) {
+                return Ok(Lease { connection, place });
+            }
+            match member.connect(deadline).await {
+                Ok(connection) => return Ok(Lease { connection, place }),
+                Err(why) => {
+                    member.failed(clock::now());
+                    failure = why;
+                }
+            }
+        }
+        Err(failure)
+    }
+
+    /// Who is asked next of those not `tried`: nobody who is down, and who rests only for want of others.
+    fn next(&self, now: Instant, tried: Tried) -> Option<(usize, &Member)> {
+        let count = self.members.len();
+        if count == 1 {
+            let member = self.members.first().filter(|member| tried.0 == 0 && !member.is_down())?;
+            return Some((0, member));
+        }
         let turn = self.turn.fetch_add(1, Ordering::Relaxed);
-        let until = clock::now() + self.connect_time;
-        for at in 0..addresses.len() {
-            let Some(&address) = addresses.get((turn + at) % addresses.len()) else { break };
-            match deadline.within(until, TcpStream::connect(address)).await {
-                Some(Ok(stream)) => {
-                    // Without it, small writes wait for acknowledgements; with it refused, they still arrive.
-                    let _slower = stream.set_nodelay(true);
-                    return Ok(Connection {
-                        stream,
-                        buffer: Buffer::with_capacity(READ_BYTES),
-                        reused: false,
-                        doubtful: false,
-                    });
-                }
-                Some(Err(error)) => tracing::debug!(%address, %error, "the upstream cannot be reached"),
-                None => {
-                    tracing::debug!(%address, "the upstream took too long to accept a connection");
-                    break;
-                }
-            }
-        }
-        Err(Failure::Connect)
+        let in_turn = (0..count).filter_map(|step| {
+            let at = turn.wrapping_add(step) % count;
+            let member = self.members.get(at).filter(|_| tried.0 >> (at % MAX_UPSTREAMS) & 1 == 0)?;
+            let rank = match member.state(now) {
+                State::Up => 0,
+                State::Resting => 1,
+                State::Down => return None,
+            };
+            let load = match self.balance {
+                Balance::RoundRobin => 0,
+                Balance::LeastConnections => member.active(),
+            };
+            Some(((rank, load), at, &**member))
+        });
+        in_turn.min_by_key(|(rank, ..)| *rank).map(|(_, at, member)| (at, member))
     }
 
-    /// Keeps a connection whose last response ended where it should.
-    pub(super) fn keep(&self, mut connection: Connection, now: Instant) {
-        connection.reused = true;
-        connection.buffer.shrink();
-        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-        if idle.len() < self.max_idle {
-            idle.push_back((connection, now));
-        }
+    /// How every upstream is.
+    pub(super) fn states(&self) -> impl Iterator<Item = Upstream> {
+        let now = clock::now();
+        self.members.iter().map(move |member| Upstream {
+            site: self.name.clone(),
+            upstream: member.authority().to_string(),
+            state: member.state(now),
+            active: member.active(),
+        })
     }
 
-    /// Closes what was idle for too long and resolves the upstream's name anew, until `stop`.
-    pub(super) async fn maintain(&self, stop: &CancellationToken) {
-        let mut sweeps = 0;
-        while stop.run_until_cancelled(tokio::time::sleep(SWEEP)).await.is_some() {
-            self.sweep(clock::now());
-            sweeps += 1;
-            if sweeps % SWEEPS_PER_LOOKUP == 0 || self.addresses.load().is_empty() {
-                self.look_up().await;
-            }
-        }
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    /// Every address that requests are forwarded to.
+    pub(super) fn addresses(&self) -> impl Iterator<Item = SocketAddr> {
+        self.members.iter().flat_map(|member| member.addresses())
     }
 
-    fn sweep(&self, now: Instant) {
-        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-        let kept_from =
-            idle.partition_point(|(_, since)| now.saturating_duration_since(*since) >= self.idle_time);
-        idle.drain(..kept_from);
-    }
-
-    async fn look_up(&self) {
-        match tokio::net::lookup_host((self.authority.host.as_str(), self.authority.port)).await {
-            Ok(found) => {
-                let found: Vec<_> = found.collect();
-                if !found.is_empty() && found != **self.addresses.load() {
-                    self.addresses.store(found.into());
-                }
-            }
-            // What was known is kept: a resolver that is down takes no site with it.
-            Err(error) => {
-                tracing::debug!(upstream = %self.authority, %error, "the upstream's name does not resolve");
-            }
+    /// Sees to connections, names and checks of every upstream in `tasks`, until `stop`.
+    pub(super) fn look_after<E: Send + 'static>(
+        &self,
+        tasks: &mut JoinSet<Result<(), E>>,
+        stop: &CancellationToken,
+    ) {
+        for member in &self.members {
+            let (member, stop) = (Arc::clone(member), stop.clone());
+            tasks.spawn(async move {
+                member.look_after(&stop).await;
+                Ok(())
+            });
         }
     }
 }
 
-fn peek(stream: &TcpStream) -> io::Result<usize> {
-    socket2::SockRef::from(stream).peek(&mut [MaybeUninit::uninit()])
+impl Lease<'_> {
+    /// Keeps the connection for another request: its last response ended where it should.
+    pub(super) fn give_back(self, now: Instant) {
+        self.place.member.keep(self.connection, now);
+    }
 }
 
-fn has_nothing_to_say(read: io::Result<usize>) -> bool {
-    matches!(read, Err(error) if error.kind() == io::ErrorKind::WouldBlock)
-}
+#[cfg(test)]
+mod tests;

@@ -21,7 +21,9 @@ pub(super) async fn write_all<W: AsyncWrite + Unpin>(
     loop {
         let waiting = pieces.iter().filter(|piece| !piece.is_empty()).count();
         if waiting == 0 {
-            return Ok(());
+            // A socket has nothing to flush; TLS may still hold the end of it.
+            let flush = poll_fn(|cx| Pin::new(&mut *writer).poll_flush(cx));
+            return deadline.within(clock::now() + stall, flush).await.ok_or(io::ErrorKind::TimedOut)?;
         }
         let single = pieces.iter().find(|piece| !piece.is_empty()).filter(|_| waiting == 1);
         let write = poll_fn(|cx| match single {

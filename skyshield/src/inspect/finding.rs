@@ -1,11 +1,11 @@
 //! What a detector claims of a request: with rule, place and confidence.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::limits;
 
 /// The kind of attack a finding claims.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Class {
     /// SQL injection.
@@ -102,7 +102,7 @@ impl Confidence {
 }
 
 /// Where in the request a finding's bytes were.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(tag = "part", content = "name", rename_all = "snake_case")]
 pub enum Place {
     /// The path of the target.

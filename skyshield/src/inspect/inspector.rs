@@ -3,10 +3,10 @@
 use super::budget::{self, Budget};
 use super::decode::{self, Text, base64};
 use super::finding::{Confidence, Finding, Inspection, Place};
-use super::limits::{Limits, OverLimit};
+use super::limits::Limits;
 use super::matcher::{Hit, Matcher};
 use super::values::{self, Parts, Value};
-use super::{Request, json};
+use super::{Request, content, json};
 
 /// The built-in rules, ready to run. Building one compiles them, which takes milliseconds; running it
 /// shares nothing between requests.
@@ -25,11 +25,6 @@ impl Inspector {
         Self { limits, matcher: Matcher::new() }
     }
 
-    /// What happens to a request that outgrew a limit.
-    pub fn over_limit(&self) -> OverLimit {
-        self.limits.over_limit
-    }
-
     /// What the rules say of `request`. Never fails: what cannot be parsed is read as text.
     pub fn inspect(&self, request: &Request<'_>) -> Inspection {
         let (findings, budget) = self.read(request);
@@ -44,9 +39,25 @@ impl Inspector {
     fn read(&self, request: &Request<'_>) -> (Vec<Finding>, Budget) {
         let mut findings = Vec::new();
         let mut budget = Budget::new(&self.limits);
-        values::walk(request, &self.limits, &mut budget, &mut |value, budget| {
-            self.value(value, budget, &mut findings);
-        });
+        let mut see = |value: Value<'_>, budget: &mut Budget| self.value(value, budget, &mut findings);
+        if let Some(content) = content::decoded(request, &self.limits.content) {
+            content.reached.into_iter().for_each(|bound| budget.reach(bound));
+            // An application that takes codings off reads the one, an application that does not reads
+            // the other: where what came makes no sense to the first, the second is as likely.
+            let readable = content.reached != Some(content::CONTENT_CODING);
+            let (whole, beside) =
+                if readable { (&*content.body, request.body) } else { (request.body, &*content.body) };
+            values::walk(&Request { body: whole, ..*request }, &self.limits, &mut budget, &mut see);
+            values::walk_body(
+                &Request { body: beside, ..*request },
+                readable,
+                &self.limits,
+                &mut budget,
+                &mut see,
+            );
+        } else {
+            values::walk(request, &self.limits, &mut budget, &mut see);
+        }
         (findings, budget)
     }
 

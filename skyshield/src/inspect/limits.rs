@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::content;
+
 /// What happens to a request that was not read to its end, because it outgrew a bound.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -13,8 +15,21 @@ pub enum OverLimit {
     PassAndCount,
 }
 
+/// Whether requests are inspected, and what comes of it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Mode {
+    /// They pass as they are.
+    Off,
+    /// They pass, and what would have been refused is kept as an incident.
+    Observe,
+    /// They are refused by their score.
+    #[default]
+    Refuse,
+}
+
 /// The names of all bounds that an inspection can reach.
-pub const NAMES: [&str; 9] = [
+pub const NAMES: [&str; 13] = [
     "values",
     "value_bytes",
     "steps",
@@ -24,10 +39,22 @@ pub const NAMES: [&str; 9] = [
     "grammar_bytes",
     "grammar_total_bytes",
     "findings",
+    "decoded_bytes",
+    "decoded_ratio",
+    "decoded_layers",
+    "content_coding",
 ];
 
 /// The bounds beyond which parts of a request are not read at all.
-const UNREAD: &[&str] = &["values", "value_bytes", "steps"];
+const UNREAD: &[&str] = &[
+    "values",
+    "value_bytes",
+    "steps",
+    "decoded_bytes",
+    "decoded_ratio",
+    "decoded_layers",
+    "content_coding",
+];
 
 /// Whether bytes that an application may act on were not read for want of the bound `name`.
 pub(super) fn leaves_unread(name: &str) -> bool {
@@ -39,6 +66,9 @@ pub(super) fn leaves_unread(name: &str) -> bool {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Limits {
+    /// Whether requests are inspected and what comes of it: `off`, `observe` or `refuse`; a route may say
+    /// otherwise. Default refuse.
+    pub mode: Mode,
     /// What happens to a request with bytes that were not read for one of these bounds: `refuse` or
     /// `pass-and-count`. Default refuse.
     pub over_limit: OverLimit,
@@ -68,11 +98,14 @@ pub struct Limits {
     pub matched_chars: usize,
     /// Characters of the name in a `Place`. Default 64.
     pub name_chars: usize,
+    /// How far a body in a content coding (`gzip`, `deflate`, `br`, `zstd`) is decoded.
+    pub content: content::Config,
 }
 
 impl Default for Limits {
     fn default() -> Self {
         Self {
+            mode: Mode::default(),
             over_limit: OverLimit::default(),
             values: 10_000,
             value_bytes: 2 * 1024 * 1024,
@@ -85,6 +118,7 @@ impl Default for Limits {
             findings: 16,
             matched_chars: 120,
             name_chars: 64,
+            content: content::Config::default(),
         }
     }
 }

@@ -21,3 +21,11 @@ pub struct Request<'a> {
     /// The body without its framing; empty where there is none.
     pub body: &'a [u8],
 }
+
+impl<'a> Request<'a> {
+    /// The host it asks for, by its first `Host`; empty where it names none.
+    pub fn host(&self) -> &'a [u8] {
+        let host = self.headers.iter().find(|header| header.name.eq_ignore_ascii_case(b"host"));
+        host.map_or(&[], |header| header.value)
+    }
+}

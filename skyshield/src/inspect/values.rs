@@ -74,6 +74,22 @@ pub(super) fn walk(
     walker.body(request);
 }
 
+/// The same with nothing but the body: by its type, or as the bytes of a file.
+pub(super) fn walk_body(
+    request: &Request<'_>,
+    as_file: bool,
+    limits: &Limits,
+    budget: &mut Budget,
+    see: &mut dyn FnMut(Value<'_>, &mut Budget),
+) {
+    let mut walker = Walker { limits, budget, see };
+    if as_file {
+        walker.value(Parts::FILE, b"", request.body, Encoding::Plain);
+    } else {
+        walker.body(request);
+    }
+}
+
 struct Walker<'w> {
     limits: &'w Limits,
     budget: &'w mut Budget,

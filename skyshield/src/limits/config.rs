@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::pattern::Pattern;
 use super::user::UserKey;
 use crate::engine::source::Source;
+use crate::routes::Pattern;
 
 /// The section `limits`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

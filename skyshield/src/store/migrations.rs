@@ -3,8 +3,9 @@
 use rusqlite_migration::{M, Migrations};
 
 /// Every step, oldest first; a step once released is never changed.
-const STEPS: &[M<'static>] = &[M::up(
-    "CREATE TABLE decisions (
+const STEPS: &[M<'static>] = &[M::up(FIRST), M::up(ACTS), M::up(ASSESSMENTS), M::up(ALLOWS)];
+
+const FIRST: &str = "CREATE TABLE decisions (
          id INTEGER PRIMARY KEY,
          source TEXT NOT NULL,
          origin TEXT NOT NULL,
@@ -36,8 +37,22 @@ const STEPS: &[M<'static>] = &[M::up(
          secret_sha256 BLOB NOT NULL,
          made_at_ms INTEGER NOT NULL,
          expires_at_ms INTEGER
-     ) STRICT, WITHOUT ROWID;",
-)];
+     ) STRICT, WITHOUT ROWID;";
+
+const ACTS: &str = "ALTER TABLE incidents ADD COLUMN act TEXT NOT NULL DEFAULT 'refuse';
+     ALTER TABLE incidents ADD COLUMN route TEXT NOT NULL DEFAULT 'default';";
+
+const ASSESSMENTS: &str = "ALTER TABLE incidents ADD COLUMN assessment TEXT NOT NULL DEFAULT '{}';";
+
+const ALLOWS: &str = "CREATE TABLE allows (
+         id INTEGER PRIMARY KEY,
+         whom TEXT NOT NULL,
+         comment TEXT NOT NULL,
+         made_by TEXT NOT NULL,
+         made_at_ms INTEGER NOT NULL,
+         expires_at_ms INTEGER,
+         addresses TEXT NOT NULL
+     ) STRICT;";
 
 /// The steps.
 pub(super) const MIGRATIONS: Migrations<'static> = Migrations::from_slice(STEPS);

@@ -5,8 +5,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
 
+use super::allows::AllowRow;
 use super::open::OpenError;
-use super::records::{DecisionRow, IncidentRow, TokenRow};
+use super::records::{DecisionRow, IncidentRow, Repeat, TokenRow};
 
 /// A reader. Its calls block for as long as the disk does: call them where that is allowed.
 #[derive(Clone, Debug)]
@@ -40,6 +41,24 @@ impl Reader {
         })
     }
 
+    /// How often detectors banned each source since `since_ms`, and when the last time; of the newest
+    /// `limit` bans.
+    pub fn repeats(&self, since_ms: i64, limit: usize) -> rusqlite::Result<Vec<Repeat>> {
+        let sql = "SELECT source, count(*), max(made_at_ms) FROM
+                   (SELECT source, made_at_ms FROM decisions
+                    WHERE origin = 'detector' AND made_at_ms >= ?1 ORDER BY id DESC LIMIT ?2)
+                   GROUP BY source";
+        self.with(|connection| {
+            let read = |row: &rusqlite::Row<'_>| {
+                Ok(Repeat { source: row.get(0)?, times: row.get(1)?, last_ms: row.get(2)? })
+            };
+            connection
+                .prepare_cached(sql)?
+                .query_map(params![since_ms, i64::try_from(limit).unwrap_or(i64::MAX)], read)?
+                .collect()
+        })
+    }
+
     /// The highest number ever given to a decision.
     pub fn last_decision(&self) -> rusqlite::Result<u64> {
         let sql = "SELECT coalesce(max(id), 0) FROM decisions";
@@ -60,6 +79,17 @@ impl Reader {
     pub fn incident(&self, id: &str) -> rusqlite::Result<Option<IncidentRow>> {
         let sql = "SELECT * FROM incidents WHERE id = ?1";
         self.with(|connection| connection.prepare_cached(sql)?.query_row([id], IncidentRow::read).optional())
+    }
+
+    /// The entries of the allow list that are in force at `now_ms`.
+    pub fn allows(&self, now_ms: i64) -> rusqlite::Result<Vec<AllowRow>> {
+        let sql = format!(
+            "SELECT {} FROM allows WHERE coalesce(expires_at_ms > ?1, 1) ORDER BY id",
+            AllowRow::COLUMNS
+        );
+        self.with(|connection| {
+            connection.prepare_cached(&sql)?.query_map([now_ms], AllowRow::read)?.collect()
+        })
     }
 
     /// Every token.

@@ -2,7 +2,10 @@
 
 use rusqlite::{Connection, Row, params};
 
+use super::allows::AllowRow;
+use crate::engine::allow::AllowId;
 use crate::engine::decision::{DecisionId, Ended};
+use crate::engine::incident::Assessment;
 
 /// A decision as kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,6 +53,12 @@ pub struct IncidentRow {
     pub target: String,
     /// What was found in it, as JSON.
     pub findings: String,
+    /// Why, as JSON: [`crate::engine::incident::Assessment`].
+    pub assessment: String,
+    /// What became of it: [`crate::engine::incident::Act::name`].
+    pub act: String,
+    /// The route that took it.
+    pub route: String,
 }
 
 /// An operator's token as kept: never the secret, only its digest.
@@ -65,6 +74,17 @@ pub struct TokenRow {
     pub made_at_ms: i64,
     /// When it ends by itself.
     pub expires_at_ms: Option<i64>,
+}
+
+/// How often a source was banned by detectors.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Repeat {
+    /// The source.
+    pub source: String,
+    /// How often.
+    pub times: u32,
+    /// When the last time, in milliseconds since 1970.
+    pub last_ms: i64,
 }
 
 /// One change to what is kept.
@@ -83,6 +103,13 @@ pub enum Record {
     },
     /// An incident happened.
     Incident(Box<IncidentRow>),
+    /// An entry of the allow list came into force, or changed.
+    Allow(AllowRow),
+    /// An entry of the allow list ended.
+    AllowEnded {
+        /// Which.
+        id: AllowId,
+    },
     /// A token was made.
     Token(TokenRow),
     /// A token was taken back.
@@ -120,7 +147,7 @@ impl Record {
                 )?
                 .execute(params![id.0.cast_signed(), at_ms, cause.name()]),
             Self::Incident(row) => connection
-                .prepare_cached("INSERT OR IGNORE INTO incidents VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)")?
+                .prepare_cached("INSERT OR IGNORE INTO incidents VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)")?
                 .execute(params![
                     row.id,
                     row.at_ms,
@@ -131,8 +158,15 @@ impl Record {
                     row.method,
                     row.host,
                     row.target,
-                    row.findings
+                    row.findings,
+                    row.act,
+                    row.route,
+                    row.assessment
                 ]),
+            Self::Allow(row) => row.write(connection),
+            Self::AllowEnded { id } => connection
+                .prepare_cached("DELETE FROM allows WHERE id = ?1")?
+                .execute([id.0.cast_signed()]),
             Self::Token(row) => connection
                 .prepare_cached("INSERT INTO tokens VALUES (?1, ?2, ?3, ?4, ?5)")?
                 .execute(params![row.id, row.name, row.secret_sha256, row.made_at_ms, row.expires_at_ms]),
@@ -165,6 +199,11 @@ impl DecisionRow {
 }
 
 impl IncidentRow {
+    /// Why it is one. A row of a release that did not keep it has no terms.
+    pub fn assessment(&self) -> Assessment {
+        serde_json::from_str(&self.assessment).unwrap_or_default()
+    }
+
     pub(super) fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
         Ok(Self {
             id: row.get(0)?,
@@ -177,6 +216,9 @@ impl IncidentRow {
             host: row.get(7)?,
             target: row.get(8)?,
             findings: row.get(9)?,
+            act: row.get(10)?,
+            route: row.get(11)?,
+            assessment: row.get(12)?,
         })
     }
 }

@@ -1,14 +1,13 @@
 //! A daemon on loopback with everything in a folder of its own, and its commands.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
-use std::ops::Range;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
-use std::sync::atomic::{AtomicU16, Ordering};
 
 use serde_json::Value;
 use tempfile::TempDir;
 use tests::daemon::{self, Daemon};
+use tests::loopback::free;
 use tests::shop::Shop;
 
 /// Places on this host, and a folder, for one daemon.
@@ -90,19 +89,4 @@ impl Bench {
 /// All that a command has said.
 pub(crate) fn said(output: &Output) -> String {
     String::from_utf8_lossy(&[&output.stdout[..], &output.stderr[..]].concat()).into_owned()
-}
-
-/// An address on loopback that nobody has, and that no other test and no connection is given: below
-/// the ports that the kernel chooses from.
-fn free() -> anyhow::Result<SocketAddr> {
-    static NEXT: AtomicU16 = AtomicU16::new(0);
-    const PORTS: Range<u16> = 20_000..30_000;
-    let start = u16::try_from(std::process::id() % 9_000)?;
-    for _ in PORTS {
-        let step = (start + NEXT.fetch_add(1, Ordering::Relaxed)) % (PORTS.end - PORTS.start);
-        if let Ok(listener) = TcpListener::bind((IpAddr::from(Ipv4Addr::LOCALHOST), PORTS.start + step)) {
-            return Ok(listener.local_addr()?);
-        }
-    }
-    anyhow::bail!("no port is free")
 }

@@ -2,6 +2,9 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use tests::certificates::Authority;
 
 use crate::bench::{Bench, said};
 
@@ -27,6 +30,9 @@ const WRONG: &[(&str, &str)] = &[
     ("[gateway.limits]\nhead_secs = 0\n", ":2: gateway.limits.head_secs"),
     ("[gateway.limits]\nhed_secs = 5\n", ":2:1: unknown key `hed_secs`; did you mean `head_secs`?"),
     ("[gateway.headers]\nprofile = \"none\"\n", ":2:11: unknown variant `none`"),
+    ("[gateway.tls]\nlisten = [\"127.0.0.1:0\"]\n", ":2: gateway.tls.listen: name a certificate"),
+    ("[gateway.tls]\nmin_version = \"1.1\"\n", ":2:15: unknown variant `1.1`"),
+    ("[gateway.tls]\nhandshake_secs = 0\n", ":2: gateway.tls.handshake_secs: 0 is not between"),
     ("[inspect]\nvalues = 1.5\n", ":2:10: invalid type"),
     ("[risk]\nrefuse = 1.8\n", ":2: risk.refuse: 1.8 is not between 0 and 1"),
     ("[risk]\nban = 0.5\n", ":2: risk.ban: 0.5 is below risk.refuse"),
@@ -101,4 +107,37 @@ fn check_shows_what_would_be_in_force() {
     let overridden = bench.answer(&["check", "--interface", "eth7"]).unwrap();
     assert_eq!(overridden["effective"]["dataplane"]["interface"], "eth7");
     assert!(!bench.state().exists(), "to check is to change nothing");
+}
+
+#[test]
+fn certificates_that_cannot_be_served_are_told_before_they_are_needed() {
+    let bench = Bench::new().unwrap();
+    let authority = Authority::new().unwrap();
+    let dir = bench.config().parent().unwrap().to_owned();
+    let good = authority.issue(&dir, "good", &["a.example"], 2090).unwrap();
+    let other = authority.issue(&dir, "other", &["b.example"], 2090).unwrap();
+    let expired = authority.issue(&dir, "expired", &["a.example"], 2021).unwrap();
+    let told = |chain: &Path, key: &Path| {
+        let text = format!(
+            "[gateway]\nlisten = []\n[gateway.tls]\nlisten = [\"127.0.0.1:0\"]\n\
+             [[gateway.tls.certificates]]\nchain = {chain:?}\nkey = {key:?}\n"
+        );
+        fs::write(bench.config(), text).unwrap();
+        let output = bench.skyshield(&["check"]).unwrap();
+        (output.status.code(), said(&output))
+    };
+    assert_eq!(told(&good.chain, &good.key).0, Some(0));
+    for (chain, key, why) in [
+        (&good.chain, &other.key, "other.key does not belong to the first certificate in"),
+        (&expired.chain, &expired.key, "expired.pem expired at 2021-01-01T00:00:00Z"),
+        (&dir.join("none.pem"), &good.key, "none.pem cannot be read: No such file"),
+        (&good.key, &good.key, "good.key holds no certificate"),
+        (&good.chain, &good.chain, "good.pem holds no private key"),
+    ] {
+        let (code, said) = told(chain, key);
+        assert_eq!(code, Some(2), "{said}");
+        assert!(said.contains("gateway.tls.certificates: ") && said.contains(why), "{said}\nand not: {why}");
+    }
+    let output = bench.skyshield(&["run", "--no-kernel"]).unwrap();
+    assert!(!output.status.success() && said(&output).contains("holds no private key"), "{}", said(&output));
 }

@@ -10,11 +10,11 @@ use anyhow::{Context, Result, ensure};
 use skyshield::control::{self, Control};
 use skyshield::engine::risk;
 use skyshield::engine::view::View;
-use skyshield::gateway::{Config, Error, Gateway, Limits, Metrics};
-use skyshield::inspect::{self, Inspector};
+use skyshield::gateway::{Certificates, Config, Error, Gateway, Limits, Metrics};
+use skyshield::inspect;
 use skyshield::limits::{self, Limiter};
-use skyshield::verdict::Judge;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use skyshield::verdict::{Judge, Settings};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -24,6 +24,9 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 pub(crate) struct Bench {
     pub(crate) address: SocketAddr,
+    /// Where TLS is spoken, if it is.
+    pub(crate) tls: Option<SocketAddr>,
+    pub(crate) certificates: Option<Certificates>,
     pub(crate) stop: CancellationToken,
     pub(crate) registry: prometheus::Registry,
     pub(crate) serving: JoinHandle<Result<(), Error>>,
@@ -35,12 +38,8 @@ fn judge() -> Judge {
     let (control, queue) = Control::channel(metrics);
     // Reports are taken for as long as the test runs.
     std::mem::forget(queue);
-    Judge::new(
-        Inspector::new(inspect::Limits::default()),
-        risk::Config::default(),
-        Arc::new(View::default()),
-        control,
-    )
+    let settings = Settings::new(&inspect::Limits::default(), &risk::Config::default(), &[]);
+    Judge::new(settings, Arc::new(View::default()), control)
 }
 
 impl Bench {
@@ -71,6 +70,8 @@ impl Bench {
         ensure!(config.problem().is_none(), "{:?}", config.problem());
         let gateway = Gateway::bind(&config)?;
         let address = *gateway.addresses().first().context("no address")?;
+        let tls = gateway.addresses().get(config.listen.len()).copied();
+        let certificates = gateway.certificates();
         let registry = prometheus::Registry::new();
         let metrics = Metrics::new(&registry)?;
         let stop = CancellationToken::new();
@@ -79,7 +80,7 @@ impl Bench {
             judge = judge.limited_by(Limiter::new(limits, &registry, skyshield::clock::now())?);
         }
         let serving = tokio::spawn(gateway.serve(judge, metrics, stop.clone()));
-        Ok(Self { address, stop, registry, serving })
+        Ok(Self { address, tls, certificates, stop, registry, serving })
     }
 
     pub(crate) async fn client(&self) -> Result<Client> {
@@ -105,8 +106,8 @@ impl Bench {
     }
 }
 
-pub(crate) struct Client {
-    pub(crate) stream: TcpStream,
+pub(crate) struct Client<S = TcpStream> {
+    pub(crate) stream: S,
     read: Vec<u8>,
 }
 
@@ -133,7 +134,13 @@ impl Answer {
 
 impl Client {
     pub(crate) async fn to(address: SocketAddr) -> Result<Self> {
-        Ok(Self { stream: TcpStream::connect(address).await?, read: Vec::new() })
+        Ok(Self::over(TcpStream::connect(address).await?))
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
+    pub(crate) fn over(stream: S) -> Self {
+        Self { stream, read: Vec::new() }
     }
 
     pub(crate) async fn send(&mut self, bytes: &[u8]) -> Result<()> {

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 
 use anyhow::{Context as _, ensure};
-use skyshield::dataplane::{Change, Config, Mode, OpenError, Pinned, XdpMode};
+use skyshield::dataplane::{Change, Config, Kernel, Mode, OpenError, Pinned, XdpMode};
 use skyshield_common::Reason;
 
 use crate::bench::{Bench, CLIENT_V4, Counted, GUARDED, HOST_V4, OTHER_V4, drain, entry, source};
@@ -65,19 +65,25 @@ pub(crate) fn restart() -> anyhow::Result<()> {
     Ok(())
 }
 
+/// What has become of the one interface there is.
+fn check(kernel: &mut Kernel) -> anyhow::Result<Change> {
+    let [checked] = <[_; 1]>::try_from(kernel.attachment.check()).map_err(|_| anyhow::anyhow!("not one"))?;
+    Ok(checked.found?)
+}
+
 pub(crate) fn comes_back() -> anyhow::Result<()> {
     let bench = Bench::new()?;
     bench.with_kernel(&bench.config(), |kernel| {
         kernel.enforcer.install(source(CLIENT_V4)?, entry(1, None))?;
-        ensure!(kernel.attachment.check()? == Change::None);
+        ensure!(check(kernel)? == Change::None);
         bench.host.ip(&["link", "set", GUARDED, "down"])?;
         bench.host.ip(&["link", "set", GUARDED, "name", "renamed0"])?;
-        ensure!(kernel.attachment.check()? == Change::None, "a new name is the same interface");
+        ensure!(check(kernel)? == Change::None, "a new name is the same interface");
         bench.host.ip(&["link", "del", "renamed0"])?;
-        ensure!(kernel.attachment.check()? == Change::Gone);
+        ensure!(check(kernel)? == Change::Gone);
         ensure!(kernel.attachment.status()?.is_none());
         bench.join()?;
-        let change = kernel.attachment.check()?;
+        let change = check(kernel)?;
         ensure!(matches!(&change, Change::Reattached(to) if to.interface == GUARDED), "{change:?}");
         let receiver = bench.receiver(HOST_V4)?;
         bench.send(CLIENT_V4, receiver.local_addr()?, 10)?;

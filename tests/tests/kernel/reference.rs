@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::ensure;
 use skyshield::dataplane::{Enforcer as _, Memory};
 use skyshield_common::{Address, Ban, PrefixBan, Rate, Reason, Settings as Wire, Verdict, near};
-use skyshield_ebpf::{Admission, Tables, parse, screen};
+use skyshield_ebpf::{Admission, Tables, screen};
 use tests::packet;
 
 use crate::bench::{Bench, Counted, entry, source};
@@ -23,10 +23,7 @@ struct Model {
 }
 
 pub(crate) fn ip(address: &Address) -> IpAddr {
-    match address {
-        Address::V4(bytes) => IpAddr::V4(Ipv4Addr::from(*bytes)),
-        Address::V6(bytes) => IpAddr::V6(Ipv6Addr::from(*bytes)),
-    }
+    IpAddr::V6(Ipv6Addr::from(address.octets())).to_canonical()
 }
 
 impl Tables for Model {
@@ -36,7 +33,7 @@ impl Tables for Model {
     fn now_ns(&self, _: &Wire) -> u64 {
         1_000
     }
-    fn near(&self, _: &Address, _: &Wire) -> u32 {
+    fn near(&self, _: &Address, _: &Wire) -> usize {
         near::HOSTS | near::PREFIXES
     }
     fn bans(&self, source: &Address, _: &Wire, now_ns: u64) -> bool {
@@ -69,7 +66,7 @@ pub(crate) fn truncated() -> anyhow::Result<()> {
             for length in 0..=64.min(whole.len()) {
                 let frame = &whole[..length];
                 let model = Model::default();
-                let expected = screen(frame, &parse(frame), &model).reason;
+                let expected = screen(frame, &model).reason;
                 if length < SHORTEST {
                     // The kernel does not run these; the reference still has to have an answer.
                     ensure!(expected == Reason::TruncatedEthernet || length == SHORTEST);
@@ -113,7 +110,7 @@ pub(crate) fn random() -> anyhow::Result<()> {
         let before = Counted::now(kernel)?;
         for _ in 0..PACKETS {
             let frame = random_frame()?;
-            let outcome = screen(frame.as_slice(), &parse(frame.as_slice()), &model);
+            let outcome = screen(frame.as_slice(), &model);
             let verdict = kernel.attachment.judge(&frame)?;
             ensure!(verdict == outcome.reason.verdict(), "{verdict:?} on {frame:02x?}: {outcome:?}");
             let counted = expected.entry(outcome.reason).or_default();

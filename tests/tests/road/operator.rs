@@ -107,6 +107,16 @@ pub(crate) fn nobody_locks_himself_out() -> anyhow::Result<()> {
     let other =
         world.clients.run(|| Ok(connect_from(client, gateway(client), Duration::from_millis(300))))?;
     ensure!(other.is_err(), "everyone was banned, and {client} could connect");
+    // Who is let through now is, without a lift; and is not, once that is taken back.
+    let whom = client.to_string();
+    answer(&world, &["allow", "add", &whom, "--comment", "the office"])?;
+    ensure!(world.ask(client, &get(HOST, "/"), PATIENCE)?.status == 200, "the allow list did not help");
+    ensure!(skyshield(&world, &["allow", "check", &whom])?.status.code() == Some(0));
+    answer(&world, &["allow", "remove", &whom])?;
+    ensure!(skyshield(&world, &["allow", "check", &whom])?.status.code() == Some(1));
+    let other =
+        world.clients.run(|| Ok(connect_from(client, gateway(client), Duration::from_millis(300))))?;
+    ensure!(other.is_err(), "an entry was taken back, and {client} could connect");
     answer(&world, &["lift", "0.0.0.0/0"])?;
     ensure!(world.ask(client, &get(HOST, "/"), PATIENCE)?.status == 200);
     daemon.stop().map(|_took| ())

@@ -30,7 +30,7 @@ pub(crate) fn obey(workspace: &Workspace, arguments: &Arguments) -> Result<ExitC
         .env_remove("CARGO_ENCODED_RUSTFLAGS")
         .env(
             "RUSTFLAGS",
-            format!("-Cdebuginfo=2 -Clink-arg=--btf -Ctarget-cpu=v3 -Clinker={}", linker.display()),
+            format!("-Cdebuginfo=2 -Clink-arg=--btf -Clink-arg=--cpu-features=+allows-misaligned-mem-access -Ctarget-cpu=v3 -Clinker={}", linker.display()),
         );
     let library = workspace.tools().join("rust-src").join("library");
     if library.exists() {

@@ -11,7 +11,8 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("inspect", &[]),
     ("engine", &["inspect"]),
     // Handed the time and the request; counts, and nothing else.
-    ("limits", &["engine", "inspect"]),
+    ("routes", &["engine", "inspect"]),
+    ("limits", &["engine", "inspect", "routes"]),
     // Owners of one outside thing each.
     ("clock", &[]),
     ("telemetry", &["clock", "engine", "inspect"]),
@@ -28,9 +29,9 @@ const ARROWS: &[(&str, &[&str])] = &[
         "control",
         &["alerts", "clock", "cluster", "dataplane", "engine", "geoip", "reputation", "store", "telemetry"],
     ),
-    ("verdict", &["clock", "control", "engine", "inspect", "limits", "telemetry"]),
+    ("verdict", &["clock", "control", "engine", "inspect", "limits", "routes", "telemetry"]),
     // The doors.
-    ("gateway", &["clock", "engine", "inspect", "limits", "telemetry", "verdict"]),
+    ("gateway", &["clock", "engine", "inspect", "limits", "routes", "telemetry", "verdict"]),
     ("forward_auth", &["clock", "engine", "inspect", "telemetry", "verdict"]),
     ("tap", &["clock", "engine", "inspect", "telemetry", "verdict"]),
     ("api", &["clock", "control", "engine", "monitor", "store", "telemetry"]),
@@ -56,6 +57,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "limits",
             "monitor",
             "reputation",
+            "routes",
             "store",
             "tap",
             "telemetry",
@@ -84,6 +86,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "limits",
             "monitor",
             "reputation",
+            "routes",
             "store",
             "tap",
             "telemetry",

@@ -15,8 +15,9 @@ use crate::dataplane::{
     Counters, Enforcer, Entry, EventTotals, Fill, Memory, Reader, Replaced, Settings, Shape,
 };
 use crate::engine::decision::{Layer, Origin};
-use crate::engine::incident::{Client, Door, IncidentId};
-use crate::engine::risk::{self, Score};
+use crate::engine::escalation;
+use crate::engine::incident::{Act, Assessment, Client, Door, IncidentId};
+use crate::engine::risk;
 use crate::engine::view::View;
 use crate::store::{DecisionRow, Opened, Record};
 
@@ -155,6 +156,7 @@ impl Host {
             view: Arc::clone(&view),
             never_ban: self.never_ban.clone(),
             risk: risk::Config::default(),
+            escalation: escalation::Config::default(),
             capacity: 1000,
             missed_after: None,
         };
@@ -231,12 +233,37 @@ pub(super) fn incident(address: &str, score: f64, by_proxy: bool) -> Incident {
         at: clock::wall(),
         client: Client { address: ip(address), by_proxy },
         door: Door::Gateway,
-        score: Score::new(score),
+        assessment: Assessment {
+            bill: risk::Bill::of(vec![risk::Evidence {
+                kind: risk::Kind::Finding,
+                rule: "test".into(),
+                family: "test".into(),
+                place: None,
+                matched: String::new(),
+                confidence: score,
+                weight: 1.0,
+            }]),
+            thresholds: risk::Config::default().thresholds(),
+            unread: None,
+        },
+        act: if score >= 0.9 { Act::Ban } else { Act::Refuse },
+        route: "default".into(),
         findings: Vec::new(),
         method: "GET".to_owned(),
         host: "shop.example".to_owned(),
         target: "/".to_owned(),
         complete_at: clock::now(),
+    }
+}
+
+pub(super) fn whom(text: &str, ttl: Option<Duration>) -> NewAllow {
+    NewAllow {
+        whom: text.parse().unwrap(),
+        comment: "test".to_owned(),
+        by: "root".to_owned(),
+        ttl,
+        asked_at: clock::wall(),
+        force: false,
     }
 }
 

@@ -10,8 +10,11 @@ use crate::gateway::forward::Body;
 use crate::gateway::guard::Cause;
 use crate::gateway::respond::{Audience, Page, mint};
 use crate::gateway::security_headers::REPORT_PATH;
+use crate::gateway::sites::Site;
+use crate::gateway::stream::ClientStream;
 use crate::gateway::upstream::Failure;
 use crate::gateway::write::write_all;
+use crate::inspect::CONTENT_CODING;
 use crate::verdict::{Limited, Refusal, RefusalReason};
 
 /// How long a refused client may take to receive why.
@@ -25,6 +28,7 @@ impl Connection<'_> {
     pub(super) async fn refuse(&mut self, mut refusal: Refusal) -> Next {
         refusal.settled().await;
         let metrics = &self.shared.metrics;
+        let mut status = 403;
         let detail = match refusal.reason {
             RefusalReason::Risk => {
                 metrics.refused_risk.inc();
@@ -34,13 +38,23 @@ impl Connection<'_> {
                 metrics.refused_banned.inc();
                 "its sender is banned"
             }
+            RefusalReason::Unread(CONTENT_CODING) => {
+                metrics.refused_unread.inc();
+                status = 415;
+                "its content coding cannot be taken off"
+            }
             RefusalReason::Unread(_) => {
                 metrics.refused_unread.inc();
+                status = 413;
                 "it is too large to be inspected whole"
             }
         };
         let risk = self.shared.risk_to_client.then(|| refusal.score.value());
-        self.answer(Page { status: 403, id: refusal.incident, detail, risk, limited: None }, false).await
+        self.answer(
+            Page { status, id: refusal.incident, detail, risk, limited: None, proxy_error: None },
+            false,
+        )
+        .await
     }
 
     /// Says when to come again. Where the request was read whole, the connection stays.
@@ -48,7 +62,14 @@ impl Connection<'_> {
         self.shared.metrics.limited.inc();
         let keep_alive = self.head.keep_alive && body.rest.is_done();
         let detail = "there were too many like it; come again later";
-        let page = Page { status: 429, id: limited.incident, detail, risk: None, limited: Some(limited) };
+        let page = Page {
+            status: 429,
+            id: limited.incident,
+            detail,
+            risk: None,
+            limited: Some(limited),
+            proxy_error: None,
+        };
         let next = self.answer(page, keep_alive).await;
         self.input.consume(self.head.len + body.held);
         match next {
@@ -61,9 +82,9 @@ impl Connection<'_> {
     ///
     /// Such a report quotes what was forbidden, so it is not inspected: it goes nowhere but into a
     /// counter.
-    pub(super) fn is_report(&self) -> bool {
+    pub(super) fn is_report(&self, site: &Site) -> bool {
         let bytes = self.input.filled();
-        self.shared.security.collects
+        site.security.collects
             && self.head.method.at(bytes) == b"POST"
             && self.head.target.at(bytes) == REPORT_PATH.as_bytes()
     }
@@ -86,10 +107,20 @@ impl Connection<'_> {
     pub(super) async fn turn_away(&mut self, cause: Cause) -> Next {
         self.shared.metrics.invalid(cause);
         let id = mint();
-        tracing::debug!(incident = %id, peer = %self.peer, cause = cause.name(), "a request was turned away");
+        tracing::debug!(incident = %id, peer = %self.peer.address, cause = cause.name(), "a request was turned away");
         let detail = cause.to_string();
-        self.answer(Page { status: cause.status(), id, detail: &detail, risk: None, limited: None }, false)
-            .await
+        self.answer(
+            Page {
+                status: cause.status(),
+                id,
+                detail: &detail,
+                risk: None,
+                limited: None,
+                proxy_error: None,
+            },
+            false,
+        )
+        .await
     }
 
     pub(super) async fn upstream_failed(&mut self, failure: Failure) -> Next {
@@ -97,8 +128,10 @@ impl Connection<'_> {
         let id = mint();
         tracing::warn!(incident = %id, kind = failure.name(), "no answer from the upstream");
         let detail = failure.to_string();
-        self.answer(Page { status: failure.status(), id, detail: &detail, risk: None, limited: None }, false)
-            .await
+        let proxy_error = Some(failure.proxy_error());
+        let page =
+            Page { status: failure.status(), id, detail: &detail, risk: None, limited: None, proxy_error };
+        self.answer(page, false).await
     }
 
     async fn answer(&mut self, page: Page<'_>, keep_alive: bool) -> Next {
@@ -112,7 +145,7 @@ impl Connection<'_> {
         // By the time a refusal is on its way the kernel may drop all that comes from this client, its
         // acknowledgements too.
         if !keep_alive {
-            self.give_up_soon();
+            self.stream.give_up_after(GIVEN_UP);
         }
         let stall = self.shared.limits.write_stall().min(GIVEN_UP);
         let pieces: [&[u8]; 3] = [&self.reply, b"", b""];
@@ -122,18 +155,21 @@ impl Connection<'_> {
         }
     }
 
-    /// Has the kernel give up on unacknowledged bytes soon, instead of sending them again for minutes.
-    fn give_up_soon(&self) {
-        // Where it is refused, the kernel's own, longer time holds.
-        let _longer = socket2::SockRef::from(&self.stream).set_tcp_user_timeout(Some(GIVEN_UP));
+    /// Closes a connection between two requests: TLS is told that this is the end and no cut.
+    pub(super) async fn take_leave(&mut self) {
+        if let ClientStream::Tls(stream) = &mut self.stream {
+            let until = clock::now() + GOODBYE;
+            // Who does not take even that learns it from the end of the connection.
+            let _untold = self.deadline.within(until, stream.shutdown()).await;
+        }
     }
 
     /// Ends the sending side and waits a little for the client to have read it.
     pub(super) async fn say_goodbye(&mut self) {
-        if self.stream.shutdown().await.is_err() {
+        let until = clock::now() + GOODBYE;
+        if !matches!(self.deadline.within(until, self.stream.shutdown()).await, Some(Ok(()))) {
             return;
         }
-        let until = clock::now() + GOODBYE;
         let mut scratch = [0; 1024];
         let mut left = GOODBYE_BYTES;
         while left > 0 {

@@ -7,17 +7,18 @@ const MAX_SEGMENTS: usize = 64;
 
 /// A pattern over the segments of a path, in lower case.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Pattern(Vec<Box<[u8]>>);
+pub struct Pattern(Vec<Box<[u8]>>);
 
 impl Pattern {
     /// The pattern that `text` says; `None` where it does not begin with `/`.
-    pub(super) fn parse(text: &str) -> Option<Self> {
+    pub fn parse(text: &str) -> Option<Self> {
         let path = text.strip_prefix('/')?;
         let segments = path.split('/').filter(|segment| !segment.is_empty());
         Some(Self(segments.map(|segment| segment.to_ascii_lowercase().into_bytes().into()).collect()))
     }
 
-    pub(super) fn matches(&self, path: &Path<'_>) -> bool {
+    /// Whether the pattern matches all of `path`.
+    pub fn matches(&self, path: &Path<'_>) -> bool {
         segments_match(&self.0, &path.0)
     }
 }
@@ -87,10 +88,11 @@ fn segment_matches(pattern: &[u8], segment: &[u8]) -> bool {
 /// The path of a target as applications read it: decoded once, without empty and dot segments and
 /// without what follows a `;` in a segment.
 #[derive(Debug)]
-pub(super) struct Path<'a>(Vec<Cow<'a, [u8]>>);
+pub struct Path<'a>(Vec<Cow<'a, [u8]>>);
 
 impl<'a> Path<'a> {
-    pub(super) fn of(target: &'a [u8]) -> Self {
+    /// The path of `target`.
+    pub fn of(target: &'a [u8]) -> Self {
         let end = memchr::memchr2(b'?', b'#', target).unwrap_or(target.len());
         let path = target.get(..end).unwrap_or_default();
         let mut segments = Vec::with_capacity(8);
@@ -107,7 +109,7 @@ impl<'a> Path<'a> {
     }
 
     /// What follows the last dot of the last segment.
-    pub(super) fn extension(&self) -> Option<&[u8]> {
+    pub fn extension(&self) -> Option<&[u8]> {
         let last = self.0.last()?;
         let dot = memchr::memrchr(b'.', last)?;
         last.get(dot + 1..)

@@ -1,0 +1,139 @@
+//! How a connection begins: whose it is, and what is spoken on it.
+
+use std::net::IpAddr;
+use std::time::Instant;
+
+use tokio::net::TcpStream;
+
+use crate::clock;
+use crate::gateway::Shared;
+use crate::gateway::buffer::Buffer;
+use crate::gateway::deadline::Deadline;
+use crate::gateway::proxy_protocol::{self, Header};
+use crate::gateway::request_head::peer_lines;
+use crate::gateway::stream::ClientStream;
+use crate::gateway::tls::{self, Tls};
+
+/// What a new connection reads into, in bytes; grown up to the limits.
+pub(super) const FIRST_READ: usize = 4 * 1024;
+
+/// Whose a connection is.
+#[derive(Debug)]
+pub(in crate::gateway) struct Peer {
+    pub(in crate::gateway) address: IpAddr,
+    /// Whether it is a trusted proxy.
+    pub(in crate::gateway) trusted: bool,
+    /// Whether `address` is who a proxy says connected to it.
+    pub(in crate::gateway) spoken_for: bool,
+    /// Whether nobody on the way can read what is said.
+    pub(in crate::gateway) secure: bool,
+    /// The lines that tell the upstream of it, where it is the client itself.
+    pub(in crate::gateway) lines: Vec<u8>,
+}
+
+impl Peer {
+    fn new(shared: &Shared, address: IpAddr, spoken_for: bool, secure: bool) -> Self {
+        let trusted = shared.trusted.contain(address);
+        let lines = if trusted { Vec::new() } else { peer_lines(address) };
+        Self { address, trusted, spoken_for, secure, lines }
+    }
+
+    /// The scheme of what is asked for on this connection.
+    pub(in crate::gateway) const fn scheme(&self) -> &'static [u8] {
+        if self.secure { b"https" } else { b"http" }
+    }
+}
+
+/// A connection that is ready for its first request.
+#[derive(Debug)]
+pub(super) struct Arrived {
+    pub(super) stream: ClientStream,
+    pub(super) peer: Peer,
+    /// What was read of the first request already.
+    pub(super) input: Buffer,
+    pub(super) deadline: Deadline,
+    /// When the last bytes were read.
+    pub(super) read_at: Instant,
+    /// Whether requests come in the clear where TLS is spoken.
+    pub(super) in_the_clear: bool,
+}
+
+/// A connection on its way to being [`Arrived`].
+struct Arriving<'a> {
+    shared: &'a Shared,
+    socket: TcpStream,
+    input: Buffer,
+    deadline: Deadline,
+    until: Instant,
+    read_at: Instant,
+}
+
+/// Takes a connection from `from` up to its first request, or to its end where it does not get there.
+pub(super) async fn arrive(
+    shared: &Shared,
+    socket: TcpStream,
+    from: IpAddr,
+    tls: Option<&Tls>,
+) -> Option<Arrived> {
+    let now = clock::now();
+    let mut arriving = Arriving {
+        shared,
+        socket,
+        input: Buffer::with_capacity(FIRST_READ),
+        deadline: Deadline::default(),
+        until: now + shared.limits.first_byte(),
+        read_at: now,
+    };
+    let mut peer = Peer::new(shared, from, false, tls.is_some());
+    if shared.proxy_protocol && peer.trusted {
+        let Some(named) = arriving.read_proxy_header().await else {
+            shared.metrics.refused_proxy.inc();
+            return None;
+        };
+        if let Some(named) = named {
+            peer = Peer::new(shared, named, true, peer.secure);
+        }
+    }
+    let Some(tls) = tls else { return Some(arriving.arrived(ClientStream::Plain, peer, false)) };
+    if arriving.input.is_empty() {
+        arriving.read_more().await?;
+    }
+    if arriving.input.filled().first() != Some(&tls::HANDSHAKE) {
+        shared.metrics.tls.shook(tls::Outcome::NotTls);
+        peer.secure = false;
+        return Some(arriving.arrived(ClientStream::Plain, peer, true));
+    }
+    let Arriving { socket, mut input, mut deadline, .. } = arriving;
+    let stream = tls.accept(socket, &mut input, &shared.metrics.tls, &mut deadline).await?;
+    let (stream, read_at) = (ClientStream::Tls(stream), clock::now());
+    Some(Arrived { stream, peer, input, deadline, read_at, in_the_clear: false })
+}
+
+impl Arriving<'_> {
+    fn arrived(self, stream: fn(TcpStream) -> ClientStream, peer: Peer, in_the_clear: bool) -> Arrived {
+        let Self { socket, input, deadline, read_at, .. } = self;
+        Arrived { stream: stream(socket), peer, input, deadline, read_at, in_the_clear }
+    }
+
+    /// Reads once; nothing at the end of the stream, or of its time.
+    async fn read_more(&mut self) -> Option<()> {
+        self.input.reserve(1);
+        let fill = self.input.fill(&mut self.socket);
+        let Some(Ok(count @ 1..)) = self.deadline.within(self.until, fill).await else { return None };
+        self.read_at = clock::now();
+        self.shared.metrics.bytes_in.inc_by(count as u64);
+        Some(())
+    }
+
+    /// Reads what a trusted proxy says ahead of anything else, and whom it names; nothing where it
+    /// does not say it.
+    async fn read_proxy_header(&mut self) -> Option<Option<IpAddr>> {
+        loop {
+            if let Header::Complete(len, named) = proxy_protocol::parse(self.input.filled()).ok()? {
+                self.input.consume(len);
+                return Some(named);
+            }
+            self.read_more().await?;
+        }
+    }
+}

@@ -1,0 +1,62 @@
+//! What verdicts go by: one thing, so that a new configuration takes its place between two requests.
+
+use super::RefusalReason;
+use crate::engine::risk::{self, Bill};
+use crate::engine::standing::Standing;
+use crate::inspect::{self, Inspection, Inspector, Mode, OverLimit, Request};
+use crate::routes::{self, Route, Routes};
+
+/// The rules, the routes and their thresholds.
+#[derive(Debug)]
+pub struct Settings {
+    inspector: Inspector,
+    routes: Routes,
+    risk: risk::Config,
+}
+
+/// What is thought of a request, before anything comes of it.
+#[derive(Debug)]
+pub struct Opinion<'a> {
+    /// The route that took it.
+    pub route: &'a Route,
+    /// What its score is made of.
+    pub bill: Bill,
+    /// Why it is to be refused, if it is; where its route only observes, why it would be.
+    pub reason: Option<RefusalReason>,
+    /// What was found in it.
+    pub inspection: Inspection,
+}
+
+impl Settings {
+    /// The settings of these sections. Compiles the rules, which takes milliseconds.
+    pub fn new(inspect: &inspect::Limits, risk: &risk::Config, routes: &[routes::Config]) -> Self {
+        Self {
+            inspector: Inspector::new(inspect.clone()),
+            routes: Routes::new(routes, inspect, risk),
+            risk: risk.clone(),
+        }
+    }
+
+    /// What happens to more of a body than is inspected.
+    pub(super) fn over_limit(&self, host: &[u8], method: &[u8], target: &[u8]) -> OverLimit {
+        let route = self.routes.of(host, method, target);
+        if route.mode == Mode::Off { OverLimit::PassAndCount } else { route.over_limit }
+    }
+
+    /// The opinion on `request` of a source of `standing`.
+    pub fn opinion(&self, request: &Request<'_>, standing: Standing) -> Opinion<'_> {
+        let route = self.routes.of_request(request);
+        let inspection = match route.mode {
+            Mode::Off => Inspection::default(),
+            Mode::Observe | Mode::Refuse => self.inspector.inspect(request),
+        };
+        let bill = self.risk.bill(&inspection.findings, &standing);
+        let reason = if bill.is_refused(route.thresholds) {
+            Some(RefusalReason::Risk)
+        } else {
+            let unread = inspection.left_unread().filter(|_| route.over_limit == OverLimit::Refuse);
+            unread.map(RefusalReason::Unread)
+        };
+        Opinion { route, bill, reason, inspection }
+    }
+}
