@@ -6,6 +6,8 @@ mod content;
 mod decode;
 mod finding;
 mod form;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod grammar;
 mod inspector;
 mod json;

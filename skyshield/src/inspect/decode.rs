@@ -202,6 +202,7 @@ mod tests {
             ("overlong dots", "%c0%ae%c0%ae/", Views::DEEP, "../"),
             ("script escapes", r"\x3cb\u003e", Views::DEEP, "<b>"),
             ("entities", "&#x6a;ava&colon;&lt;", Views::HTML, "java:<"),
+            ("an entity beyond all numbers", "&#99999999999;", Views::HTML, "?"),
             ("comments in SQL", "union/**/all/*x*/select", Views::SQL, "union all select"),
             ("versioned comments", "/*!50000union*/ select", Views::SQL, " union  select"),
             ("shell quoting", "c''a\"\"t /e\\tc", Views::SHELL, "cat /etc"),

@@ -25,6 +25,12 @@ impl Inspector {
         Self { limits, matcher: Matcher::new() }
     }
 
+    /// How far it reads.
+    #[cfg(fuzzing)]
+    pub(super) fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
     /// What the rules say of `request`. Never fails: what cannot be parsed is read as text.
     pub fn inspect(&self, request: &Request<'_>) -> Inspection {
         let (findings, budget) = self.read(request);

@@ -46,15 +46,8 @@ pub const NAMES: [&str; 13] = [
 ];
 
 /// The bounds beyond which parts of a request are not read at all.
-const UNREAD: &[&str] = &[
-    "values",
-    "value_bytes",
-    "steps",
-    "decoded_bytes",
-    "decoded_ratio",
-    "decoded_layers",
-    "content_coding",
-];
+const UNREAD: &[&str] =
+    &["values", "value_bytes", "steps", "decoded_bytes", "decoded_ratio", "decoded_layers", "content_coding"];
 
 /// Whether bytes that an application may act on were not read for want of the bound `name`.
 pub(super) fn leaves_unread(name: &str) -> bool {

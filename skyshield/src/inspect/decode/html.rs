@@ -62,7 +62,7 @@ fn numeric(rest: &[u8]) -> Option<(u32, usize)> {
     };
     let count = digits.iter().take(12).take_while(|digit| char::from(**digit).is_digit(radix)).count();
     let code = digits[..count].iter().fold(0_u32, |sum, digit| {
-        sum.saturating_mul(radix) + char::from(*digit).to_digit(radix).unwrap_or(0)
+        sum.saturating_mul(radix).saturating_add(char::from(*digit).to_digit(radix).unwrap_or(0))
     });
     let ended = usize::from(digits.get(count) == Some(&b';'));
     (count > 0).then_some((code, mark + count + ended))
