@@ -17,6 +17,7 @@ mod key;
 pub mod maps;
 pub mod near;
 mod plain;
+pub mod range;
 pub mod rate;
 mod reason;
 mod settings;

@@ -23,6 +23,10 @@ pub const STASH_V4: &str = "STASH_V4";
 pub const NEAR_V4: &str = "NEAR_V4";
 /// Where IPv6 bans are [`near`](crate::near): words of a filter.
 pub const NEAR_V6: &str = "NEAR_V6";
+/// Listed IPv4 [`range`](crate::range)s, in two generations.
+pub const RANGES_V4: &str = "RANGES_V4";
+/// Listed IPv6 [`range`](crate::range)s, in two generations.
+pub const RANGES_V6: &str = "RANGES_V6";
 /// [`Ban`](crate::Ban) by IPv4 address: the record behind a slot of [`HOSTS_V4`].
 pub const BANS_V4: &str = "BANS_V4";
 /// [`Ban`](crate::Ban) by IPv6 address.
@@ -47,12 +51,14 @@ pub const EVENTS: &str = "EVENTS";
 pub const EVENT_STATS: &str = "EVENT_STATS";
 
 /// Every map of the object, and no other.
-pub const ALL: [&str; 16] = [
+pub const ALL: [&str; 18] = [
     SETTINGS,
     HOSTS_V4,
     STASH_V4,
     NEAR_V4,
     NEAR_V6,
+    RANGES_V4,
+    RANGES_V6,
     BANS_V4,
     BANS_V6,
     PREFIXES_V4,

@@ -89,8 +89,12 @@ pub struct Settings {
     pub depths: u64,
     /// Events that each CPU may send in one window of about a millisecond.
     pub events_per_window: u64,
+    /// The [`generation`](crate::range::generation) of listed IPv4 ranges in force.
+    pub ranges_v4: u64,
+    /// The same for IPv6.
+    pub ranges_v6: u64,
     #[doc(hidden)]
-    pub reserved: [u64; 3],
+    pub reserved: u64,
 }
 
 impl Settings {

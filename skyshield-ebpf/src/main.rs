@@ -22,6 +22,8 @@ mod frame;
 #[cfg(target_arch = "bpf")]
 mod maps;
 #[cfg(target_arch = "bpf")]
+mod ranges;
+#[cfg(target_arch = "bpf")]
 mod report;
 
 #[cfg(target_arch = "bpf")]

@@ -14,6 +14,8 @@ use skyshield_common::near::{self, Depth};
 use skyshield_common::{Address, Ban, Counter, EventCounter, PrefixBan, Rate, Settings, rate};
 use skyshield_ebpf::{Admission, Tables};
 
+use crate::ranges::{listed_v4, listed_v6};
+
 /// The daemon's default, for whoever loads the object without it.
 const ENTRIES: u32 = 1024;
 
@@ -259,6 +261,17 @@ impl Tables for KernelMaps {
             None => PREFIXES_V6.get(Whole::of_v6(source)),
         }
         .copied()
+    }
+
+    #[inline(always)]
+    fn listed(&self, source: &Address, settings: &Settings) -> bool {
+        let found = match source.v4() {
+            Some(_) if settings.ranges_v4 == 0 => 0,
+            Some(address) => listed_v4(address.into(), settings.ranges_v4),
+            None if settings.ranges_v6 == 0 => 0,
+            None => listed_v6(source.high, source.low, settings.ranges_v6),
+        };
+        found != 0
     }
 
     #[inline(always)]

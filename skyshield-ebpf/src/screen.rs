@@ -56,6 +56,8 @@ pub trait Tables {
     fn bans(&self, source: &Address, settings: &Settings, now_ns: u64) -> bool;
     /// The ban of the longest banned prefix around this address, ended or not.
     fn prefix_ban(&self, source: &Address) -> Option<PrefixBan>;
+    /// Whether a listed prefix holds the address.
+    fn listed(&self, source: &Address, settings: &Settings) -> bool;
     /// Whether the address is on the allow list.
     fn allowed(&self, source: &Address) -> bool;
     /// The rate that a source has of its own.
@@ -141,11 +143,15 @@ fn judge<F: Frame + ?Sized, T: Tables>(
         // Which decision it was is asked for only where it is told of.
         return Outcome { reason: Reason::BannedExact, decision: 0, now_ns };
     }
-    if hints & near::PREFIXES != 0
-        && let Some(entry) = tables.prefix_ban(&packet.source)
-        && let Some(ban) = entry.in_force(now_ns)
-    {
-        return Outcome { reason: Reason::BannedPrefix, decision: ban.decision, now_ns };
+    if hints & near::PREFIXES != 0 {
+        if let Some(entry) = tables.prefix_ban(&packet.source)
+            && let Some(ban) = entry.in_force(now_ns)
+        {
+            return Outcome { reason: Reason::BannedPrefix, decision: ban.decision, now_ns };
+        }
+        if tables.listed(&packet.source, settings) {
+            return Outcome { reason: Reason::BannedPrefix, decision: 0, now_ns };
+        }
     }
     let Looked { class, oddity } = look(frame, packet);
     let (class, oddity) = (frame.opaque(class as usize), frame.one_of_many(oddity));
@@ -213,6 +219,7 @@ mod tests {
         now_ns: u64,
         ban: Option<Ban>,
         prefix: Option<PrefixBan>,
+        listed: bool,
         allowed: bool,
         admission: Admission,
     }
@@ -224,6 +231,7 @@ mod tests {
                 now_ns: 1_000,
                 ban: None,
                 prefix: None,
+                listed: false,
                 allowed: false,
                 admission: Admission::Within,
             }
@@ -245,6 +253,9 @@ mod tests {
         }
         fn prefix_ban(&self, _: &Address) -> Option<PrefixBan> {
             self.prefix
+        }
+        fn listed(&self, _: &Address, _: &Settings) -> bool {
+            self.listed
         }
         fn allowed(&self, _: &Address) -> bool {
             self.allowed
@@ -288,6 +299,13 @@ mod tests {
             8,
         );
         expect(&Model { ban: Some(Ban::new(1_000, 7, 1)), ..Model::default() }, Reason::Passed, 0);
+    }
+
+    #[test]
+    fn a_listed_prefix_is_dropped_behind_an_ended_ban() {
+        let prefix = Some(PrefixBan { own: Ban::new(1_000, 8, 1), cover: Ban::NONE });
+        expect(&Model { prefix, listed: true, ..Model::default() }, Reason::BannedPrefix, 0);
+        expect(&Model { listed: true, allowed: true, ..Model::default() }, Reason::AllowedBan, 0);
     }
 
     #[test]

@@ -23,6 +23,8 @@ mod networks;
 mod object;
 #[path = "kernel/odd.rs"]
 mod odd;
+#[path = "kernel/prefixes.rs"]
+mod prefixes;
 #[path = "kernel/rate.rs"]
 mod rate;
 #[path = "kernel/reference.rs"]
@@ -53,7 +55,7 @@ fn main() -> ExitCode {
         ("object_carries_exactly_the_maps_that_common_names", object::maps),
         ("object_is_licensed_and_takes_frames_in_several_buffers", object::sections),
     ];
-    let kernel: [(&str, Test); 37] = [
+    let kernel: [(&str, Test); 39] = [
         ("rows_have_their_verdict_and_their_reason", rows::verdicts),
         ("rows_cut_short_at_every_length_are_counted_once", reference::truncated),
         ("rows_of_random_packets_agree_with_the_reference", reference::random),
@@ -63,6 +65,8 @@ fn main() -> ExitCode {
         ("full_map_is_an_error_and_evicts_nothing", limits::full_maps),
         ("spoofed_sources_leave_every_ban_in_force", limits::spoofed),
         ("list_replaced_under_a_flood_leaks_nothing", lists::replaced),
+        ("list_of_prefixes_holds_what_is_on_it", prefixes::agree),
+        ("list_of_prefixes_replaced_under_a_flood_leaks_nothing", prefixes::replaced),
         ("list_beyond_its_buckets_is_in_the_stash_or_refused", lists::stashed),
         ("rate_of_one_source_is_its_own", lists::shaped),
         ("events_tell_of_drops", limits::events),

@@ -9,6 +9,7 @@ use super::clock;
 use super::config::Config;
 use super::enforcer::{Counters, Entry, EventTotals, Reader, Replaced};
 use super::error::Error;
+use super::list::List;
 use crate::engine::decision::{DecisionId, Origin};
 use crate::engine::source::Source;
 
@@ -32,11 +33,22 @@ pub trait Maps: Send {
     fn keep_time(&mut self) -> Result<(), Error>;
     /// Makes the rate of `key` one of its own, or the common one again.
     fn put_shape(&mut self, key: RateKey, rate: Option<Rate>) -> Result<(), Error>;
-    /// Makes these addresses, ascending, the list.
-    fn put_list(&mut self, addresses: &[u32]) -> Result<Replaced, Error>;
-    /// How many addresses the list has.
-    fn listed(&self) -> u32;
+    /// Makes this the list.
+    fn put_list(&mut self, list: &List) -> Result<Replaced, Error>;
+    /// How much the list has.
+    fn listed(&self) -> Listed;
     fn reader(&self) -> Result<Box<dyn Reader>, Error>;
+}
+
+/// Entries of a list.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Listed {
+    /// IPv4 addresses by themselves.
+    pub hosts: u32,
+    /// Ranges of IPv4 addresses.
+    pub v4: u32,
+    /// Ranges of IPv6 addresses.
+    pub v6: u32,
 }
 
 /// How much of each kind fits, per address family.
@@ -46,6 +58,7 @@ pub(super) struct Capacity {
     pub(super) prefixes: u32,
     pub(super) allowed: u32,
     pub(super) listed: u32,
+    pub(super) ranges: u32,
 }
 
 /// One kind of entry of one family.
@@ -63,6 +76,7 @@ impl Capacity {
             prefixes: config.max_prefixes,
             allowed: config.max_allowed,
             listed: config.max_listed,
+            ranges: config.max_listed_prefixes,
         }
     }
 

@@ -29,6 +29,8 @@ pub struct Config {
     pub max_allowed: u32,
     /// IPv4 addresses on lists at most, beside those that are banned.
     pub max_listed: u32,
+    /// Listed prefixes at most, aggregated, of IPv4 and of IPv6 each: 16 bytes and 64 for one.
+    pub max_listed_prefixes: u32,
     /// Sources that may be over their rate at once, in round figures; beyond it new ones go unlimited,
     /// and are counted. Eight bytes each.
     pub max_sources: u32,
@@ -72,6 +74,7 @@ impl Default for Config {
             max_prefixes: 65_536,
             max_allowed: 4_096,
             max_listed: 0,
+            max_listed_prefixes: 0,
             max_sources: 1 << 20,
             rate_packets_per_sec: 10_000,
             rate_burst: 20_000,
@@ -123,6 +126,13 @@ impl Config {
         ];
         if let Some((key, size)) = sizes.into_iter().find(|(_, size)| !(1..=MAX_ENTRIES).contains(size)) {
             return Some((key, format!("{size} is not between 1 and {MAX_ENTRIES}")));
+        }
+        let lists = [
+            ("dataplane.max_listed", self.max_listed),
+            ("dataplane.max_listed_prefixes", self.max_listed_prefixes),
+        ];
+        if let Some((key, size)) = lists.into_iter().find(|(_, size)| *size > MAX_ENTRIES) {
+            return Some((key, format!("{size} is not between 0 (no list) and {MAX_ENTRIES}")));
         }
         if self.rate_packets_per_sec > MAX_PACKETS {
             let what = format!("{} is not between 0 (no limit) and {MAX_PACKETS}", self.rate_packets_per_sec);

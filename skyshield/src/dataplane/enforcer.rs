@@ -3,6 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
+use ipnet::IpNet;
 use skyshield_common::{Counter, Reason};
 
 use super::error::Error;
@@ -85,12 +86,13 @@ pub struct Shape {
     pub burst: u64,
 }
 
-/// What the replacement of the list came to.
+/// What the replacement of the list came to, in entries: an address by itself is one, and so is a
+/// range of addresses.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Replaced {
-    /// Addresses that were not on the list before.
+    /// Entries that were not on the list before.
     pub added: u32,
-    /// Addresses that are not on it any more.
+    /// Entries that are not on it any more.
     pub removed: u32,
 }
 
@@ -116,6 +118,10 @@ pub trait Enforcer: Send {
     /// it outlives the daemon. What is on both the old and the new one is dropped throughout: only
     /// the difference is written. A ban of the same address is its own affair.
     fn replace_list(&mut self, addresses: &[Ipv4Addr]) -> Result<Replaced, Error>;
+
+    /// [`Self::replace_list`] of addresses and prefixes of both families, in any order and overlapping:
+    /// they are aggregated, and the ranges that they come to replace the last ones between two packets.
+    fn load_list(&mut self, list: &[IpNet]) -> Result<Replaced, Error>;
 
     /// Frees the room of up to `limit` bans that have ended by themselves; how many it freed. The
     /// kernel has long stopped enforcing them. Also sets the kernel's clock right: to be called about

@@ -8,7 +8,9 @@ use aya::maps::{MapInfo, MapType};
 use aya::programs::{ProgramError, ProgramFd, Xdp};
 use aya::{Ebpf, EbpfLoader};
 use skyshield_common::maps as names;
-use skyshield_common::{Ban, Counter, EventCounter, PrefixBan, Rate, Settings as Wire, host, near, rate};
+use skyshield_common::{
+    Ban, Counter, EventCounter, PrefixBan, Rate, Settings as Wire, host, near, range, rate,
+};
 use tracing::warn;
 
 use super::attachment::{self, Attachment, Guarded, Loaded, Wanted};
@@ -23,6 +25,7 @@ use super::hosts::stash_capacity;
 use super::inheritance::Inheritance;
 use super::interface;
 use super::maps::KernelMaps;
+use super::ranges;
 use super::stats;
 use super::table::Table;
 
@@ -223,6 +226,7 @@ fn shapes(config: &Config) -> Vec<Shape> {
     let allowing = Some(("max_allowed", config.max_allowed));
     let buckets = host::bucket_count(config.max_bans.saturating_add(config.max_listed));
     let hosts = Some(("max_listed", config.max_listed));
+    let prefixes_listed = Some(("max_listed_prefixes", config.max_listed_prefixes));
     vec![
         shape(names::SETTINGS, MapType::Array, 4, size_of::<Wire>(), 1, None),
         bans(names::BANS_V4, 4),
@@ -234,6 +238,22 @@ fn shapes(config: &Config) -> Vec<Shape> {
         shape(names::RATES, MapType::Array, 4, size_of::<rate::Bucket>(), rate_buckets(config), sources),
         shape(names::SHAPES, MapType::Hash, 16, size_of::<Rate>(), config.max_allowed.max(1), allowing),
         shape(names::HOSTS_V4, MapType::Array, 4, size_of::<host::Bucket>(), buckets, hosts),
+        shape(
+            names::RANGES_V4,
+            MapType::Array,
+            4,
+            8,
+            ranges::slots_v4(config.max_listed_prefixes),
+            prefixes_listed,
+        ),
+        shape(
+            names::RANGES_V6,
+            MapType::Array,
+            4,
+            8 * range::WORDS_V6,
+            ranges::slots_v6(config.max_listed_prefixes),
+            prefixes_listed,
+        ),
         shape(names::STASH_V4, MapType::Hash, 4, 8, stash_capacity(buckets as usize), hosts),
         shape(names::NEAR_V4, MapType::Array, 4, 8, near::V4_WORDS, None),
         shape(names::NEAR_V6, MapType::Array, 4, 8, near::V6_WORDS, None),
@@ -279,6 +299,8 @@ impl Shape {
                     names::PREFIXES_V4 | names::PREFIXES_V6 => info.max_entries() - TRIE_SLACK,
                     // The most that gives as many buckets, in slots that are three quarters full.
                     names::HOSTS_V4 => info.max_entries().saturating_mul(6),
+                    names::RANGES_V4 => (info.max_entries() / 2).saturating_sub(range::INDEX_V4),
+                    names::RANGES_V6 => info.max_entries() / 2,
                     names::STASH_V4 => info.max_entries().saturating_mul(96),
                     _ => info.max_entries(),
                 };

@@ -11,12 +11,14 @@ use ipnet::IpNet;
 use skyshield_common::host::Hold;
 use skyshield_common::{Ban, EventCounter, PrefixBan, Rate, RateKey, Settings as Wire, maps as names};
 
-use super::backing::{self, Maps};
+use super::backing::{self, Listed, Maps};
 use super::clock;
 use super::enforcer::{Counters, Entry, EventTotals, Reader, Replaced};
 use super::error::Error;
 use super::family::{Family, Names, Value, failed, open};
 use super::hosts::{Hosts, Near};
+use super::list::{List, missing_from};
+use super::ranges::{Generations, Ranges};
 use super::stats::Stats;
 use super::sys;
 use crate::engine::source::Source;
@@ -35,13 +37,16 @@ pub(super) struct KernelMaps {
     shapes: HashMap<MapData, [u8; 16], Value<Rate>>,
     hosts: Hosts,
     near: Near,
+    ranges: Ranges,
     /// What this room alone says to the program; the rest comes by [`Maps::put_settings`].
     own: Wire,
     /// What was said last.
     said: Wire,
     anchor: Option<ProgramFd>,
-    /// Addresses on the list.
-    listed: u32,
+    /// The listed ranges in force.
+    generations: Generations,
+    /// How much is on the list.
+    listed: Listed,
     /// Bits of `near` that may be set for nothing.
     stale: u32,
 }
@@ -58,10 +63,12 @@ impl KernelMaps {
             shapes: open(dir, names::SHAPES)?,
             hosts: Hosts::open(dir)?,
             near: Near::open(dir)?,
+            ranges: Ranges::open(dir)?,
             own: Wire::default(),
             said: Wire::default(),
             anchor: None,
-            listed: 0,
+            generations: Generations::default(),
+            listed: Listed::default(),
             stale: 0,
             dir: dir.to_owned(),
         })
@@ -85,7 +92,9 @@ impl KernelMaps {
         }
         let records = self.v4.bans()?;
         let mut stray: std::collections::HashMap<u32, Hold> = self.hosts.all()?.into_iter().collect();
-        self.listed = counted(stray.values().filter(|hold| hold.is_listed()).count());
+        let said = Generations { v4: before.ranges_v4, v6: before.ranges_v6 };
+        self.generations = self.ranges.checked(said);
+        self.listed = self.list_in_force()?.listed();
         for (source, ban) in records {
             let IpAddr::V4(address) = source.address() else { continue };
             let hold = stray.remove(&address.to_bits()).unwrap_or_default();
@@ -111,9 +120,25 @@ impl KernelMaps {
         });
         let mut prefixes = self.v4.prefixes()?;
         prefixes.extend(self.v6.prefixes()?);
-        self.near.rebuild(hosts_v4, hosts_v6, prefixes.into_iter().map(|(prefix, _)| prefix));
+        let list = self.ranges_in_force();
+        let prefixes = prefixes.into_iter().map(|(prefix, _)| prefix).chain(list.prefixes());
+        self.near.rebuild(hosts_v4, hosts_v6, prefixes);
         self.stale = 0;
         Ok(())
+    }
+
+    fn ranges_in_force(&self) -> List {
+        let (v4, v6) = (self.ranges.read_v4(self.generations), self.ranges.read_v6(self.generations));
+        List { v4, v6, ..List::default() }
+    }
+
+    fn list_in_force(&self) -> Result<List, Error> {
+        let mut list = self.ranges_in_force();
+        let all = self.hosts.all()?;
+        list.hosts =
+            all.into_iter().filter(|(_, hold)| hold.is_listed()).map(|(address, _)| address).collect();
+        list.hosts.sort_unstable();
+        Ok(list)
     }
 
     /// Writes the settings, if they have changed, around what the anchor program has written.
@@ -128,6 +153,8 @@ impl KernelMaps {
             stashed: self.hosts.stashed().into(),
             depths: self.near.depths(),
             shaped: self.own.shaped,
+            ranges_v4: self.generations.v4,
+            ranges_v6: self.generations.v6,
             ..self.said
         };
         if wanted == there {
@@ -292,16 +319,18 @@ impl Maps for KernelMaps {
         }))
     }
 
-    fn put_list(&mut self, addresses: &[u32]) -> Result<Replaced, Error> {
-        let mut before = Vec::new();
-        if self.listed != 0 {
-            let all = self.hosts.all()?;
-            before.extend(all.into_iter().filter(|(_, hold)| hold.is_listed()).map(|(address, _)| address));
-            before.sort_unstable();
+    fn put_list(&mut self, list: &List) -> Result<Replaced, Error> {
+        let none = self.listed == Listed::default();
+        let before = if none { List::default() } else { self.list_in_force()? };
+        let replaced = list.replaces(&before);
+        if replaced == Replaced::default() {
+            return Ok(replaced);
         }
-        let (gone, new) = (missing_from(&before, addresses), missing_from(addresses, &before));
-        // What is on both lists is not touched. The old make room first: of the table the
-        // list may fill three quarters.
+        // What is on both lists is dropped throughout, in whatever form. Addresses that are on the new
+        // one in none make room first: of the table the list may fill three quarters.
+        let gone: Vec<u32> = missing_from(&before.hosts, &list.hosts).collect();
+        let (moved, gone): (Vec<_>, Vec<_>) = gone.into_iter().partition(|host| list.is_in_range(*host));
+        let new: Vec<u32> = missing_from(&list.hosts, &before.hosts).collect();
         for &address in &gone {
             self.hosts.list(address, false)?;
         }
@@ -317,34 +346,29 @@ impl Maps for KernelMaps {
             }
             self.near.add_host_v4(address);
         }
-        self.stale = self.stale.saturating_add(counted(gone.len()));
-        self.listed = counted(addresses.len());
+        if (&before.v4, &before.v6) != (&list.v4, &list.v6) {
+            for prefix in list.prefixes() {
+                self.near.add_prefix(prefix);
+            }
+            self.generations = self.ranges.write(self.generations, &list.v4, &list.v6);
+        }
+        self.listed = list.listed();
+        // From here on the new ranges are in force, and what has moved into them may go.
         self.say()?;
-        Ok(Replaced { added: counted(new.len()), removed: counted(gone.len()) })
+        for &address in &moved {
+            self.hosts.list(address, false)?;
+        }
+        self.stale = self.stale.saturating_add(replaced.removed);
+        Ok(replaced)
     }
 
-    fn listed(&self) -> u32 {
+    fn listed(&self) -> Listed {
         self.listed
     }
 
     fn reader(&self) -> Result<Box<dyn Reader>, Error> {
         Ok(Box::new(Self::open(&self.dir)?))
     }
-}
-
-/// What of `these`, ascending, is not in `those`, ascending.
-fn missing_from(these: &[u32], those: &[u32]) -> Vec<u32> {
-    let mut rest = those.iter().copied().peekable();
-    let is_missing = |address: &u32| {
-        while rest.next_if(|other| other < address).is_some() {}
-        rest.peek() != Some(address)
-    };
-    these.iter().copied().filter(is_missing).collect()
-}
-
-/// A number of addresses, of which there are 2^32.
-fn counted(count: usize) -> u32 {
-    u32::try_from(count).unwrap_or(u32::MAX)
 }
 
 impl Reader for KernelMaps {

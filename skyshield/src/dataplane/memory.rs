@@ -8,11 +8,12 @@ use std::time::Duration;
 use ipnet::IpNet;
 use skyshield_common::{Ban, Counter, PrefixBan, Rate, RateKey, Reason, Settings as Wire};
 
-use super::backing::{self, Capacity, Maps};
+use super::backing::{self, Capacity, Listed, Maps};
 use super::clock;
 use super::config::Config;
 use super::enforcer::{Counters, Entry, EventTotals, Reader, Replaced};
 use super::error::Error;
+use super::list::List;
 use super::table::Table;
 use crate::engine::source::Source;
 
@@ -63,7 +64,7 @@ struct State {
     prefixes: BTreeMap<IpNet, PrefixBan>,
     allowed: BTreeSet<IpNet>,
     shapes: BTreeMap<[u8; 16], Rate>,
-    listed: BTreeSet<u32>,
+    listed: List,
 }
 
 impl Model {
@@ -151,18 +152,13 @@ impl Maps for Model {
         Ok(())
     }
 
-    fn put_list(&mut self, addresses: &[u32]) -> Result<Replaced, Error> {
-        let list: BTreeSet<u32> = addresses.iter().copied().collect();
-        let mut state = self.state();
-        let added = list.difference(&state.listed).count();
-        let removed = state.listed.difference(&list).count();
-        state.listed = list;
-        let counted = |count| u32::try_from(count).unwrap_or(u32::MAX);
-        Ok(Replaced { added: counted(added), removed: counted(removed) })
+    fn put_list(&mut self, list: &List) -> Result<Replaced, Error> {
+        let before = std::mem::replace(&mut self.state().listed, list.clone());
+        Ok(list.replaces(&before))
     }
 
-    fn listed(&self) -> u32 {
-        u32::try_from(self.state().listed.len()).unwrap_or(u32::MAX)
+    fn listed(&self) -> Listed {
+        self.state().listed.listed()
     }
 
     fn reader(&self) -> Result<Box<dyn Reader>, Error> {

@@ -11,6 +11,7 @@ use super::backing::{self, Capacity, Kind, Maps};
 use super::clock;
 use super::enforcer::{Counters, Enforcer, Entry, EventTotals, Fill, Reader, Replaced, Settings, Shape};
 use super::error::Error;
+use super::list::List;
 use super::prefixes::Prefixes;
 use crate::engine::source::Source;
 
@@ -103,6 +104,20 @@ impl<M: Maps> Table<M> {
     fn is_full(&self, kind: Kind, source: Source) -> bool {
         let used = self.used.get(&(kind, source.address().is_ipv6())).copied().unwrap_or_default();
         used >= self.capacity.of_kind(kind)
+    }
+
+    fn put_list(&mut self, list: &List) -> Result<Replaced, Error> {
+        let Capacity { listed, ranges, .. } = self.capacity;
+        for (map, entries, capacity) in [
+            (names::HOSTS_V4, list.hosts.len(), listed),
+            (names::RANGES_V4, list.v4.len(), ranges),
+            (names::RANGES_V6, list.v6.len(), ranges),
+        ] {
+            if entries > capacity as usize {
+                return Err(Error::Full { map, capacity });
+            }
+        }
+        self.maps.put_list(list)
     }
 
     fn current(&self, source: Source) -> Result<Option<Ban>, Error> {
@@ -201,10 +216,11 @@ impl<M: Maps> Enforcer for Table<M> {
         let mut sorted: Vec<u32> = addresses.iter().map(|address| address.to_bits()).collect();
         sorted.sort_unstable();
         sorted.dedup();
-        if sorted.len() > self.capacity.listed as usize {
-            return Err(Error::Full { map: names::HOSTS_V4, capacity: self.capacity.listed });
-        }
-        self.maps.put_list(&sorted)
+        self.put_list(&List { hosts: sorted, ..List::default() })
+    }
+
+    fn load_list(&mut self, list: &[IpNet]) -> Result<Replaced, Error> {
+        self.put_list(&List::of(list))
     }
 
     fn sweep(&mut self, limit: usize) -> Result<usize, Error> {
@@ -267,8 +283,10 @@ impl<M: Maps> Enforcer for Table<M> {
                 fills.push(Fill { map: kind.map(v6), entries, capacity: self.capacity.of_kind(kind) });
             }
         }
-        let (entries, capacity) = (self.maps.listed(), self.capacity.listed);
-        fills.push(Fill { map: names::HOSTS_V4, entries, capacity });
+        let (listed, Capacity { listed: hosts, ranges, .. }) = (self.maps.listed(), self.capacity);
+        fills.push(Fill { map: names::HOSTS_V4, entries: listed.hosts, capacity: hosts });
+        fills.push(Fill { map: names::RANGES_V4, entries: listed.v4, capacity: ranges });
+        fills.push(Fill { map: names::RANGES_V6, entries: listed.v6, capacity: ranges });
         fills
     }
 

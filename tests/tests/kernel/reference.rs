@@ -43,6 +43,9 @@ impl Tables for Model {
         let around = self.prefixes.iter().filter(|(prefix, _)| prefix.contains(&ip(source)));
         around.max_by_key(|(prefix, _)| prefix.prefix_len()).map(|(_, ban)| *ban)
     }
+    fn listed(&self, _: &Address, _: &Wire) -> bool {
+        false
+    }
     fn allowed(&self, source: &Address) -> bool {
         self.allowed.iter().any(|prefix| prefix.contains(&ip(source)))
     }

@@ -56,6 +56,10 @@ impl Enforcer for Kernel {
     fn shape(&mut self, source: IpAddr, shape: Option<Shape>) -> Result<(), dataplane::Error> {
         self.lock().shape(source, shape)
     }
+    fn load_list(&mut self, list: &[ipnet::IpNet]) -> Result<Replaced, dataplane::Error> {
+        self.lock().load_list(list)
+    }
+
     fn replace_list(&mut self, addresses: &[Ipv4Addr]) -> Result<Replaced, dataplane::Error> {
         self.lock().replace_list(addresses)
     }
