@@ -1,6 +1,7 @@
 //! The configuration: one file, every section owned by its room, nothing unknown let through.
 
 mod problem;
+mod rules;
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -10,6 +11,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::engine::{escalation, risk};
+use crate::inspect::own;
 use crate::{api, dataplane, gateway, host, inspect, limits, routes, store, telemetry};
 
 pub use problem::Problem;
@@ -78,11 +80,22 @@ pub enum Error {
 /// default place.
 pub fn load(path: Option<&Path>) -> Result<Config, Error> {
     let default = Path::new(DEFAULT_PATH);
-    let path = match path {
-        Some(path) => path,
-        None if default.exists() => default,
-        None => return Ok(Config::default()),
+    let (path, text) = match path {
+        Some(path) => (path, read(path)?),
+        None if default.exists() => (default, read(default)?),
+        None => (default, String::new()),
     };
+    let wrong = |problem| Error::Problem { path: path.to_owned(), problem };
+    let mut config = parse(&text).map_err(wrong)?;
+    config.inspect.own = rules::load(&config.inspect.rules)?;
+    match config.rules_problem() {
+        Some((key, what)) => Err(wrong(Problem::of_key(&text, key, &what))),
+        None => Ok(config),
+    }
+}
+
+/// The text of a file that says what the daemon does; as root only what root alone may write.
+fn read(path: &Path) -> Result<String, Error> {
     let read = |source| Error::Read { path: path.to_owned(), source };
     let text = std::fs::read_to_string(path).map_err(read)?;
     if nix::unistd::geteuid().is_root() {
@@ -96,7 +109,7 @@ pub fn load(path: Option<&Path>) -> Result<Config, Error> {
             return Err(Error::Writable { path: path.to_owned(), what });
         }
     }
-    parse(&text).map_err(|problem| Error::Problem { path: path.to_owned(), problem })
+    Ok(text)
 }
 
 /// The configuration that `text` says, checked.
@@ -123,6 +136,21 @@ impl Config {
             .or_else(|| self.dataplane.problem())
             .or_else(|| self.place_taken_twice())
             .or_else(|| self.upstream_is_ourselves())
+    }
+
+    /// What is wrong between the rules that were read and the sections that name them, if anything.
+    fn rules_problem(&self) -> Option<(&'static str, String)> {
+        let known = |route: &str| route == "default" || self.routes.iter().any(|known| known.name == route);
+        let stray = self.inspect.own.routes().find(|(_, route)| !known(route));
+        let stray = stray.map(|(id, route)| {
+            (
+                "inspect.rules",
+                format!(
+                    "the rule `{id}` looks at the route `{route}`, and there is none; add it to `routes`"
+                ),
+            )
+        });
+        stray.or_else(|| own::unknown_id(&self.inspect))
     }
 
     /// What is wrong with the files that it names, one sentence each. Reads them: may block.

@@ -14,6 +14,7 @@ mod json;
 mod limits;
 mod matcher;
 mod multipart;
+pub mod own;
 mod pattern;
 mod prose;
 mod request;
@@ -21,8 +22,8 @@ mod rules;
 mod values;
 
 pub use content::{CONTENT_CODING, Config as ContentConfig};
-pub use finding::{Class, Confidence, Finding, Inspection, Place};
+pub use finding::{Action, Class, Confidence, Finding, Inspection, Place};
 pub use inspector::Inspector;
 pub use limits::{Limits, Mode, NAMES as LIMIT_NAMES, OverLimit};
 pub use request::{Header, Request};
-pub use rules::{RuleInfo, infos as rules};
+pub use rules::RuleInfo;

@@ -86,6 +86,8 @@ impl Refusal {
 pub enum RefusalReason {
     /// Its score is above `risk.refuse`.
     Risk,
+    /// A rule matched whose action is to refuse.
+    Rule,
     /// Its source is banned, and its packets came by a trusted proxy or overtook the kernel's entry.
     Banned(DecisionId),
     /// It outgrew this limit of `inspect`, and what lay beyond was not read.
@@ -97,6 +99,7 @@ impl RefusalReason {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Risk => "risk",
+            Self::Rule => "rule",
             Self::Banned(_) => "banned",
             Self::Unread(_) => "unread",
         }
@@ -167,7 +170,7 @@ impl Judge {
         };
         let settings = self.settings.load();
         let standing = self.view.standing(client.address, complete_at);
-        let Opinion { route, bill, reason, inspection } = settings.opinion(request, standing);
+        let Opinion { route, bill, reason, only_observed, inspection } = settings.opinion(request, standing);
         let score = bill.score();
         for limit in &inspection.limits_reached {
             self.control.count_limit(limit);
@@ -176,6 +179,7 @@ impl Judge {
             return Verdict::Pass(Permit { score, quota });
         };
         let act = match route.mode {
+            _ if only_observed => Act::Observe,
             Mode::Off | Mode::Observe => Act::Observe,
             Mode::Refuse if route.thresholds.bans(score) => Act::Ban,
             Mode::Refuse => Act::Refuse,
@@ -193,10 +197,10 @@ impl Judge {
                 thresholds: route.thresholds,
                 unread: match reason {
                     RefusalReason::Unread(limit) => Some(limit.into()),
-                    RefusalReason::Risk | RefusalReason::Banned(_) => None,
+                    RefusalReason::Risk | RefusalReason::Rule | RefusalReason::Banned(_) => None,
                 },
             },
-            findings: inspection.findings,
+            findings: [inspection.findings, inspection.observed].concat(),
             method: text(request.method),
             host: text(request.host()),
             target: text(request.target),

@@ -5,17 +5,26 @@ use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 
+use base64::Engine as _;
+use base64::alphabet::STANDARD;
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use flate2::read::MultiGzDecoder;
 use serde::{Deserialize, Serialize};
 
 use super::{Failure, show};
 use crate::config::Config;
 use crate::engine::standing::Standing;
-use crate::inspect::{Header, Mode, Request};
-use crate::verdict::{Opinion, Settings};
+use crate::inspect::{Header, Request};
+use crate::verdict::Settings;
 
 /// Characters of one line at the most: a request of some megabytes in base64.
 const MAX_LINE: u64 = 32 * 1024 * 1024;
+
+/// Recorders differ on padding.
+const BASE64: GeneralPurpose = GeneralPurpose::new(
+    &STANDARD,
+    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
+);
 
 /// One recorded request.
 #[derive(Deserialize)]
@@ -138,36 +147,19 @@ fn refused(settings: &Settings, raw: &[u8]) -> Option<bool> {
         .collect();
     let request =
         Request { method: &first[..method_end], target: &rest[..target_end], headers: &headers, body };
-    let Opinion { route, reason, .. } = settings.opinion(&request, Standing::default());
-    Some(reason.is_some() && route.mode == Mode::Refuse)
+    Some(settings.opinion(&request, Standing::default()).refuses())
 }
 
-/// What `text` is the base64 of, white space aside.
+/// What `text` is the base64 of, with or without its padding, white space aside.
 fn decoded(text: &[u8]) -> Option<Vec<u8>> {
-    let mut out = Vec::with_capacity(text.len() / 4 * 3);
-    let (mut bits, mut count) = (0_u32, 0);
-    for &letter in text.iter().filter(|letter| !letter.is_ascii_whitespace() && **letter != b'=') {
-        let value = match letter {
-            b'A'..=b'Z' => letter - b'A',
-            b'a'..=b'z' => letter - b'a' + 26,
-            b'0'..=b'9' => letter - b'0' + 52,
-            b'+' => 62,
-            b'/' => 63,
-            _ => return None,
-        };
-        bits = bits << 6 | u32::from(value);
-        count += 6;
-        if count >= 8 {
-            count -= 8;
-            out.push((bits >> count & 0xff).to_le_bytes()[0]);
-        }
-    }
-    Some(out)
+    let letters: Vec<_> = text.iter().copied().filter(|letter| !letter.is_ascii_whitespace()).collect();
+    BASE64.decode(letters).ok()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::inspect::Mode;
 
     #[test]
     fn base64_is_decoded_and_what_is_none_is_told() {

@@ -9,14 +9,17 @@ use serde_json::{Value, json};
 use super::{Failure, Rules, show};
 use crate::config::Config;
 use crate::engine::standing::Standing;
-use crate::inspect::{self, Request};
-use crate::verdict::{Opinion, Settings};
+use crate::inspect::{Request, own};
+use crate::verdict::Settings;
 
 pub(super) fn obey(config: &Config, rules: &Rules, json: bool) -> Result<(), Failure> {
     match rules {
-        Rules::List => show::rules(&inspect::rules().map(|rule| json!(rule)).collect::<Vec<_>>(), json),
+        Rules::List => {
+            let rows: Vec<_> = own::infos(&config.inspect).map(|info| json!(info)).collect();
+            show::rules(&rows, json);
+        }
         Rules::Explain { rule } => {
-            let found = inspect::rules().find(|info| info.id == *rule);
+            let found = own::infos(&config.inspect).find(|info| info.id == *rule);
             let info = found.ok_or_else(|| {
                 Failure::Refused(format!("there is no rule `{rule}`; `skyshield rules list` names them"))
             })?;
@@ -47,12 +50,13 @@ fn test(config: &Config, file: &Path) -> io::Result<Vec<Value>> {
             target.extend_from_slice(format!("%{byte:02X}").as_bytes());
         }
         let request = Request { method: b"GET", target: &target, headers: &[], body: b"" };
-        let Opinion { bill, reason, inspection, .. } = settings.opinion(&request, Standing::default());
+        let opinion = settings.opinion(&request, Standing::default());
         tested.push(json!({
             "value": String::from_utf8_lossy(line),
-            "refused": reason.is_some(),
-            "score": bill.score(),
-            "findings": inspection.findings,
+            "refused": opinion.refuses(),
+            "score": opinion.bill.score(),
+            "findings": opinion.inspection.findings,
+            "observed": opinion.inspection.observed,
         }));
     }
     Ok(tested)

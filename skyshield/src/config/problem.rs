@@ -13,13 +13,19 @@ pub struct Problem {
 impl Problem {
     /// What the parser says of `text`; an unknown key comes with the nearest known one.
     pub(super) fn of_toml(text: &str, error: &toml::de::Error) -> Self {
-        let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
+        let what =
+            unknown_key(error.message()).unwrap_or_else(|| error.message().trim_end().replace('\n', "; "));
+        Self::at(text, error.span().map_or(0, |span| span.start), what)
+    }
+
+    /// What is wrong with what begins at the byte `start` of `text`.
+    pub(super) fn at(text: &str, start: usize, what: String) -> Self {
+        let before = text.get(..start).unwrap_or_default();
         let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
         Self {
             line: before.matches('\n').count() + 1,
             column: Some(before[line_start..].chars().count() + 1),
-            what: unknown_key(error.message())
-                .unwrap_or_else(|| error.message().trim_end().replace('\n', "; ")),
+            what,
         }
     }
 

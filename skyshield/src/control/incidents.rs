@@ -1,5 +1,6 @@
 //! What an incident leads to: a ban of its source, for longer each time; a record; a worse standing.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use super::{Task, records};
@@ -18,7 +19,7 @@ impl Task {
             return;
         }
         let host = Source::host(incident.client.address);
-        let reason = incident.findings.first().map_or("risk", |finding| finding.rule);
+        let reason = incident.findings.first().map_or("risk".into(), |finding| finding.rule.clone());
         // What was still on its way when the ban came makes nobody a repeater.
         let sentence = if self.ledger.get(host).is_some() || self.ledger.never_ban().covers(host).is_some() {
             Sentence { ttl: Duration::from_secs(self.risk.ban_secs), widened: None }
@@ -27,16 +28,16 @@ impl Task {
         };
         self.sentence(incident, host, reason, sentence.ttl);
         if let Some(prefix) = sentence.widened {
-            self.sentence(incident, prefix, "widened: most of its members are banned", self.widen_for);
+            self.sentence(incident, prefix, "widened: most of its members are banned".into(), self.widen_for);
         }
     }
 
-    fn sentence(&mut self, incident: &Incident, source: Source, reason: &'static str, ttl: Duration) {
+    fn sentence(&mut self, incident: &Incident, source: Source, reason: Cow<'static, str>, ttl: Duration) {
         let new = NewBan {
             source,
             origin: Origin::Detector,
             layer: if incident.client.by_proxy { Layer::Request } else { Layer::Packet },
-            reason: reason.into(),
+            reason,
             ttl: Some(ttl),
             incident: Some(incident.id),
             asked_at: incident.at,

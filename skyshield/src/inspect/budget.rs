@@ -18,6 +18,8 @@ pub(super) const WORD: u64 = 8;
 const CHECK: u64 = 60;
 /// To take one byte through one table of a pattern.
 const CHECK_BYTE: u64 = 1;
+/// To take one byte through a search without tables, which only operators' largest patterns need.
+pub(super) const SEARCH_BYTE: u64 = 100;
 /// To find where a match begins.
 pub(super) const LOCATE: u64 = 60_000;
 /// To keep a claim: is it prose, is it known, how is it shown.
@@ -36,6 +38,17 @@ pub(super) const BASE64_BYTE: u64 = 8;
 const GRAMMAR: u64 = 2_000;
 /// To take one byte through a grammar.
 const GRAMMAR_BYTE: u64 = 60;
+
+/// To set a decoder of content codings up.
+pub(super) const DECODER: u64 = 8_000;
+/// Bytes of a decoder's own room that are made ready in a step.
+pub(super) const ROOM_A_STEP: u64 = 4;
+/// To take a byte of gzip or deflate in: a dozen of them describe a table of codes.
+pub(super) const DEFLATE_BYTE: u64 = 160;
+/// To take a byte of brotli in.
+pub(super) const BROTLI_BYTE: u64 = 600;
+/// To take a byte of zstd in.
+pub(super) const ZSTD_BYTE: u64 = 300;
 
 /// What is left of the bounds while one request is read, and which ran out.
 #[derive(Debug)]
@@ -121,6 +134,11 @@ impl Budget {
         };
         self.grammar_bytes = rest;
         self.take(GRAMMAR.saturating_add(GRAMMAR_BYTE.saturating_mul(bytes as u64)))
+    }
+
+    /// The steps that are left.
+    pub(super) fn left(&self) -> u64 {
+        self.steps
     }
 
     /// The steps that were taken so far.

@@ -1,5 +1,7 @@
 //! What a detector claims of a request: with rule, place and confidence.
 
+use std::borrow::Cow;
+
 use serde::{Deserialize, Serialize};
 
 use super::limits;
@@ -48,6 +50,10 @@ pub enum Class {
     Scanner,
     /// A request that only serves a known hole.
     Probe,
+    /// A session that somebody else chose.
+    SessionFixation,
+    /// What an operator's own rule does not want.
+    Policy,
 }
 
 impl Class {
@@ -74,8 +80,23 @@ impl Class {
             Self::WebShell => ["CWE-434", "CAPEC-650"],
             Self::Scanner => ["CWE-200", "CAPEC-310"],
             Self::Probe => ["CWE-1395", "CAPEC-310"],
+            Self::SessionFixation => ["CWE-384", "CAPEC-61"],
+            Self::Policy => ["CWE-284", "CAPEC-1"],
         }
     }
+}
+
+/// What comes of a rule's claim.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Action {
+    /// It counts in the score.
+    #[default]
+    Weigh,
+    /// The request is refused, whatever its score.
+    Refuse,
+    /// It is told of and weighs nothing.
+    Observe,
 }
 
 /// How sure a finding is: 0 is nothing, 1 is certain.
@@ -119,7 +140,7 @@ pub enum Place {
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Finding {
     /// The rule's id, stable across releases: `sqli.union-select`.
-    pub rule: &'static str,
+    pub rule: Cow<'static, str>,
     /// The kind of attack.
     pub class: Class,
     /// Where the bytes were.
@@ -135,6 +156,10 @@ pub struct Finding {
 pub struct Inspection {
     /// The claims, most confident first.
     pub findings: Vec<Finding>,
+    /// The claims of rules that only observe, likewise: they weigh nothing.
+    pub observed: Vec<Finding>,
+    /// Whether a rule matched whose action is to refuse, whatever the score.
+    pub demands_refusal: bool,
     /// The names of the limits that were reached: what lay beyond them was not read.
     pub limits_reached: Vec<&'static str>,
 }

@@ -99,7 +99,7 @@ pub fn codings(bytes: &[u8]) {
         [Header { name: b"content-encoding", value: CODINGS[usize::from(*coding) % CODINGS.len()] }];
     let request = Request { method: b"POST", target: b"/", headers: &headers, body };
     let config = content::Config::default();
-    if let Some(content) = content::decoded(&request, &config) {
+    if let Some(content) = content::decoded(&request, &config, &mut Budget::new(&Limits::default())) {
         assert!(content.body.len() <= config.bytes);
     }
 }

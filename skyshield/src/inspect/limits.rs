@@ -1,8 +1,13 @@
 //! How much of a request is read: every bound has a name, a unit and a default.
 
+use std::path::PathBuf;
+
 use serde::{Deserialize, Serialize};
 
 use super::content;
+use super::finding::Action;
+use super::matcher::Compiled;
+use super::own::OwnRules;
 
 /// What happens to a request that was not read to its end, because it outgrew a bound.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -56,7 +61,7 @@ pub(super) fn leaves_unread(name: &str) -> bool {
 
 /// The bounds of one inspection. What lies beyond one is not read, and the bound is named in
 /// [`Inspection::limits_reached`](super::Inspection::limits_reached).
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Limits {
     /// Whether requests are inspected and what comes of it: `off`, `observe` or `refuse`; a route may say
@@ -65,6 +70,16 @@ pub struct Limits {
     /// What happens to a request with bytes that were not read for one of these bounds: `refuse` or
     /// `pass-and-count`. Default refuse.
     pub over_limit: OverLimit,
+    /// Where the operator's own rules are: files, directories (all `*.toml` in them), or a directory and a
+    /// name with one `*`. Default `/etc/skyshield/rules.d/*.toml`, which may be empty or not there.
+    pub rules: Vec<PathBuf>,
+    /// Ids of rules that are not asked. Default none.
+    pub disable: Vec<String>,
+    /// Ids of rules whose claims are told of and weigh nothing. Default none.
+    pub observe: Vec<String>,
+    /// What was read from `rules`.
+    #[serde(skip)]
+    pub own: OwnRules,
     /// Values read per request: path, parameter names and values, headers, cookies, body fields. Default 10000.
     pub values: usize,
     /// Bytes read of one value, from its start. Default 2097152: more than a door hands on of a body, so
@@ -82,8 +97,7 @@ pub struct Limits {
     pub decode_depth: usize,
     /// Bytes of one value given to the SQL and HTML grammars, from its start. Default 4096.
     pub grammar_bytes: usize,
-    /// Bytes of values given to the SQL and HTML grammars, per request; those beyond are left to the patterns.
-    /// Default 65536.
+    /// Bytes of one value given to the SQL and HTML grammars, per request; those beyond are left to the patterns. Default 65536.
     pub grammar_total_bytes: usize,
     /// Findings kept per request, the most confident ones. Default 16.
     pub findings: usize,
@@ -100,6 +114,10 @@ impl Default for Limits {
         Self {
             mode: Mode::default(),
             over_limit: OverLimit::default(),
+            rules: vec![PathBuf::from("/etc/skyshield/rules.d/*.toml")],
+            disable: Vec::new(),
+            observe: Vec::new(),
+            own: OwnRules::default(),
             values: 10_000,
             value_bytes: 2 * 1024 * 1024,
             file_bytes: 64 * 1024,
@@ -113,6 +131,16 @@ impl Default for Limits {
             name_chars: 64,
             content: content::Config::default(),
         }
+    }
+}
+
+impl Limits {
+    /// `rule` with the action that is set for its id; nothing where it is turned off.
+    pub(super) fn as_set(&self, mut rule: Compiled) -> Option<Compiled> {
+        if self.observe.iter().any(|id| *id == rule.id) {
+            rule.action = Action::Observe;
+        }
+        (!self.disable.iter().any(|id| *id == rule.id)).then_some(rule)
     }
 }
 

@@ -1,21 +1,21 @@
 //! Which rules a text could match, cheaply, and which of those it does.
 
-use aho_corasick::{AhoCorasick, AhoCorasickBuilder, MatchKind};
+mod compiled;
 
-use super::Class;
+use aho_corasick::{AhoCorasick, AhoCorasickBuilder, AhoCorasickKind, MatchKind};
+
 use super::budget::{self, Budget};
 use super::byteset::ByteSet;
 use super::decode::{Text, base64};
-use super::grammar;
 use super::limits::Limits;
-use super::pattern::Pattern;
-use super::prose;
-use super::rules::{self, Check, Rule};
+use super::rules;
 use super::values::Parts;
+
+pub(super) use compiled::{Check, Compiled, Gate, Scope};
 
 /// A rule that a text matched.
 pub(super) struct Hit<'a> {
-    pub(super) rule: &'static Rule,
+    pub(super) rule: &'a Compiled,
     pub(super) confidence: f64,
     pub(super) matched: &'a [u8],
 }
@@ -23,10 +23,15 @@ pub(super) struct Hit<'a> {
 /// A set of rules, one bit each.
 type RuleSet = u128;
 
+/// Rules that one matcher holds at the most.
+pub(super) const MOST: usize = RuleSet::BITS as usize;
+
 /// The rules compiled: byte sets, then one search for all words, then the checks.
 #[derive(Debug)]
 pub(super) struct Matcher {
     rules: Vec<Compiled>,
+    /// Those of the rules, side by side: each text is held against all of them.
+    gates: Vec<Gate>,
     words: Option<AhoCorasick>,
     /// Per word, the rules that wait for it.
     waiting: Vec<RuleSet>,
@@ -34,29 +39,30 @@ pub(super) struct Matcher {
     wordless: RuleSet,
 }
 
-#[derive(Debug)]
-struct Compiled {
-    rule: &'static Rule,
-    /// For the checks that have one.
-    pattern: Option<Pattern>,
-}
-
 /// Bytes one of which every attack holds, in any encoding; a text without them is not looked at further.
 const MARKS: ByteSet = ByteSet::of(b"\0\t\n\r !\"#$%&'()*+/:;<=>@[\\]^`{|}~\x7f.-");
 
+/// Bytes of words up to which the search for them is a table of all states: quick, and large.
+const DENSE_BYTES: usize = 16 * 1024;
+
 impl Matcher {
-    /// Compiles the built-in rules. One that would not compile is left out; a test holds that none is.
-    pub(super) fn new() -> Self {
-        let rules: Vec<_> = rules::all().filter_map(compile).take(RuleSet::BITS as usize).collect();
+    /// The built-in rules that `keep` lets through, as it leaves them. One that would not compile is left
+    /// out; a test holds that none is.
+    pub(super) fn built_in(keep: impl FnMut(Compiled) -> Option<Compiled>) -> Self {
+        Self::new(rules::all().filter_map(Compiled::built_in).filter_map(keep).take(MOST).collect())
+    }
+
+    /// A matcher of `rules`, at most [`MOST`].
+    pub(super) fn new(rules: Vec<Compiled>) -> Self {
         let mut spellings: Vec<String> = Vec::new();
         let mut waiting: Vec<RuleSet> = Vec::new();
         let mut wordless = 0;
         for (bit, compiled) in rules.iter().enumerate() {
             let mask: RuleSet = 1 << bit;
-            if compiled.rule.words.is_empty() {
+            if compiled.words.is_empty() {
                 wordless |= mask;
             }
-            for word in compiled.rule.words {
+            for word in &compiled.words {
                 let word = word.to_ascii_lowercase();
                 if let Some(known) = spellings.iter().position(|known| *known == word) {
                     waiting[known] |= mask;
@@ -66,13 +72,14 @@ impl Matcher {
                 }
             }
         }
+        let is_small = spellings.iter().map(String::len).sum::<usize>() <= DENSE_BYTES;
         let words = AhoCorasickBuilder::new()
             .ascii_case_insensitive(true)
             .match_kind(MatchKind::Standard)
-            .kind(Some(aho_corasick::AhoCorasickKind::DFA))
+            .kind(is_small.then_some(AhoCorasickKind::DFA))
             .build(&spellings)
             .ok();
-        Self { rules, words, waiting, wordless }
+        Self { gates: rules.iter().map(|rule| rule.gate).collect(), rules, words, waiting, wordless }
     }
 
     /// Whether `text` is only letters, digits and the like.
@@ -85,15 +92,15 @@ impl Matcher {
     /// Calls `hit` with each rule that `text` matches. `base` is what the application was handed;
     /// `is_json` keeps the grammars away from a text whose strings are read one by one.
     #[expect(clippy::too_many_arguments, reason = "one call site; each is borrowed from another owner")]
-    pub(super) fn matches<'t>(
+    pub(super) fn matches(
         &self,
         part: Parts,
-        text: &'t Text<'_>,
+        text: &Text<'_>,
         base: &Text<'_>,
         is_json: bool,
         limits: &Limits,
         budget: &mut Budget,
-        mut hit: impl FnMut(Hit<'t>),
+        mut hit: impl FnMut(Hit<'_>),
     ) {
         let mut left = self.possible(part, text);
         if left & !self.wordless != 0 {
@@ -107,25 +114,18 @@ impl Matcher {
                 if !budget.take(budget::CLAIM) {
                     return;
                 }
-                let confidence = talked_down(compiled.rule, confidence, &text.bytes);
-                hit(Hit { rule: compiled.rule, confidence, matched });
+                let confidence = compiled.talked_down(confidence, &text.bytes);
+                hit(Hit { rule: compiled, confidence, matched });
             }
         }
     }
 
     /// The rules whose part, reading and byte sets fit.
     fn possible(&self, part: Parts, text: &Text<'_>) -> RuleSet {
-        let fits = |rule: &Rule| {
-            rule.parts.meets(part)
-                && rule.views.meets(text.views)
-                && rule.needs.iter().all(|set| set.meets(text.set))
-        };
-        self.rules.iter().enumerate().fold(
-            0,
-            |set, (bit, compiled)| {
-                if fits(compiled.rule) { set | 1 << bit } else { set }
-            },
-        )
+        self.gates
+            .iter()
+            .enumerate()
+            .fold(0, |set, (bit, gate)| if gate.opens(part, text) { set | 1 << bit } else { set })
     }
 
     /// Those of `wanted` one of whose words is there.
@@ -140,61 +140,6 @@ impl Matcher {
         }
         found
     }
-}
-
-impl Compiled {
-    fn check<'t>(
-        &self,
-        text: &'t Text<'_>,
-        base: &Text<'_>,
-        is_json: bool,
-        limits: &Limits,
-        budget: &mut Budget,
-    ) -> Option<(f64, &'t [u8])> {
-        let confidence = self.rule.confidence;
-        match self.rule.check {
-            Check::Pattern(_) => Some((confidence, self.pattern.as_ref()?.find(&text.bytes, budget)?)),
-            Check::Hidden(_) => {
-                let pattern = self.pattern.as_ref()?;
-                let matched = pattern.find(&text.bytes, budget)?;
-                (!pattern.is_match(&base.bytes, budget)).then_some((confidence, matched))
-            }
-            Check::Sql | Check::Markup if is_json => None,
-            Check::Sql => {
-                let head = grammar::head(&text.bytes, limits, budget)?;
-                grammar::sql(head).map(|scale| (confidence * scale, head))
-            }
-            Check::Markup => {
-                let head = grammar::head(&text.bytes, limits, budget)?;
-                grammar::markup(head).then_some((confidence, head))
-            }
-        }
-    }
-}
-
-/// How sure a rule may be inside of prose: enough to refuse, not to ban whoever asks about an attack.
-const IN_PROSE: f64 = 0.86;
-
-/// How sure a rule may be that prose alone can satisfy: it hints.
-const WORDS_ONLY: f64 = 0.6;
-
-/// Nobody talks in lookups: those keep their confidence.
-fn talked_down(rule: &Rule, confidence: f64, text: &[u8]) -> f64 {
-    // A grammar that reads from the start of a sentence takes its words for names.
-    let reads_words = matches!(rule.check, Check::Sql) || rule.id == "sqli.statement";
-    if reads_words && confidence > WORDS_ONLY && prose::is_prose(text) {
-        return WORDS_ONLY;
-    }
-    let may_be_talk = confidence > IN_PROSE && rule.class != Class::LookupInjection;
-    if may_be_talk && prose::is_prose(text) { IN_PROSE } else { confidence }
-}
-
-fn compile(rule: &'static Rule) -> Option<Compiled> {
-    let pattern = match rule.check {
-        Check::Pattern(pattern) | Check::Hidden(pattern) => Some(Pattern::new(pattern).ok()?),
-        Check::Sql | Check::Markup => None,
-    };
-    Some(Compiled { rule, pattern })
 }
 
 #[cfg(test)]
@@ -222,18 +167,19 @@ mod tests {
             ] {
                 let mut quick = Vec::new();
                 matcher.matches(part, text, &texts[0], false, &limits, &mut budget, |hit| {
-                    quick.push(hit.rule.id);
+                    quick.push(hit.rule.id.clone());
                 });
-                let reaches = |rule: &Rule| rule.parts.meets(part) && rule.views.meets(text.views);
-                let all = matcher.rules.iter().filter(|compiled| reaches(compiled.rule));
+                let reaches =
+                    |rule: &Compiled| rule.gate.parts.meets(part) && rule.gate.views.meets(text.views);
+                let all = matcher.rules.iter().filter(|compiled| reaches(compiled));
                 let mut slow: Vec<_> = all
-                    .filter(|compiled| compiled.pattern.is_some())
+                    .filter(|compiled| matches!(compiled.check, Check::Pattern(_) | Check::Hidden(_)))
                     .filter(|compiled| compiled.check(text, &texts[0], false, &limits, &mut budget).is_some())
-                    .map(|compiled| compiled.rule.id)
+                    .map(|compiled| compiled.id.clone())
                     .collect();
                 quick.retain(|id| !id.ends_with(".grammar"));
                 // Its bytes are part of what it claims: without one it would only repeat another rule.
-                slow.retain(|id| *id != "xss.script-url-split" || quick.contains(id));
+                slow.retain(|id| id != "xss.script-url-split" || quick.contains(id));
                 assert_eq!(quick, slow, "{value}");
             }
         }
@@ -242,16 +188,22 @@ mod tests {
     #[test]
     fn every_built_in_rule_compiles() {
         for rule in rules::all() {
-            assert!(compile(rule).is_some(), "{} does not compile", rule.id);
+            let compiled = Compiled::built_in(rule);
+            assert!(compiled.is_some(), "{} does not compile", rule.id);
+            let Some(Check::Pattern(pattern) | Check::Hidden(pattern)) = compiled.map(|rule| rule.check)
+            else {
+                continue;
+            };
+            assert!(pattern.has_tables(), "{} is too large for tables", rule.id);
         }
-        let matcher = Matcher::new();
+        let matcher = Matcher::built_in(Some);
         assert_eq!(matcher.rules.len(), rules::all().count());
         assert!(matcher.words.is_some());
     }
 
     #[test]
     fn the_prefilter_loses_no_match() {
-        let matcher = Matcher::new();
+        let matcher = Matcher::built_in(Some);
         let pieces = [
             "union select 1,2",
             "' or 'a'='a",
@@ -305,7 +257,7 @@ mod tests {
             "${env:a}",
             "${::-j}${::-n}${::-d}",
         ];
-        let examples: Vec<_> = rules::infos().map(|info| info.attack).collect();
+        let examples: Vec<_> = rules::infos().flat_map(|info| info.attacks).collect();
         for example in &examples {
             assert_nothing_is_filtered_away(&matcher, example);
             assert_nothing_is_filtered_away(&matcher, &example.to_ascii_uppercase());
@@ -326,7 +278,7 @@ mod tests {
         fn the_prefilter_loses_no_match_in_noise(
             text in "(union|select|sleep|script|alert|on[a-z]{5}|java|cat|id|etc|\\.\\./|[a-zA-Z0-9]{1,3}|['\"<>=();|&`$#/*: -]){0,30}",
         ) {
-            static MATCHER: std::sync::LazyLock<Matcher> = std::sync::LazyLock::new(Matcher::new);
+            static MATCHER: std::sync::LazyLock<Matcher> = std::sync::LazyLock::new(|| Matcher::built_in(Some));
             assert_nothing_is_filtered_away(&MATCHER, &text);
         }
     }

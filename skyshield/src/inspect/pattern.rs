@@ -12,24 +12,16 @@ use super::budget::{self, Budget};
 /// that no text takes it longer than any other of the same length.
 #[derive(Clone, Debug)]
 pub(super) struct Pattern {
-    /// Together they match what the expression matches.
+    /// Together they match what the expression matches; none where they would be too large.
     tables: Vec<dense::DFA<Vec<u32>>>,
     /// Says where a match begins.
     regex: meta::Regex,
 }
 
-/// Why an expression is not taken.
+/// Why an expression is not taken: it is none.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum Problem {
-    /// It is none.
-    #[error("it is no regular expression: {0}")]
-    Invalid(String),
-    /// Its states do not fit into tables.
-    #[error(
-        "it needs more than {MOST_TABLES} tables of {TABLE_BYTES} bytes: shorten its counted repetitions, or leave them open"
-    )]
-    TooLarge,
-}
+#[error("it is no regular expression: {0}")]
+pub(super) struct Problem(String);
 
 /// Bytes of one table.
 const TABLE_BYTES: usize = 768 * 1024;
@@ -42,27 +34,14 @@ const AROUND: usize = 256;
 
 impl Pattern {
     /// Compiles `expression`, which takes milliseconds.
-    pub(super) fn new(expression: &str) -> Result<Self, Problem> {
-        let invalid = |error: &dyn std::fmt::Display| Problem::Invalid(error.to_string());
-        let hir = syntax::parse_with(expression, &syntax()).map_err(|error| invalid(&error))?;
-        let mut tables = Vec::new();
-        let mut parts = vec![hir.clone()];
-        while let Some(part) = parts.pop() {
-            if let Some(table) = table(&part) {
-                tables.push(table);
-                continue;
-            }
-            let (first, second) = halves(&part).ok_or(Problem::TooLarge)?;
-            parts.extend([second, first]);
-            if tables.len() + parts.len() > MOST_TABLES {
-                return Err(Problem::TooLarge);
-            }
-        }
+    pub(super) fn new(expression: &str, case_sensitive: bool) -> Result<Self, Problem> {
+        let invalid = |error: &dyn std::fmt::Display| Problem(error.to_string());
+        let hir = syntax::parse_with(expression, &syntax(case_sensitive)).map_err(|error| invalid(&error))?;
         // It only reads a few hundred bytes at a time: what is made for long texts is left out.
         let config = meta::Config::new().utf8_empty(false).auto_prefilter(false).dfa(false).onepass(false);
         let regex =
             meta::Builder::new().configure(config).build_from_hir(&hir).map_err(|error| invalid(&error))?;
-        Ok(Self { tables, regex })
+        Ok(Self { tables: tables(&hir).unwrap_or_default(), regex })
     }
 
     /// Whether it matches in `text`, as far as `budget` has room to look. Without room nothing else has any.
@@ -83,9 +62,19 @@ impl Pattern {
         Some(&text[found.map_or(shown, |found| found.range())])
     }
 
+    /// Whether it looks for matches in tables, whose price holds for every text.
+    #[cfg(test)]
+    pub(super) fn has_tables(&self) -> bool {
+        !self.tables.is_empty()
+    }
+
     /// Where some match ends, if there is one.
     fn end(&self, text: &[u8], budget: &mut Budget) -> Option<usize> {
         let input = Input::new(text).earliest(true);
+        if self.tables.is_empty() {
+            let paid = budget.take_bytes(text.len(), budget::SEARCH_BYTE);
+            return if paid { Some(self.regex.search_half(&input)?.offset()) } else { None };
+        }
         for table in &self.tables {
             if !budget.take_check(text.len()) {
                 return None;
@@ -99,8 +88,30 @@ impl Pattern {
     }
 }
 
-fn syntax() -> syntax::Config {
-    syntax::Config::new().unicode(false).utf8(false).case_insensitive(true).dot_matches_new_line(true)
+fn syntax(case_sensitive: bool) -> syntax::Config {
+    syntax::Config::new()
+        .unicode(false)
+        .utf8(false)
+        .case_insensitive(!case_sensitive)
+        .dot_matches_new_line(true)
+}
+
+/// Tables for `hir` and for its alternatives, as few as do; nothing where they are too many.
+fn tables(hir: &Hir) -> Option<Vec<dense::DFA<Vec<u32>>>> {
+    let mut tables = Vec::new();
+    let mut parts = vec![hir.clone()];
+    while let Some(part) = parts.pop() {
+        if let Some(table) = table(&part) {
+            tables.push(table);
+            continue;
+        }
+        let (first, second) = halves(&part)?;
+        parts.extend([second, first]);
+        if tables.len() + parts.len() > MOST_TABLES {
+            return None;
+        }
+    }
+    Some(tables)
 }
 
 /// The table of `part`, unless it would be too large.
@@ -168,7 +179,7 @@ mod tests {
 
     #[test]
     fn a_match_is_shown_from_its_start() {
-        let pattern = Pattern::new(r"\bunion\s+select\b|x{3,}$").expect("it compiles");
+        let pattern = Pattern::new(r"\bunion\s+select\b|x{3,}$", false).expect("it compiles");
         let rows = [
             ("1 UNION  SELECT 2", Some("UNION  SELECT")),
             ("reunion select", None),
@@ -183,7 +194,7 @@ mod tests {
 
     #[test]
     fn a_long_match_is_shown_by_its_end_and_a_poor_budget_shows_no_less() {
-        let pattern = Pattern::new("a.*b").expect("it compiles");
+        let pattern = Pattern::new("a.*b", false).expect("it compiles");
         let text = format!("a{}b", "-".repeat(1000));
         let found = pattern.find(text.as_bytes(), &mut budget()).expect("a match");
         assert!(text.as_bytes().ends_with(found) && found.len() == AROUND);
@@ -197,16 +208,19 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_fit_one_table_is_split_and_what_fits_none_is_refused() {
-        let split = Pattern::new(r"<(?:[ab][^>]*?\bx.{12}y|[cd][^>]*?\bz.{12}w)").expect("it compiles");
+    fn what_does_not_fit_one_table_is_split_and_what_fits_none_is_dearer() {
+        let split =
+            Pattern::new(r"<(?:[ab][^>]*?\bx.{12}y|[cd][^>]*?\bz.{12}w)", false).expect("it compiles");
         assert!(split.tables.len() > 1);
         for (text, expected) in
             [("<a  x............y", true), ("<c >z............w", false), ("<d -z............w", true)]
         {
             assert_eq!(split.is_match(text.as_bytes(), &mut budget()), expected, "{text}");
         }
-        assert!(matches!(Pattern::new("a.{0,400}b.{0,400}c"), Err(Problem::TooLarge)));
-        assert!(matches!(Pattern::new("(a"), Err(Problem::Invalid(_))));
+        let large = Pattern::new("a.{0,400}b.{0,400}c", false).expect("it compiles");
+        assert!(!large.has_tables() && large.is_match(b"x a b c", &mut budget()));
+        assert!(!large.is_match(b"x a c", &mut budget()));
+        assert!(Pattern::new("(a", false).is_err());
     }
 
     proptest! {
@@ -214,7 +228,7 @@ mod tests {
         #[test]
         fn tables_and_regex_agree(text in "(<|a|b|on|=|'| |x){0,40}") {
             for expression in [r"<a[^>]*?\bon\w*\s*=", r"^[^<]*'\s*(?:on|x)\b|b{2,4}$", r"<(?:a.*b|x.*on)"] {
-                let pattern = Pattern::new(expression).expect("it compiles");
+                let pattern = Pattern::new(expression, false).expect("it compiles");
                 let expected = pattern.regex.is_match(text.as_bytes());
                 prop_assert_eq!(pattern.is_match(text.as_bytes(), &mut budget()), expected);
                 let found = pattern.find(text.as_bytes(), &mut budget());

@@ -15,7 +15,8 @@ mod sqli;
 mod traversal;
 mod xss;
 
-pub use catalog::{RuleInfo, infos};
+pub use catalog::RuleInfo;
+pub(super) use catalog::infos;
 
 /// How a rule makes sure, once the prefilter let a text through.
 #[derive(Clone, Copy, Debug)]
@@ -132,6 +133,8 @@ mod tests {
                 }
                 Class::Scanner => "scanner.",
                 Class::Probe => "probe.",
+                Class::SessionFixation => "session.",
+                Class::Policy => panic!("{}: a policy is an operator's", rule.id),
             };
             assert!(rule.id.starts_with(prefix), "{}", rule.id);
         }

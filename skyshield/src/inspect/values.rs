@@ -10,6 +10,7 @@ use super::{Header, Request, form, json, multipart};
 pub(super) struct Parts(u16);
 
 impl Parts {
+    pub(super) const NONE: Self = Self(0);
     pub(super) const PATH: Self = Self(1);
     /// Names and values of the query.
     pub(super) const QUERY: Self = Self(2);

@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use base64::Engine as _;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD as BASE64URL;
 use hmac::{Hmac, KeyInit, Mac};
 use serde::{Deserialize, Serialize};
 use sha2::Sha256;
@@ -96,15 +98,16 @@ impl UserKey {
         let (signed, signature) = (token.get(..dot)?, token.get(dot + 1..)?);
         let (header, payload) = signed.split_at_checked(memchr::memchr(b'.', signed)?)?;
         if !self.jwt_unverified {
-            let header: serde_json::Value = serde_json::from_slice(&base64url(header)?).ok()?;
+            let header: serde_json::Value = serde_json::from_slice(&BASE64URL.decode(header).ok()?).ok()?;
             if header.get("alg")?.as_str()? != "HS256" {
                 return None;
             }
             let mut mac = Hmac::<Sha256>::new_from_slice(self.jwt_secret.as_ref()?.0.as_bytes()).ok()?;
             mac.update(signed);
-            mac.verify_slice(&base64url(signature)?).ok()?;
+            mac.verify_slice(&BASE64URL.decode(signature).ok()?).ok()?;
         }
-        let payload: serde_json::Value = serde_json::from_slice(&base64url(payload.get(1..)?)?).ok()?;
+        let payload: serde_json::Value =
+            serde_json::from_slice(&BASE64URL.decode(payload.get(1..)?).ok()?).ok()?;
         match payload.get(claim)? {
             serde_json::Value::String(text) => Some(text.as_bytes().to_vec()),
             serde_json::Value::Number(number) => Some(number.to_string().into_bytes()),
@@ -114,29 +117,6 @@ impl UserKey {
             | serde_json::Value::Object(_) => None,
         }
     }
-}
-
-/// Base64 of RFC 4648 §5, without padding.
-fn base64url(text: &[u8]) -> Option<Vec<u8>> {
-    let mut out = Vec::with_capacity(text.len() * 3 / 4);
-    let (mut bits, mut count) = (0_u32, 0);
-    for &byte in text {
-        let value = match byte {
-            b'A'..=b'Z' => byte - b'A',
-            b'a'..=b'z' => byte - b'a' + 26,
-            b'0'..=b'9' => byte - b'0' + 52,
-            b'-' => 62,
-            b'_' => 63,
-            _ => return None,
-        };
-        bits = bits << 6 | u32::from(value);
-        count += 6;
-        if count >= 8 {
-            count -= 8;
-            out.push(u8::try_from(bits >> count & 0xff).ok()?);
-        }
-    }
-    Some(out)
 }
 
 #[cfg(test)]

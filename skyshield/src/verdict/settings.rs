@@ -23,8 +23,17 @@ pub struct Opinion<'a> {
     pub bill: Bill,
     /// Why it is to be refused, if it is; where its route only observes, why it would be.
     pub reason: Option<RefusalReason>,
+    /// Whether only rules that observe would have it refused: it passes.
+    pub only_observed: bool,
     /// What was found in it.
     pub inspection: Inspection,
+}
+
+impl Opinion<'_> {
+    /// Whether the request is to be refused, and not only told of.
+    pub fn refuses(&self) -> bool {
+        self.reason.is_some() && !self.only_observed && self.route.mode == Mode::Refuse
+    }
 }
 
 impl Settings {
@@ -48,15 +57,25 @@ impl Settings {
         let route = self.routes.of_request(request);
         let inspection = match route.mode {
             Mode::Off => Inspection::default(),
-            Mode::Observe | Mode::Refuse => self.inspector.inspect(request),
+            Mode::Observe | Mode::Refuse => self.inspector.inspect_on(&route.name, request),
         };
         let bill = self.risk.bill(&inspection.findings, &standing);
         let reason = if bill.is_refused(route.thresholds) {
             Some(RefusalReason::Risk)
+        } else if inspection.demands_refusal {
+            Some(RefusalReason::Rule)
         } else {
             let unread = inspection.left_unread().filter(|_| route.over_limit == OverLimit::Refuse);
             unread.map(RefusalReason::Unread)
         };
-        Opinion { route, bill, reason, inspection }
+        if reason.is_none() && !inspection.observed.is_empty() {
+            let all = [inspection.findings.as_slice(), &inspection.observed].concat();
+            let bill = self.risk.bill(&all, &standing);
+            if bill.is_refused(route.thresholds) {
+                let reason = Some(RefusalReason::Risk);
+                return Opinion { route, bill, reason, only_observed: true, inspection };
+            }
+        }
+        Opinion { route, bill, reason, only_observed: false, inspection }
     }
 }

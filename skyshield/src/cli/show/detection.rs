@@ -40,9 +40,14 @@ fn percent(part: u64, whole: u64) -> String {
 }
 
 pub(in crate::cli) fn rules(rows: &[Value], as_json: bool) {
-    listed(rows, as_json, "there are no rules", &["rule", "sure", "looks for"], |row| {
-        vec![text(&row["id"]), row["confidence"].to_string(), text(&row["about"])]
+    listed(rows, as_json, "there are no rules", &["rule", "act", "sure", "looks for"], |row| {
+        vec![text(&row["id"]), act(row), row["confidence"].to_string(), text(&row["about"])]
     });
+}
+
+/// What comes of a rule's claims.
+fn act(rule: &Value) -> String {
+    rule["action"].as_str().unwrap_or("off").to_owned()
 }
 
 pub(in crate::cli) fn rule(rule: &Value, as_json: bool) {
@@ -50,23 +55,26 @@ pub(in crate::cli) fn rule(rule: &Value, as_json: bool) {
         put(rule);
         return;
     }
-    let references: Vec<_> = rule["references"].as_array().into_iter().flatten().map(text).collect();
-    put(&format!(
-        "{}\n{}\nclass      {}\nconfidence {}\nreferences {}\nmatches    {}\nlets pass  {}",
-        text(&rule["id"]),
-        text(&rule["about"]),
-        text(&rule["class"]),
-        rule["confidence"],
-        references.join(", "),
-        text(&rule["attack"]),
-        text(&rule["honest"]),
-    ));
+    let mut lines = vec![text(&rule["id"]), text(&rule["about"])];
+    let mut line = |name: &str, said: String| lines.push(format!("{name:<11}{said}"));
+    line("class", text(&rule["class"]));
+    line("confidence", rule["confidence"].to_string());
+    line("act", act(rule));
+    line("from", text(&rule["origin"]));
+    for (name, key) in
+        [("references", "references"), ("tags", "tags"), ("matches", "attacks"), ("lets pass", "honest")]
+    {
+        let said: Vec<_> = rule[key].as_array().into_iter().flatten().map(text).collect();
+        let each = if matches!(key, "attacks" | "honest") { said } else { vec![said.join(", ")] };
+        each.into_iter().filter(|said| !said.is_empty()).for_each(|said| line(name, said));
+    }
+    put(&lines.join("\n"));
 }
 
 pub(in crate::cli) fn tested(rows: &[Value], as_json: bool) {
     listed(rows, as_json, "the file is empty", &["verdict", "score", "rules", "value"], |row| {
-        let rules: Vec<_> =
-            row["findings"].as_array().into_iter().flatten().map(|finding| text(&finding["rule"])).collect();
+        let found = ["findings", "observed"].into_iter().filter_map(|key| row[key].as_array()).flatten();
+        let rules: Vec<_> = found.map(|finding| text(&finding["rule"])).collect();
         let verdict = if row["refused"] == true { "refuse" } else { "pass" };
         vec![verdict.to_owned(), row["score"].to_string(), rules.join(" "), text(&row["value"])]
     });

@@ -119,7 +119,7 @@ mod tests {
 
     fn finding(class: Class, confidence: f64) -> Finding {
         Finding {
-            rule: "test",
+            rule: "test".into(),
             class,
             place: Place::Path,
             confidence: Confidence::new(confidence),

@@ -67,7 +67,7 @@ impl Evidence {
     pub fn of_finding(finding: &Finding, weight: f64) -> Self {
         Self {
             kind: Kind::Finding,
-            rule: finding.rule.into(),
+            rule: finding.rule.clone(),
             family: name_of(finding.class).into(),
             place: Some(finding.place.clone()),
             matched: finding.matched.clone(),

@@ -34,6 +34,10 @@ impl Connection<'_> {
                 metrics.refused_risk.inc();
                 "it looks like an attack"
             }
+            RefusalReason::Rule => {
+                metrics.refused_rule.inc();
+                "a rule of this site does not let it in"
+            }
             RefusalReason::Banned(_) => {
                 metrics.refused_banned.inc();
                 "its sender is banned"

@@ -1,14 +1,13 @@
 //! Whole requests in rows: what it is, the request, the rule that must refuse it or none.
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::sync::LazyLock;
 
 use proptest::prelude::*;
 
 use super::*;
-use crate::inspect::Header;
-
-mod steps;
+use crate::inspect::{Header, Place, own};
 
 static INSPECTOR: LazyLock<Inspector> = LazyLock::new(|| Inspector::new(Limits::default()));
 
@@ -28,9 +27,9 @@ fn inspect_by(inspector: &Inspector, target: &str, headers: &[(&str, &str)], bod
 }
 
 /// The rules sure enough to refuse.
-fn refusing(inspection: &Inspection) -> Vec<&'static str> {
+fn refusing(inspection: &Inspection) -> Vec<&str> {
     let sure = inspection.findings.iter().filter(|finding| finding.confidence.value() > 0.8);
-    sure.map(|finding| finding.rule).collect()
+    sure.map(|finding| &*finding.rule).collect()
 }
 
 fn percent(text: &str) -> String {
@@ -293,7 +292,7 @@ proptest! {
             let pairs: Vec<_> = values.iter().map(|value| format!("a={}", percent(value))).collect();
             let found = inspect(&format!("/?{}", pairs.join("&")), &[], b"");
             let mut claims: Vec<_> =
-                found.findings.iter().map(|finding| (finding.rule, finding.confidence.value().to_bits())).collect();
+                found.findings.into_iter().map(|finding| (finding.rule, finding.confidence.value().to_bits())).collect();
             claims.sort_unstable();
             claims
         };
@@ -333,7 +332,7 @@ fn unpercent(text: &str) -> Vec<u8> {
 }
 
 /// The rules that `example` meets, wherever in a request it stands.
-fn found_anywhere(example: &str) -> Vec<&'static str> {
+fn found_anywhere(example: &str) -> Vec<Cow<'static, str>> {
     let text = unpercent(example);
     let encoded = text.iter().fold(String::new(), |mut out, byte| {
         let _ = write!(out, "%{byte:02X}");
@@ -354,20 +353,19 @@ fn found_anywhere(example: &str) -> Vec<&'static str> {
         inspect("/", &multipart, &file("x.bin", &text)),
         inspect("/", &[("Content-Type", "application/json")], &text),
     ];
-    all.iter().flat_map(|found| &found.findings).map(|finding| finding.rule).collect()
+    all.into_iter().flat_map(|found| found.findings).map(|finding| finding.rule).collect()
 }
 
 #[test]
 fn each_rule_meets_its_own_example_and_lets_the_honest_one_through() {
     let mut wrong = Vec::new();
-    for info in crate::inspect::rules() {
+    for info in own::infos(&Limits::default()) {
         assert!(!info.about.is_empty(), "{} is not in the catalog", info.id);
-        if !found_anywhere(info.attack).contains(&info.id) {
-            wrong.push(format!("{} misses {}", info.id, info.attack));
-        }
-        if found_anywhere(info.honest).contains(&info.id) {
-            wrong.push(format!("{} meets {}", info.id, info.honest));
-        }
+        assert!(!info.attacks.is_empty() && !info.honest.is_empty(), "{} has no examples", info.id);
+        let missed = info.attacks.iter().filter(|attack| !found_anywhere(attack).contains(&info.id));
+        wrong.extend(missed.map(|attack| format!("{} misses {attack}", info.id)));
+        let met = info.honest.iter().filter(|honest| found_anywhere(honest).contains(&info.id));
+        wrong.extend(met.map(|honest| format!("{} meets {honest}", info.id)));
     }
     assert!(wrong.is_empty(), "{wrong:#?}");
 }
