@@ -26,4 +26,4 @@ pub use finding::{Action, Class, Confidence, Finding, Inspection, Place};
 pub use inspector::Inspector;
 pub use limits::{Limits, Mode, NAMES as LIMIT_NAMES, OverLimit};
 pub use request::{Header, Request};
-pub use rules::RuleInfo;
+pub use rules::{RuleInfo, infos as built_in_rules};

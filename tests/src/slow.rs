@@ -134,12 +134,12 @@ fn grammars(len: usize) -> Vec<Slow> {
 
 /// Every word that rules wait for, every rule's example, and all but the end of each.
 fn words(len: usize) -> Vec<Slow> {
-    let attacks: Vec<_> = inspect::rules().map(|rule| rule.attack).collect();
+    let attacks: Vec<_> = inspect::built_in_rules().flat_map(|rule| rule.attacks).collect();
     let near: Vec<_> = attacks
         .iter()
         .map(|text| text.chars().take(text.chars().count() * 2 / 3).collect::<String>())
         .collect();
-    let honest: Vec<_> = inspect::rules().map(|rule| rule.honest).collect();
+    let honest: Vec<_> = inspect::built_in_rules().flat_map(|rule| rule.honest).collect();
     let (attacks, near, honest) = (attacks.join(" "), near.join(" "), honest.join(" "));
     let storm = "onetcvarwinshidurlscriptselectunionalertsystem(<=';".to_owned();
     let rows = [("attacks", attacks), ("near attacks", near), ("honest examples", honest), ("words", storm)];
