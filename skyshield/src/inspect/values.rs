@@ -4,8 +4,9 @@ mod kind;
 mod matrix;
 mod repeated;
 
+use super::budget::{self, Budget};
 use super::decode::{self, Encoding};
-use super::limits::{Budget, Limits};
+use super::limits::Limits;
 use super::{Header, Request, form, json, multipart};
 use kind::BodyKind;
 
@@ -118,9 +119,6 @@ impl Walker<'_> {
         if text.is_empty() {
             return true;
         }
-        if !self.budget.take_value() {
-            return false;
-        }
         let (limit, most) = match part {
             Parts::FILE => ("file_bytes", self.limits.file_bytes),
             _ => ("value_bytes", self.limits.value_bytes),
@@ -132,6 +130,9 @@ impl Walker<'_> {
             }
             _ => text,
         };
+        if !self.budget.take_value(text.len()) {
+            return false;
+        }
         (self.see)(Value { part, name, text, encoding }, self.budget);
         true
     }
@@ -202,6 +203,10 @@ impl Walker<'_> {
     /// The pairs of a form, and those that the query has too joined with them.
     fn form(&mut self, request: &Request<'_>) {
         let (_, query) = path_and_query(request.target);
+        let bytes = query.len() + request.body.len();
+        if !(self.budget.take_bytes(bytes, budget::SPLIT_BYTE) && self.budget.take(budget::JOIN)) {
+            return;
+        }
         if self.pairs(Parts::FIELD, request.body) {
             let all = form::pairs(query).chain(form::pairs(request.body));
             repeated::joined(all, |name, value| self.value(Parts::FIELD, name, value, Encoding::Form));
@@ -209,6 +214,9 @@ impl Walker<'_> {
     }
 
     fn json(&mut self, body: &[u8]) {
+        if !self.budget.take_bytes(body.len(), budget::JSON_BYTE) {
+            return;
+        }
         let too_deep = json::strings(body, self.limits.json_depth, |path, _, string| {
             self.value(Parts::FIELD, path, string, Encoding::Plain)
         });
@@ -219,6 +227,9 @@ impl Walker<'_> {
 
     /// What stands between the tags of a document, each as a field: an application reads it as one.
     fn document(&mut self, body: &[u8]) {
+        if !self.budget.take_bytes(body.len(), budget::DOCUMENT_BYTE) {
+            return;
+        }
         for piece in body.split(|byte| *byte == b'<').skip(1) {
             let Some(end) = memchr::memchr(b'>', piece) else { continue };
             let (tag, text) = (&piece[..end], piece[end + 1..].trim_ascii());
@@ -232,11 +243,15 @@ impl Walker<'_> {
 
     /// Fields as parameters, files as text. A body that has no parts is read as text.
     fn multipart(&mut self, body: &[u8]) {
+        if !self.budget.take_bytes(body.len(), budget::SPLIT_BYTE) {
+            return;
+        }
         let mut has_parts = false;
         for part in multipart::parts(body) {
             has_parts = true;
             let content = if part.filename.is_some() { Parts::FILE } else { Parts::FIELD };
-            let more = self.value(Parts::FIELD, part.name, part.name, Encoding::Plain)
+            let more = self.budget.take(budget::PART)
+                && self.value(Parts::FIELD, part.name, part.name, Encoding::Plain)
                 && self.value(
                     Parts::FILENAME,
                     part.name,
@@ -339,6 +354,14 @@ mod tests {
             ("a form under JSON's type", "application/json", "a=b", Parts::FIELD, "b"),
             ("a form under multipart's type", "multipart/form-data", "a=b", Parts::FIELD, "b"),
             ("a GraphQL document", "application/graphql", "{ a }", Parts::FIELD, "{ a }"),
+            (
+                "bytes of a type that says little",
+                "application/x",
+                "\u{1}\u{2}a\u{0}",
+                Parts::FILE,
+                "\u{1}\u{2}a\u{0}",
+            ),
+            ("text that only opens oddly", "text/x", "\u{1}\u{2}a\u{0}", Parts::TEXT, "\u{1}\u{2}a\u{0}"),
             ("a document, piece by piece", "text/xml", "<a>b</a>", Parts::FIELD, "b"),
         ];
         for (what, kind, body, part, text) in rows {
