@@ -53,6 +53,7 @@ pub fn run(say: &dyn Fn(&str)) -> anyhow::Result<String> {
     targets.push(million);
 
     let figures = measure(&mut targets, say)?;
+    let ratios = over_floor(&figures, say);
     let ns = |name: &str| figures.get(name).map(|all| median(all));
     let mut million = targets.pop().context("no million")?;
     drop(targets);
@@ -102,7 +103,7 @@ pub fn run(say: &dyn Fn(&str)) -> anyhow::Result<String> {
             "miss_cold_ns": over("v6 cold", "pass v6"),
         },
         "limit_accuracy": { "paced_2cpu": paced, "flood_2cpu": flood },
-        "over_floor": over_floor(&figures, say),
+        "over_floor": ratios,
         "note": "medians of 9 interleaved rounds, net of the generator, with the veth's transmit and NAPI in \
                  them; over_floor is each hit's by the floor's; peers run behind an XDP program that passes, \
                  which the veth needs; miss_cold and flood_extra are over that same program; miss_hot is over \
