@@ -12,7 +12,7 @@ use crate::bench::{Bench, said};
 const WRONG: &[(&str, &str)] = &[
     ("[risk]\nrefuze = 0.8\n", ":2:1: unknown key `refuze`; did you mean `refuse`?"),
     ("[risks]\nrefuse = 0.8\n", ":1:2: unknown key `risks`; did you mean `risk`?"),
-    ("[dataplane]\ninterfaces = \"eth0\"\n", ":2:1: unknown key `interfaces`; did you mean `interface`?"),
+    ("[dataplane]\ninterfase = \"eth0\"\n", ":2:1: unknown key `interfase`; did you mean `interface`?"),
     ("[dataplane]\nmode = \"fast\"\n", ":2:8: unknown variant `fast`, expected one of"),
     ("[dataplane]\nmax_bans = -1\n", ":2:12: invalid value"),
     ("[dataplane]\nmax_bans = 99999999999\n", ":2:12: invalid value"),
