@@ -17,11 +17,12 @@ use aya_ebpf::macros::map;
 use aya_ebpf::maps::Array;
 use aya_ebpf::programs::XdpContext;
 use skyshield_common::gate::{Gate, Shielding};
-use skyshield_common::rate;
+use skyshield_common::{flag, rate};
 use skyshield_ebpf::handshake;
-use skyshield_ebpf::{Frame as _, parse};
+use skyshield_ebpf::{Frame as _, Tables as _, parse};
 
 use crate::frame::XdpFrame;
+use crate::maps::KernelMaps;
 
 /// Written by the daemon; one slot.
 #[map]
@@ -43,6 +44,10 @@ const OWN_NAMESPACE: u64 = u64::MAX;
 /// In steps, each a function of its own: the verifier walks it once, and it has a stack of its own.
 #[inline(always)]
 pub(crate) fn answer(frame: &XdpFrame<'_>, now_ns: u64) -> bool {
+    // A dry run changes nothing about the traffic.
+    if KernelMaps.settings().is_none_or(|settings| settings.has(flag::DRY_RUN)) {
+        return false;
+    }
     let Ok(packet) = parse(frame) else { return false };
     let (ctx, at) = (frame.context(), packet.header_at as u64);
     if shielded_syn(ctx, at, packet.is_v6.into(), now_ns) == 0 {
@@ -218,14 +223,13 @@ fn spared(tcp: &Words<{ TCP_MOST / 4 }>, is_summed: bool, now_ns: u64) -> bool {
 #[unsafe(no_mangle)]
 #[inline(never)]
 extern "C" fn sent_back_v4(ctx: *mut xdp_md, at: u64, made: i64) -> u64 {
-    let mut syn = Words([0; 10]);
-    if made < 0 || !syn.fill(ctx, at) {
+    let (mut ip, mut tcp) = (Words([0; 5]), Words([0; 5]));
+    if made < 0 || !ip.fill(ctx, at) || !tcp.fill(ctx, at + V4_BYTES) {
         return 0;
     }
-    let ip = [syn.get(0), syn.get(1), syn.get(2), syn.get(3), syn.get(4)];
-    let tcp = [syn.get(5), syn.get(6), syn.get(7), syn.get(8), syn.get(9)];
-    let answer = Words(handshake::answer_v4(&ip, &tcp, made as u32, (made >> 32) as u32));
-    send_back(ctx, at, answer, handshake::answer_bytes(&tcp) == 24).into()
+    let tcp = [tcp.get(0), tcp.get(1), tcp.get(2), tcp.get(3), tcp.get(4)];
+    let answer = handshake::answer_v4(&mut ip.0, &tcp, made as u32, (made >> 32) as u32);
+    send_back(ctx, at, &mut ip, answer, handshake::answer_bytes(&tcp) == 24).into()
 }
 
 /// The same of IPv6.
@@ -236,41 +240,47 @@ extern "C" fn sent_back_v6(ctx: *mut xdp_md, at: u64, made: i64) -> u64 {
     if made < 0 || !ip.fill(ctx, at) || !tcp.fill(ctx, at + V6_BYTES) {
         return 0;
     }
-    for word in &mut ip.0 {
-        *word = u32::from_be(*word);
-    }
     let tcp = [tcp.get(0), tcp.get(1), tcp.get(2), tcp.get(3), tcp.get(4)];
-    let answer = Words(handshake::answer_v6(&ip.0, &tcp, made as u32, (made >> 32) as u32));
-    send_back(ctx, at, answer, handshake::answer_bytes(&tcp) == 24).into()
+    let answer = handshake::answer_v6(&mut ip.0, &tcp, made as u32, (made >> 32) as u32);
+    send_back(ctx, at, &mut ip, answer, handshake::answer_bytes(&tcp) == 24).into()
 }
 
-/// Writes the answer, whole or but for its last word, over the packet at `at`, and cuts the frame behind it.
+/// Writes the headers of the answer, TCP's whole or but for its last word, over the packet at `at`, and
+/// cuts the frame behind them.
 #[inline(always)]
-fn send_back<const N: usize>(ctx: *mut xdp_md, at: u64, mut answer: Words<N>, is_whole: bool) -> bool {
+fn send_back<const N: usize>(
+    ctx: *mut xdp_md,
+    at: u64,
+    ip: &mut Words<N>,
+    tcp: [u32; 6],
+    is_whole: bool,
+) -> bool {
+    const TCP_BYTES: u32 = 24;
     let mut ends = Words([0; 3]);
     if !ends.fill(ctx, 0) {
         return false;
     }
     // Destination and source change places: six bytes each, in three words.
     let [a, b, c] = [ends.get(0), ends.get(1), ends.get(2)];
-    let mut back = Words([b << 16 | c >> 16, c << 16 | a >> 16, a << 16 | b >> 16].map(u32::to_be));
-    for word in &mut answer.0 {
-        *word = word.to_be();
-    }
-    let bytes = size_of::<[u32; N]>();
-    let length = at + if is_whole { bytes as u64 } else { bytes as u64 - 4 };
+    ends = Words([b << 16 | c >> 16, c << 16 | a >> 16, a << 16 | b >> 16].map(u32::to_be));
+    let mut tcp = Words(tcp.map(u32::to_be));
+    let (ip_bytes, at) = (size_of::<[u32; N]>() as u32, at as u32);
+    let tcp_at = at + ip_bytes;
+    let length = tcp_at + if is_whole { TCP_BYTES } else { TCP_BYTES - 4 };
     // SAFETY: the helpers check the frame's bounds, and so many bytes are there.
     unsafe {
-        let less = length as i64 - bpf_xdp_get_buff_len(ctx) as i64;
+        let less = i64::from(length) - bpf_xdp_get_buff_len(ctx) as i64;
         if less > 0 || bpf_xdp_adjust_tail(ctx, less as i32) != 0 {
             return false;
         }
-        let (answer, offset) = (answer.0.as_mut_ptr().cast(), at as u32);
+        let pointer = tcp.0.as_mut_ptr().cast();
         let failed = if is_whole {
-            bpf_xdp_store_bytes(ctx, offset, answer, bytes as u32)
+            bpf_xdp_store_bytes(ctx, tcp_at, pointer, TCP_BYTES)
         } else {
-            bpf_xdp_store_bytes(ctx, offset, answer, bytes as u32 - 4)
+            bpf_xdp_store_bytes(ctx, tcp_at, pointer, TCP_BYTES - 4)
         };
-        failed == 0 && bpf_xdp_store_bytes(ctx, 0, back.0.as_mut_ptr().cast(), 12) == 0
+        failed == 0
+            && bpf_xdp_store_bytes(ctx, at, ip.0.as_mut_ptr().cast(), ip_bytes) == 0
+            && bpf_xdp_store_bytes(ctx, 0, ends.0.as_mut_ptr().cast(), 12) == 0
     }
 }

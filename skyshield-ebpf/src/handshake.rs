@@ -1,10 +1,5 @@
 //! The answer to a TCP SYN: headers in, headers out, in 32-bit words of the machine's order.
 
-/// The words of an IPv4 and a TCP header with one option.
-pub const ANSWER_V4: usize = 11;
-/// The words of an IPv6 and a TCP header with one option.
-pub const ANSWER_V6: usize = 16;
-
 /// The fixed part of a TCP header, as it comes in.
 pub type Tcp = [u32; 5];
 
@@ -67,29 +62,32 @@ pub fn is_summed<const N: usize>(header: &[u32; N], bytes: u32, addresses: u32) 
     checksum(sum + addresses + TCP_PROTOCOL + bytes) == 0
 }
 
-/// The answer to an IPv4 SYN with these headers.
+/// Makes an IPv4 header, as it came in, that of the answer; the TCP header behind it.
 #[inline(always)]
-#[expect(clippy::many_single_char_names, reason = "words in their order")]
-pub fn answer_v4(ip: &[u32; 5], tcp: &Tcp, cookie: u32, segment: u32) -> [u32; ANSWER_V4] {
+pub fn answer_v4(ip: &mut [u32; 5], tcp: &Tcp, cookie: u32, segment: u32) -> [u32; 6] {
     const DONT_FRAGMENT: u32 = 0x4000;
-    let (from, to) = (ip[4], ip[3]);
+    let (from, to) = (u32::from_be(ip[4]), u32::from_be(ip[3]));
     let length = 20 + answer_bytes(tcp);
     let mut head = [0x4500_0000 | length, DONT_FRAGMENT, HOPS << 24 | TCP_PROTOCOL << 16, from, to];
     head[2] |= checksum(sum(&head));
-    let [a, b, c, d, e] = head;
-    let [f, g, h, i, j, k] = answer(tcp, cookie, segment, sum(&[from, to]));
-    [a, b, c, d, e, f, g, h, i, j, k]
+    *ip = head.map(u32::to_be);
+    answer(tcp, cookie, segment, sum(&[from, to]))
 }
 
-/// The answer to an IPv6 SYN with these headers.
+/// The same of an IPv6 header: in its place, because there is little room beside it.
 #[inline(always)]
-#[expect(clippy::many_single_char_names, reason = "words in their order")]
-pub fn answer_v6(ip: &[u32; 10], tcp: &Tcp, cookie: u32, segment: u32) -> [u32; ANSWER_V6] {
-    let [_, _, s0, s1, s2, s3, d0, d1, d2, d3] = *ip;
-    let addresses = sum(&[s0, s1, s2, s3, d0, d1, d2, d3]);
-    let [f, g, h, i, j, k] = answer(tcp, cookie, segment, addresses);
-    let length = answer_bytes(tcp) << 16 | TCP_PROTOCOL << 8 | HOPS;
-    [0x6000_0000, length, d0, d1, d2, d3, s0, s1, s2, s3, f, g, h, i, j, k]
+pub fn answer_v6(ip: &mut [u32; 10], tcp: &Tcp, cookie: u32, segment: u32) -> [u32; 6] {
+    let mut addresses = 0;
+    let mut at = 2;
+    while at < 6 {
+        let (from, to) = (ip[at], ip[at + 4]);
+        addresses += sum(&[u32::from_be(from), u32::from_be(to)]);
+        (ip[at], ip[at + 4]) = (to, from);
+        at += 1;
+    }
+    ip[0] = 0x6000_0000_u32.to_be();
+    ip[1] = (answer_bytes(tcp) << 16 | TCP_PROTOCOL << 8 | HOPS).to_be();
+    answer(tcp, cookie, segment, addresses)
 }
 
 /// The sum of the 16-bit halves.
@@ -121,25 +119,29 @@ mod tests {
 
     #[test]
     fn an_answer_goes_back_where_the_syn_came_from_with_sums_that_are_right() {
-        let ip = [0x4500_003c, 0x1234_4000, 0x4006_0000, 0xcb00_7107, 0x0a63_0001];
+        let came = [0x4500_003c_u32, 0x1234_4000, 0x4006_0000, 0xcb00_7107, 0x0a63_0001];
         for (tcp, bytes) in [(TCP, 24), ([TCP[0], TCP[1], 0, 0x5002_7210, 0], 20)] {
-            let answer = answer_v4(&ip, &tcp, 0xdead_beef, 1460);
-            assert_eq!((answer[0] & 0xffff, answer[3], answer[4]), (20 + bytes, ip[4], ip[3]));
-            assert_eq!(folded(&answer[..5], 0), 0xffff);
-            assert_eq!(folded(&answer[3..], 6 + bytes), 0xffff);
-            let addresses = sum(&[answer[3], answer[4]]);
-            let mut header = answer.last_chunk::<6>().unwrap().map(u32::to_be);
+            let mut ip = came.map(u32::to_be);
+            let answer = answer_v4(&mut ip, &tcp, 0xdead_beef, 1460);
+            let ip = ip.map(u32::from_be);
+            assert_eq!((ip[0] & 0xffff, ip[3], ip[4]), (20 + bytes, came[4], came[3]));
+            assert_eq!(folded(&ip, 0), 0xffff);
+            assert_eq!(folded(&[&ip[3..], &answer].concat(), 6 + bytes), 0xffff);
+            let addresses = sum(&[ip[3], ip[4]]);
+            let mut header = answer.map(u32::to_be);
             assert!(is_summed(&header, bytes, addresses));
             header[1] ^= 1;
             assert!(!is_summed(&header, bytes, addresses));
-            assert_eq!((answer[5], answer[6], answer[7]), (0x0050_3039, 0xdead_beef, 8));
-            assert_eq!((answer[8] >> 28) * 4, bytes);
-            assert_eq!(answer[10], if bytes == 24 { 0x0204_05b4 } else { 0 });
+            assert_eq!((answer[0], answer[1], answer[2]), (0x0050_3039, 0xdead_beef, 8));
+            assert_eq!((answer[3] >> 28) * 4, bytes);
+            assert_eq!(answer[5], if bytes == 24 { 0x0204_05b4 } else { 0 });
         }
-        let ip = [0x6000_0000, 0x0028_0640, 0x2001_0db8, 0, 0, 7, 0xfd99_0000, 0, 0, 1];
-        let answer = answer_v6(&ip, &TCP, 0xffff_ffff, 1440);
-        assert_eq!((&answer[2..6], &answer[6..10]), (&ip[6..], &ip[2..6]));
-        assert_eq!(folded(&answer[2..], 6 + 24), 0xffff);
+        let came = [0x6000_0000_u32, 0x0028_0640, 0x2001_0db8, 0, 0, 7, 0xfd99_0000, 0, 0, 1];
+        let mut ip = came.map(u32::to_be);
+        let answer = answer_v6(&mut ip, &TCP, 0xffff_ffff, 1440);
+        let ip = ip.map(u32::from_be);
+        assert_eq!((&ip[2..6], &ip[6..10], ip[1]), (&came[6..], &came[2..6], 0x0018_0640));
+        assert_eq!(folded(&[&ip[2..], &answer].concat(), 6 + 24), 0xffff);
     }
 
     #[test]

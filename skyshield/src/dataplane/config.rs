@@ -41,7 +41,7 @@ pub struct Config {
     /// TCP SYNs a second that one source may send, and twice as many at once; 0 is no limit.
     pub syns_per_sec: u64,
     /// TCP SYNs a second to one port above which the kernel program answers them itself, with cookies, until
-    /// they have been half as many for ten seconds; 0 is never. Linux 6.0 or later, and the sysctl
+    /// they have been half as many for ten seconds; 0 is never, and so is a dry run. Linux 6.0 or later, and the sysctl
     /// `net.ipv4.tcp_syncookies` at 2: the host's stack has to take what comes back.
     pub syn_cookies_above: u64,
     /// UDP packets a second that one source may send, and twice as many at once; 0 is no limit.

@@ -12,7 +12,7 @@ use crate::bench::{Bench, said};
 const WRONG: &[(&str, &str)] = &[
     ("[risk]\nrefuze = 0.8\n", ":2:1: unknown key `refuze`; did you mean `refuse`?"),
     ("[risks]\nrefuse = 0.8\n", ":1:2: unknown key `risks`; did you mean `risk`?"),
-    ("[dataplane]\ninterfaces = \"eth0\"\n", ":2:1: unknown key `interfaces`; did you mean `interface`?"),
+    ("[dataplane]\ninterfase = \"eth0\"\n", ":2:1: unknown key `interfase`; did you mean `interface`?"),
     ("[dataplane]\nmode = \"fast\"\n", ":2:8: unknown variant `fast`, expected one of"),
     ("[dataplane]\nmax_bans = -1\n", ":2:12: invalid value"),
     ("[dataplane]\nmax_bans = 99999999999\n", ":2:12: invalid value"),
@@ -50,6 +50,8 @@ const WRONG: &[(&str, &str)] = &[
         ":3: gateway.upstream: [::1]:9000 is",
     ),
     ("[dataplane]\ninterface = \"an interface\"\n", ":2: dataplane.interface: `an interface`"),
+    ("[dataplane]\ninterfaces = [\"eth0\", \"a:b\"]\n", ":2: dataplane.interfaces: `a:b`"),
+    ("[dataplane]\nsyn_cookies_above = 2000000000\n", ":2: dataplane.syn_cookies_above: 2000000000"),
     ("[dataplane]\nmax_prefixes = 0\n", ":2: dataplane.max_prefixes: 0 is not between 1 and"),
     ("[dataplane]\nmax_sources = 4294967295\n", ":2: dataplane.max_sources"),
     ("[dataplane]\nrate_burst = 0\n", ":2: dataplane.rate_burst: 0 is not"),

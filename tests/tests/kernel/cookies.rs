@@ -218,6 +218,11 @@ pub(crate) fn disarm() -> anyhow::Result<()> {
         thread::sleep(Duration::from_secs(11));
         ensure!(honest(&bench, v4, 100)? == 100);
         ensure!(answered(kernel)? == armed, "it did not disarm");
+        let settings = Config { dry_run: true, ..config(&bench) }.settings();
+        kernel.enforcer.set_settings(settings)?;
+        under_flood(&bench, v4, true, || Ok(()))?;
+        ensure!(answered(kernel)? == armed, "a dry run answered");
+        kernel.enforcer.set_settings(config(&bench).settings())?;
         // ...and a closed port is nobody's to answer for.
         let closed = SocketAddr::new(v4.ip(), 9);
         under_flood(&bench, closed, true, || Ok(()))?;

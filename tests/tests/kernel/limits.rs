@@ -77,8 +77,10 @@ pub(crate) fn full_maps() -> anyhow::Result<()> {
 
 /// A flood of sources that nobody can tell from real ones: the rates forget, the bans do not.
 pub(crate) fn spoofed() -> anyhow::Result<()> {
-    const SOURCES: u32 = 100_000;
     const BANS: u32 = 1_000;
+    // All three millions with `SKYSHIELD_SPOOFED=3000000`.
+    let sources =
+        std::env::var("SKYSHIELD_SPOOFED").ok().and_then(|count| count.parse().ok()).unwrap_or(100_000_u32);
     let bench = Bench::quiet()?;
     let config = Config { rate_packets_per_sec: 100, rate_burst: 10, ..bench.config() };
     bench.with_kernel(&config, |kernel| {
@@ -87,13 +89,13 @@ pub(crate) fn spoofed() -> anyhow::Result<()> {
             kernel.enforcer.install(source(&banned(low).to_string())?, entry(1, None))?;
         }
         let before = Counted::now(kernel)?;
-        for low in 0..SOURCES {
+        for low in 0..sources {
             kernel.attachment.judge(&packet::udp(Ipv4Addr::from_bits(0x0a00_0000 | low).into()))?;
         }
         let counted = Counted::now(kernel)?.since(&before);
         let honest = [Reason::Passed, Reason::RateUntracked].map(|reason| counted.get(&reason));
         let passed: u64 = honest.iter().flatten().map(|(packets, _)| packets).sum();
-        ensure!(passed == u64::from(SOURCES), "first packets are no flood of any one source: {counted:?}");
+        ensure!(passed == u64::from(sources), "first packets are no flood of any one source: {counted:?}");
         ensure!(kernel.enforcer.entries()?.len() == BANS as usize, "the flood made or took bans");
         for low in 0..BANS {
             let verdict = kernel.attachment.judge(&packet::udp(banned(low).into()))?;
