@@ -75,8 +75,8 @@ impl Table {
         self.with_set(key, |set| {
             let (entry, evicted) = place(set, key, now);
             // What was used up ahead by another window counts as this whole one, and no longer.
-            let used = entry.whole_at.clamp(now, now.saturating_add(rate.window));
-            let whole_at = used.saturating_add(rate.step);
+            entry.whole_at = entry.whole_at.clamp(now, now.saturating_add(rate.window));
+            let whole_at = entry.whole_at.saturating_add(rate.step);
             let ahead = whole_at - now;
             if ahead > rate.window {
                 return (Charge::Over { wait: ahead - rate.window }, evicted);
