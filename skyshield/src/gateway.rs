@@ -12,6 +12,7 @@ mod forward;
 mod framing;
 mod guard;
 mod head;
+mod http2;
 mod limits;
 mod listen;
 mod live;
@@ -41,6 +42,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 pub use config::{Authority, BodyOverLimit, ClientAddressHeader, Config, NotAnAuthority};
+pub use http2::Config as Http2Config;
 pub use limits::Limits;
 pub use live::Handle;
 pub use metrics::Metrics;
@@ -125,7 +127,7 @@ impl Gateway {
 
     /// [`Self::bind`], and what of it a predecessor has bound is taken out of `inherited`.
     pub fn take_up(config: &Config, inherited: &mut Vec<TcpListener>) -> Result<Self, StartError> {
-        let tls = tls::Tls::new(&config.tls)?;
+        let tls = tls::Tls::new(config)?;
         let listeners = listen::bind(&config.listen, inherited)?;
         let tls_listeners = listen::bind(&config.tls.listen, inherited)?;
         let known = sites::Known::resolve(config);

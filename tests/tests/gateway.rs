@@ -4,6 +4,8 @@
 mod gateway {
     mod bench;
     mod clients;
+    mod http2;
+    mod http2_abuse;
     mod limits;
     mod quotas;
     mod refusals;

@@ -26,6 +26,8 @@ pub(super) enum Rest {
     Length(u64),
     /// Chunks.
     Chunked(Chunked),
+    /// Whatever comes until the stream ends.
+    Stream,
 }
 
 impl Rest {
@@ -35,6 +37,7 @@ impl Rest {
             Framing::None | Framing::Length(0) => Self::Done,
             Framing::Length(length) => Self::Length(length),
             Framing::Chunked => Self::Chunked(Chunked::new()),
+            Framing::Stream => Self::Stream,
         }
     }
 
@@ -48,6 +51,7 @@ impl Rest {
         let available = input.len().saturating_sub(from);
         match self {
             Self::Done => Ok(0),
+            Self::Stream => Ok(available),
             Self::Length(left) => {
                 let taken = usize::try_from(*left).unwrap_or(usize::MAX).min(available);
                 *left -= taken as u64;
@@ -141,17 +145,23 @@ impl Pace {
     }
 }
 
-/// Reads more of a body into `input`, `at_most` this many bytes; how many.
+/// Reads more of a body into `input`, `at_most` this many bytes; how many. None are the end of what is
+/// the `rest` of a stream.
 pub(super) async fn read_more<R: AsyncRead + Unpin>(
     reader: &mut R,
     input: &mut Buffer,
     at_most: usize,
+    rest: &mut Rest,
     pace: &mut Pace,
     deadline: &mut Deadline,
 ) -> Result<usize, Cause> {
     let by = pace.next_by(clock::now());
     match deadline.within(by, input.fill_some(reader, at_most)).await {
         None => Err(Cause::TooSlow),
+        Some(Ok(0)) if matches!(rest, Rest::Stream) => {
+            *rest = Rest::Done;
+            Ok(0)
+        }
         Some(Ok(0) | Err(_)) => Err(Cause::Cut),
         Some(Ok(count)) => {
             pace.received += count as u64;
@@ -202,11 +212,11 @@ pub(super) async fn hold<R: AsyncRead + Unpin>(
         }
         input.reserve(match rest {
             Rest::Length(left) => usize::try_from(*left).unwrap_or(STEP).min(STEP),
-            Rest::Chunked(_) | Rest::Done => STEP / 8,
+            Rest::Chunked(_) | Rest::Stream | Rest::Done => STEP / 8,
         });
         share.cover(input.capacity())?;
         // What is inspected is what the limit says, give or take a step.
         let at_most = limits.inspected_body_bytes.saturating_sub(held) + STEP / 8;
-        received += read_more(reader, input, at_most, &mut pace, deadline).await?;
+        received += read_more(reader, input, at_most, rest, &mut pace, deadline).await?;
     }
 }

@@ -22,6 +22,12 @@ impl Buffer {
         Self { bytes: vec![0; capacity], start: 0, end: 0 }
     }
 
+    /// One that holds `bytes` already.
+    pub(super) fn holding(bytes: Vec<u8>) -> Self {
+        let end = bytes.len();
+        Self { bytes, start: 0, end }
+    }
+
     pub(super) fn filled(&self) -> &[u8] {
         self.bytes.get(self.start..self.end).unwrap_or_default()
     }
@@ -122,13 +128,9 @@ impl Buffer {
 mod tests {
     use super::*;
 
-    fn holding(bytes: &[u8]) -> Buffer {
-        Buffer { bytes: bytes.to_vec(), start: 0, end: bytes.len() }
-    }
-
     #[test]
     fn what_is_cut_out_leaves_the_rest_in_order() {
-        let mut buffer = holding(b"headGAPnext");
+        let mut buffer = Buffer::holding(b"headGAPnext".to_vec());
         buffer.cut(4, 7);
         assert_eq!(buffer.filled(), b"headnext");
         buffer.cut(6, 99);
@@ -137,7 +139,7 @@ mod tests {
 
     #[test]
     fn room_is_made_by_moving_before_growing() {
-        let mut buffer = holding(b"12345678");
+        let mut buffer = Buffer::holding(b"12345678".to_vec());
         buffer.consume(6);
         buffer.reserve(6);
         assert_eq!((buffer.filled(), buffer.capacity()), (&b"78"[..], 8));

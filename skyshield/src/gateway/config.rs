@@ -9,7 +9,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::limits::Limits;
 use super::sites::{self, Balance, Health, MAX_UPSTREAMS, SiteConfig, UnknownHost};
-use super::{security_headers, tls};
+use super::{http2, security_headers, tls};
 use crate::clock;
 use crate::engine::source::Source;
 
@@ -57,6 +57,8 @@ pub struct Config {
     pub sites: Vec<SiteConfig>,
     /// TLS with clients.
     pub tls: tls::Config,
+    /// HTTP/2 with clients.
+    pub http2: http2::Config,
 }
 
 impl Default for Config {
@@ -78,6 +80,7 @@ impl Default for Config {
             limits: Limits::default(),
             sites: Vec::new(),
             tls: tls::Config::default(),
+            http2: http2::Config::default(),
         }
     }
 }
@@ -133,6 +136,7 @@ impl Config {
             .or_else(|| self.headers.problem())
             .or_else(|| self.limits.problem())
             .or_else(|| self.tls.problem())
+            .or_else(|| self.http2.problem())
     }
 
     /// What is wrong with the files that are named here. Reads them: may block.

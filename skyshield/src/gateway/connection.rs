@@ -2,6 +2,7 @@
 
 mod arrival;
 mod farewell;
+mod one_stream;
 
 use std::net::IpAddr;
 use std::pin::{Pin, pin};
@@ -20,6 +21,7 @@ use super::forward::{Body, Exchange, Outcome};
 use super::framing::Framing;
 use super::guard::Cause;
 use super::head::{Head, Scan, early_problem, scan};
+use super::http2;
 use super::live::{Live, Shared};
 use super::request_head::Origin;
 use super::response_head::Asked;
@@ -29,9 +31,10 @@ use crate::clock;
 use crate::engine::incident::{Client, Door};
 use crate::inspect::{Header, OverLimit, Request};
 use crate::verdict::Verdict;
-use arrival::{Arrived, FIRST_READ, arrive};
+use arrival::{Arrived, FIRST_READ, Speaks, arrive};
 
 pub(super) use arrival::Peer;
+pub(super) use one_stream::serve_stream;
 
 struct Connection<'a> {
     live: &'a Live,
@@ -60,7 +63,7 @@ enum Next {
 
 /// Serves requests on `socket` until either side has had enough, or until `stop` between two of them.
 pub(super) async fn serve(
-    live: &Live,
+    live: &Arc<Live>,
     socket: TcpStream,
     from: IpAddr,
     is_secure: bool,
@@ -72,20 +75,13 @@ pub(super) async fn serve(
         .unless_stopped(pin!(stop.cancelled()), arrive(&shared, socket, from, tls.as_deref()))
         .await
         .flatten();
-    let Some(Arrived { stream, peer, input, deadline, read_at, in_the_clear }) = arrival else { return };
-    let mut connection = Connection {
-        live,
-        shared,
-        stream,
-        peer,
-        input,
-        request: Vec::new(),
-        reply: Vec::new(),
-        head: Head::default(),
-        deadline,
-        read_at,
-    };
-    if in_the_clear {
+    let Some(Arrived { stream, peer, input, deadline, read_at, speaks }) = arrival else { return };
+    if speaks == Speaks::Http2 {
+        return http2::serve(live, shared, stream, peer, input, stop).await;
+    }
+    let connection = Connection::new(live, shared, stream, peer, input);
+    let mut connection = Connection { deadline, read_at, ..connection };
+    if speaks == Speaks::InTheClear {
         connection.head.reset();
         connection.turn_away(Cause::Cleartext).await;
         return connection.say_goodbye().await;
@@ -102,6 +98,23 @@ pub(super) async fn serve(
             Next::Request => wait = connection.shared.limits.idle(),
             Next::Close => return,
             Next::Goodbye => return connection.say_goodbye().await,
+        }
+    }
+}
+
+impl<'a> Connection<'a> {
+    fn new(live: &'a Live, shared: Arc<Shared>, stream: ClientStream, peer: Peer, input: Buffer) -> Self {
+        Self {
+            live,
+            shared,
+            stream,
+            peer,
+            input,
+            request: Vec::new(),
+            reply: Vec::new(),
+            head: Head::default(),
+            deadline: Deadline::default(),
+            read_at: clock::now(),
         }
     }
 }

@@ -73,8 +73,8 @@ impl Exchange<'_> {
         let framing = match (head.framing, body.rest) {
             (Framing::None, _) => Framing::None,
             (Framing::Length(length), _) => Framing::Length(length),
-            (Framing::Chunked, Rest::Done) => Framing::Length(body.held as u64),
-            (Framing::Chunked, _) => Framing::Chunked,
+            (Framing::Chunked | Framing::Stream, Rest::Done) => Framing::Length(body.held as u64),
+            (Framing::Chunked | Framing::Stream, _) => Framing::Chunked,
         };
         self.request.clear();
         self.reply.clear();

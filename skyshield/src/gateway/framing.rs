@@ -13,6 +13,8 @@ pub(super) enum Framing {
     Length(u64),
     /// The chunked transfer coding.
     Chunked,
+    /// The end of its stream: HTTP/2 without a `Content-Length`.
+    Stream,
 }
 
 /// Collects what a head says of its framing, in whatever order it says it.

@@ -13,8 +13,8 @@ use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use super::BindError;
-use super::connection;
-use super::live::Live;
+use super::connection::{self, Peer};
+use super::live::{Live, Shared};
 use crate::clock;
 
 /// Connections the kernel completes ahead of us.
@@ -79,6 +79,25 @@ pub(super) struct Census(Mutex<Counts>);
 struct Counts {
     total: usize,
     by_source: HashMap<IpAddr, usize>,
+    streams_by_source: HashMap<IpAddr, usize>,
+}
+
+/// Takes one more for `source`, of `most`.
+fn take_one(counts: &mut HashMap<IpAddr, usize>, source: IpAddr, most: usize) -> bool {
+    let count = counts.entry(source).or_default();
+    let free = *count < most;
+    *count += usize::from(free);
+    free
+}
+
+/// Gives one back.
+fn give_back(counts: &mut HashMap<IpAddr, usize>, source: IpAddr) {
+    if let Some(count) = counts.get_mut(&source) {
+        *count -= 1;
+        if *count == 0 {
+            counts.remove(&source);
+        }
+    }
 }
 
 /// A connection's place in the census, given up when it is dropped.
@@ -100,13 +119,10 @@ impl Place {
             shared.metrics.refused_total.inc();
             return None;
         }
-        if let Some(source) = source {
-            let count = counts.by_source.entry(source).or_default();
-            if *count >= limits.connections_per_source {
-                shared.metrics.refused_per_source.inc();
-                return None;
-            }
-            *count += 1;
+        let most = limits.connections_per_source;
+        if source.is_some_and(|source| !take_one(&mut counts.by_source, source, most)) {
+            shared.metrics.refused_per_source.inc();
+            return None;
         }
         counts.total += 1;
         drop(counts);
@@ -120,16 +136,42 @@ impl Drop for Place {
     fn drop(&mut self) {
         let mut counts = self.live.census.0.lock().unwrap_or_else(PoisonError::into_inner);
         counts.total -= 1;
-        if let Some(source) = self.source
-            && let Some(count) = counts.by_source.get_mut(&source)
-        {
-            *count -= 1;
-            if *count == 0 {
-                counts.by_source.remove(&source);
-            }
+        if let Some(source) = self.source {
+            give_back(&mut counts.by_source, source);
         }
         drop(counts);
         self.gauge.dec();
+    }
+}
+
+/// A stream's place in the census, given up when it is dropped.
+#[derive(Debug)]
+pub(super) struct StreamPlace {
+    live: Arc<Live>,
+    source: Option<IpAddr>,
+}
+
+impl StreamPlace {
+    /// A place for one more stream of `peer`, if its limit leaves one.
+    pub(super) fn taken(live: &Arc<Live>, shared: &Shared, peer: &Peer) -> Option<Self> {
+        let source = (!peer.trusted).then(|| of_one_hand(peer.address));
+        if let Some(source) = source {
+            let mut counts = live.census.0.lock().unwrap_or_else(PoisonError::into_inner);
+            let most = shared.http2.streams_per_source;
+            if !take_one(&mut counts.streams_by_source, source, most) {
+                return None;
+            }
+        }
+        Some(Self { live: Arc::clone(live), source })
+    }
+}
+
+impl Drop for StreamPlace {
+    fn drop(&mut self) {
+        if let Some(source) = self.source {
+            let mut counts = self.live.census.0.lock().unwrap_or_else(PoisonError::into_inner);
+            give_back(&mut counts.streams_by_source, source);
+        }
     }
 }
 
@@ -188,7 +230,7 @@ pub(super) async fn accept(
 }
 
 /// One connection's fault is not the others': it is told, and they go on.
-fn report(ended: Result<(), JoinError>) {
+pub(super) fn report(ended: Result<(), JoinError>) {
     if let Err(error) = ended {
         tracing::error!(%error, "a connection's task died");
     }

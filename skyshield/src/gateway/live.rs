@@ -16,7 +16,7 @@ use super::limits::Limits;
 use super::listen::Census;
 use super::sites::{Known, Sites};
 use super::tls::{CertificateError, Tls};
-use super::{Metrics, Upstreams, client_ip};
+use super::{Metrics, Upstreams, client_ip, http2};
 use crate::routes::PathPatterns;
 use crate::verdict::Judge;
 
@@ -25,6 +25,7 @@ pub(super) struct Shared {
     pub(super) judge: Judge,
     pub(super) metrics: Metrics,
     pub(super) limits: Limits,
+    pub(super) http2: http2::Config,
     pub(super) body_over_limit: BodyOverLimit,
     pub(super) risk_to_client: bool,
     pub(super) proxy_protocol: bool,
@@ -53,6 +54,7 @@ impl Shared {
             proxy_protocol: config.proxy_protocol,
             risk_to_client: config.risk_header_to_client,
             limits: config.limits.clone(),
+            http2: config.http2.clone(),
         }
     }
 }
@@ -144,9 +146,10 @@ impl Handle {
         let Self(live) = self;
         let mut made_of = live.config.lock().unwrap_or_else(PoisonError::into_inner);
         // Whether TLS is spoken at all, and where, stays.
-        if made_of.tls != config.tls
+        let other = made_of.tls != config.tls || made_of.http2.enabled != config.http2.enabled;
+        if other
             && live.tls.load().is_some()
-            && let Some(tls) = Tls::new(&config.tls)?
+            && let Some(tls) = Tls::new(config)?
         {
             live.tls.store(Some(Arc::new(tls)));
         }

@@ -11,8 +11,8 @@ use prometheus::{
 use self::upstreams::UpstreamFamilies;
 pub(super) use self::upstreams::UpstreamMetrics;
 use super::guard::Cause;
-use super::tls;
 use super::upstream::Failure;
+use super::{http2, tls};
 
 /// The gateway's counters. Clones count together.
 #[derive(Clone, Debug)]
@@ -40,6 +40,7 @@ pub struct Metrics {
     pub(super) bodies_refused: IntCounter,
     pub(super) bodies_passed: IntCounter,
     pub(super) tls: tls::Metrics,
+    pub(super) http2: http2::Metrics,
     durations: Vec<Histogram>,
     upstreams: UpstreamFamilies,
 }
@@ -140,6 +141,7 @@ impl Metrics {
             bodies_refused: bodies.with_label_values(&["refuse"]),
             bodies_passed: bodies.with_label_values(&["pass"]),
             tls: tls::Metrics::new(registry)?,
+            http2: http2::Metrics::new(registry)?,
             durations: FAMILIES.iter().map(|family| durations.with_label_values(&[family])).collect(),
             upstreams: UpstreamFamilies::new(registry)?,
         })

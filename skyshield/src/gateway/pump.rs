@@ -61,8 +61,9 @@ pub(super) async fn pump<R: AsyncRead + Unpin, W: AsyncWrite + Unpin>(
         if input.is_empty() {
             input.reserve(LARGE_READ);
         }
-        let count =
-            read_more(client, input, usize::MAX, &mut pace, deadline).await.map_err(Unsent::Client)?;
+        let count = read_more(client, input, usize::MAX, &mut body.rest, &mut pace, deadline)
+            .await
+            .map_err(Unsent::Client)?;
         shared.metrics.bytes_in.inc_by(count as u64);
         data = body.rest.take(input, 0).map_err(Unsent::Client)?;
     }

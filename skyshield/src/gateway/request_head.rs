@@ -85,7 +85,7 @@ pub(super) fn write(
         Framing::Length(length) => {
             let _infallible = write!(out, "Content-Length: {length}\r\n\r\n");
         }
-        Framing::Chunked => out.extend_from_slice(b"Transfer-Encoding: chunked\r\n\r\n"),
+        Framing::Chunked | Framing::Stream => out.extend_from_slice(b"Transfer-Encoding: chunked\r\n\r\n"),
     }
 }
 

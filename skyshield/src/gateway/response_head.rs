@@ -88,7 +88,7 @@ pub(super) fn translate(bytes: &[u8], asked: Asked<'_>, out: &mut Vec<u8>) -> Re
         _ if bodiless => BodyEnd::Length(0),
         Some(Framing::Length(length)) => BodyEnd::Length(length),
         Some(Framing::Chunked) => BodyEnd::Chunked,
-        Some(Framing::None) | None => BodyEnd::Close,
+        Some(Framing::None | Framing::Stream) | None => BodyEnd::Close,
     };
     let rechunk = !matches!(body, BodyEnd::Length(_)) && asked.minor > 0;
     let told = rechunk || matches!(body, BodyEnd::Length(_));

@@ -9,6 +9,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
 use super::buffer::Buffer;
+use super::http2;
 use super::presence;
 use super::tls::TlsStream;
 
@@ -17,6 +18,8 @@ use super::tls::TlsStream;
 pub(super) enum ClientStream {
     Plain(TcpStream),
     Tls(Box<TlsStream>),
+    /// One stream of a connection that carries many.
+    Http2(Box<http2::Stream>),
 }
 
 impl ClientStream {
@@ -25,6 +28,7 @@ impl ClientStream {
         match self {
             Self::Plain(socket) => presence::gone(socket).await,
             Self::Tls(stream) => presence::gone_within(stream, ahead).await,
+            Self::Http2(stream) => stream.gone().await,
         }
     }
 
@@ -33,6 +37,8 @@ impl ClientStream {
         let socket = match self {
             Self::Plain(socket) => socket,
             Self::Tls(stream) => &stream.get_ref().0.socket,
+            // Its connection has a time of its own.
+            Self::Http2(_) => return,
         };
         // Where it is refused, the kernel's own, longer time holds.
         let _longer = socket2::SockRef::from(socket).set_tcp_user_timeout(Some(time));
@@ -44,6 +50,7 @@ impl AsyncRead for ClientStream {
         match self.get_mut() {
             Self::Plain(socket) => Pin::new(socket).poll_read(cx, room),
             Self::Tls(stream) => Pin::new(stream).poll_read(cx, room),
+            Self::Http2(stream) => Pin::new(stream).poll_read(cx, room),
         }
     }
 }
@@ -53,6 +60,7 @@ impl AsyncWrite for ClientStream {
         match self.get_mut() {
             Self::Plain(socket) => Pin::new(socket).poll_write(cx, bytes),
             Self::Tls(stream) => Pin::new(stream).poll_write(cx, bytes),
+            Self::Http2(stream) => Pin::new(stream).poll_write(cx, bytes),
         }
     }
 
@@ -64,6 +72,7 @@ impl AsyncWrite for ClientStream {
         match self.get_mut() {
             Self::Plain(socket) => Pin::new(socket).poll_write_vectored(cx, pieces),
             Self::Tls(stream) => Pin::new(stream).poll_write_vectored(cx, pieces),
+            Self::Http2(stream) => Pin::new(stream).poll_write_vectored(cx, pieces),
         }
     }
 
@@ -75,6 +84,7 @@ impl AsyncWrite for ClientStream {
         match self.get_mut() {
             Self::Plain(socket) => Pin::new(socket).poll_flush(cx),
             Self::Tls(stream) => Pin::new(stream).poll_flush(cx),
+            Self::Http2(stream) => Pin::new(stream).poll_flush(cx),
         }
     }
 
@@ -82,6 +92,7 @@ impl AsyncWrite for ClientStream {
         match self.get_mut() {
             Self::Plain(socket) => Pin::new(socket).poll_shutdown(cx),
             Self::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
+            Self::Http2(stream) => Pin::new(stream).poll_shutdown(cx),
         }
     }
 }

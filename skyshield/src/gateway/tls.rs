@@ -28,6 +28,7 @@ pub(super) use watch::watch;
 
 use super::buffer::Buffer;
 use super::deadline::Deadline;
+use super::http2;
 use crate::clock;
 
 /// The first byte of every handshake (RFC 8446, appendix B.1).
@@ -55,8 +56,9 @@ pub(super) fn provider() -> Arc<CryptoProvider> {
 }
 
 impl Tls {
-    /// What `config` asks for, with its certificates loaded; nothing where nobody listens for TLS.
-    pub(super) fn new(config: &Config) -> Result<Option<Self>, CertificateError> {
+    /// What `gateway` asks for, with its certificates loaded; nothing where nobody listens for TLS.
+    pub(super) fn new(gateway: &super::Config) -> Result<Option<Self>, CertificateError> {
+        let config = &gateway.tls;
         if config.listen.is_empty() {
             return Ok(None);
         }
@@ -72,6 +74,9 @@ impl Tls {
         // Tickets are the client's to keep: resumption takes no memory here.
         server.ticketer = aws_lc_rs::Ticketer::new().map_err(CertificateError::Setup)?;
         server.alpn_protocols = vec![b"http/1.1".to_vec()];
+        if gateway.http2.enabled {
+            server.alpn_protocols.insert(0, http2::PROTOCOL.to_vec());
+        }
         Ok(Some(Self {
             acceptor: TlsAcceptor::from(Arc::new(server)),
             certificates,

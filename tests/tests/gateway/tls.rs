@@ -21,11 +21,11 @@ const GET: &str = "GET /a HTTP/1.1\r\nHost: shop.example\r\n\r\n";
 const FAR: i32 = 2090;
 
 /// A gateway that speaks TLS, and those who vouch for it.
-struct Tls {
-    bench: Bench,
+pub(super) struct Tls {
+    pub(super) bench: Bench,
     authority: Authority,
     dir: TempDir,
-    address: SocketAddr,
+    pub(super) address: SocketAddr,
 }
 
 fn pair(files: &Files) -> CertificatePair {
@@ -34,7 +34,7 @@ fn pair(files: &Files) -> CertificatePair {
 
 impl Tls {
     /// One with a certificate for each of `names`, the first being the default.
-    fn start(
+    pub(super) fn start(
         upstream: SocketAddr,
         names: &[&str],
         change: impl FnOnce(&mut skyshield::gateway::Config),
@@ -62,9 +62,19 @@ impl Tls {
         versions: &[&'static rustls::SupportedProtocolVersion],
         socket: TcpStream,
     ) -> Result<Client<TlsStream<TcpStream>>> {
-        let connector = TlsConnector::from(self.authority.client(versions, &[])?);
+        Ok(Client::over(self.connect(host, versions, &[], socket).await?))
+    }
+
+    pub(super) async fn connect(
+        &self,
+        host: &str,
+        versions: &[&'static rustls::SupportedProtocolVersion],
+        protocols: &[&str],
+        socket: TcpStream,
+    ) -> Result<TlsStream<TcpStream>> {
+        let connector = TlsConnector::from(self.authority.client(versions, protocols)?);
         let name = ServerName::try_from(host.to_owned())?;
-        Ok(Client::over(connector.connect(name, socket).await?))
+        Ok(connector.connect(name, socket).await?)
     }
 }
 

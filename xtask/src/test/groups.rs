@@ -25,7 +25,7 @@ pub(crate) enum Group {
 const TARGETS: &[(Group, &[&str])] = &[
     (Group::Api, &["api", "cli", "config", "framing", "gateway", "life", "store"]),
     (Group::Kernel, &["object", "kernel", "road", "limits", "faults", "kill", "restart", "demo"]),
-    (Group::Peers, &["peers", "sites"]),
+    (Group::Peers, &["peers", "sites", "tls"]),
     (Group::Browser, &["browser"]),
 ];
 

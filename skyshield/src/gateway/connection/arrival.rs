@@ -9,6 +9,7 @@ use crate::clock;
 use crate::gateway::Shared;
 use crate::gateway::buffer::Buffer;
 use crate::gateway::deadline::Deadline;
+use crate::gateway::http2;
 use crate::gateway::proxy_protocol::{self, Header};
 use crate::gateway::request_head::peer_lines;
 use crate::gateway::stream::ClientStream;
@@ -18,7 +19,7 @@ use crate::gateway::tls::{self, Tls};
 pub(super) const FIRST_READ: usize = 4 * 1024;
 
 /// Whose a connection is.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(in crate::gateway) struct Peer {
     pub(in crate::gateway) address: IpAddr,
     /// Whether it is a trusted proxy.
@@ -39,7 +40,7 @@ impl Peer {
     }
 
     /// What is known of it by other settings.
-    pub(super) fn renew(&mut self, shared: &Shared) {
+    pub(in crate::gateway) fn renew(&mut self, shared: &Shared) {
         *self = Self::new(shared, self.address, self.spoken_for, self.secure);
     }
 
@@ -59,8 +60,16 @@ pub(super) struct Arrived {
     pub(super) deadline: Deadline,
     /// When the last bytes were read.
     pub(super) read_at: Instant,
-    /// Whether requests come in the clear where TLS is spoken.
-    pub(super) in_the_clear: bool,
+    pub(super) speaks: Speaks,
+}
+
+/// What a client speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Speaks {
+    Http1,
+    Http2,
+    /// Anything but TLS where TLS is spoken.
+    InTheClear,
 }
 
 /// A connection on its way to being [`Arrived`].
@@ -99,25 +108,45 @@ pub(super) async fn arrive(
             peer = Peer::new(shared, named, true, peer.secure);
         }
     }
-    let Some(tls) = tls else { return Some(arriving.arrived(ClientStream::Plain, peer, false)) };
+    let Some(tls) = tls else {
+        let speaks = if shared.http2.cleartext { arriving.hear().await? } else { Speaks::Http1 };
+        return Some(arriving.arrived(peer, speaks));
+    };
     if arriving.input.is_empty() {
         arriving.read_more().await?;
     }
     if arriving.input.filled().first() != Some(&tls::HANDSHAKE) {
         shared.metrics.tls.shook(tls::Outcome::NotTls);
         peer.secure = false;
-        return Some(arriving.arrived(ClientStream::Plain, peer, true));
+        return Some(arriving.arrived(peer, Speaks::InTheClear));
     }
     let Arriving { socket, mut input, mut deadline, .. } = arriving;
     let stream = tls.accept(socket, &mut input, &shared.metrics.tls, &mut deadline).await?;
+    let agreed = stream.get_ref().1.alpn_protocol();
+    let speaks = if agreed == Some(http2::PROTOCOL) { Speaks::Http2 } else { Speaks::Http1 };
     let (stream, read_at) = (ClientStream::Tls(stream), clock::now());
-    Some(Arrived { stream, peer, input, deadline, read_at, in_the_clear: false })
+    Some(Arrived { stream, peer, input, deadline, read_at, speaks })
 }
 
 impl Arriving<'_> {
-    fn arrived(self, stream: fn(TcpStream) -> ClientStream, peer: Peer, in_the_clear: bool) -> Arrived {
+    fn arrived(self, peer: Peer, speaks: Speaks) -> Arrived {
         let Self { socket, input, deadline, read_at, .. } = self;
-        Arrived { stream: stream(socket), peer, input, deadline, read_at, in_the_clear }
+        Arrived { stream: ClientStream::Plain(socket), peer, input, deadline, read_at, speaks }
+    }
+
+    /// Reads as much as tells HTTP/2 from what else may come in the clear.
+    async fn hear(&mut self) -> Option<Speaks> {
+        loop {
+            let heard = self.input.filled();
+            let shared = heard.len().min(http2::PREFACE.len());
+            if heard.get(..shared) != http2::PREFACE.get(..shared) {
+                return Some(Speaks::Http1);
+            }
+            if shared == http2::PREFACE.len() {
+                return Some(Speaks::Http2);
+            }
+            self.read_more().await?;
+        }
     }
 
     /// Reads once; nothing at the end of the stream, or of its time.

@@ -168,10 +168,14 @@ impl Connection<'_> {
         }
     }
 
-    /// Ends the sending side and waits a little for the client to have read it.
+    /// Ends the sending side and waits a little for the client to have read it. A stream needs no
+    /// waiting: its connection goes on.
     pub(super) async fn say_goodbye(&mut self) {
         let until = clock::now() + GOODBYE;
         if !matches!(self.deadline.within(until, self.stream.shutdown()).await, Some(Ok(()))) {
+            return;
+        }
+        if matches!(self.stream, ClientStream::Http2(_)) {
             return;
         }
         let mut scratch = [0; 1024];
