@@ -6,6 +6,7 @@ pub mod bpffs;
 pub mod certificates;
 pub mod daemon;
 pub mod demo;
+pub mod framing;
 pub mod http;
 pub mod loopback;
 pub mod netns;

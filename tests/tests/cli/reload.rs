@@ -70,7 +70,8 @@ fn a_bad_file_changes_nothing_and_is_told_with_its_line() -> Result<()> {
     let before = add(&bench, "[inspect]\nmode = \"off\"\n[risk]\nrefuse = 1.8\n")?;
     let output = bench.skyshield(&["reload"])?;
     assert_eq!(output.status.code(), Some(2));
-    let place = format!("{}:15: risk.refuse: 1.8", bench.config().display());
+    let line = before.lines().count() + 5;
+    let place = format!("{}:{line}: risk.refuse: 1.8", bench.config().display());
     assert!(said(&output).contains(&place), "{}", said(&output));
     let refused = daemon.ask("POST", "/api/v1/reload", "").unwrap_err().to_string();
     assert!(refused.contains(" 422 ") && refused.contains(&place), "{refused}");
