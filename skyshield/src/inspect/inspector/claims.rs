@@ -2,8 +2,9 @@
 
 use std::borrow::Cow;
 
+use crate::inspect::budget::Budget;
 use crate::inspect::finding::{Action, Confidence, Finding, Inspection, Place};
-use crate::inspect::limits::{Budget, Limits};
+use crate::inspect::limits::Limits;
 use crate::inspect::matcher::Hit;
 use crate::inspect::values::{Parts, Value};
 
