@@ -131,6 +131,7 @@ pub fn router(api: Api) -> Router {
         .merge(both("/api/v1/incidents/{id}", || get(incidents::show)))
         .merge(both("/api/v1/tokens", || get(tokens::list).post(tokens::add)))
         .merge(both("/api/v1/reload", || axum::routing::post(life::reload)))
+        .merge(both("/api/v1/upgrade", || axum::routing::post(life::upgrade)))
         .merge(both("/api/v1/tokens/{id}", || axum::routing::delete(tokens::revoke)))
         .layer(axum::middleware::from_fn_with_state(api.reader.clone(), auth::require_operator));
     Router::new()

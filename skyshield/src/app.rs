@@ -6,6 +6,7 @@
 mod interfaces;
 mod names;
 mod reload;
+mod succession;
 mod tasks;
 
 use std::sync::Arc;
@@ -13,17 +14,19 @@ use std::time::Duration;
 
 use anyhow::Context;
 use prometheus::Registry;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use self::reload::{Known, Reloader};
-use crate::api::{Api, Facts, Listeners, UpstreamStates};
+use self::succession::{Doors, Succession};
+use crate::api::{Api, Facts, UpstreamStates};
 use crate::config::Config;
 use crate::control::{self, Parts, Task};
 use crate::dataplane::{Enforcer, Events, Kernel, Memory, OnSilence};
-use crate::engine::never_ban::Protection;
+use crate::engine::never_ban::{NeverBan, Protection};
 use crate::engine::view::View;
-use crate::gateway::{self, Gateway};
+use crate::gateway;
+use crate::lifecycle::handover::Word;
 use crate::lifecycle::{Lifecycle, Wishes, notify, raise_descriptor_limit};
 use crate::limits::Limiter;
 use crate::telemetry::Level;
@@ -52,19 +55,30 @@ struct Dataplane {
     facts: Facts,
 }
 
-/// Runs the daemon by `config` until it is told to stop; `load` and `level` are for when that changes.
-pub async fn run(config: Config, kernel_side: KernelSide, load: Load, level: Level) -> anyhow::Result<()> {
+/// What a daemon is started with.
+pub struct Start {
+    /// What it goes by.
+    pub config: Config,
+    /// Whether there is a kernel side.
+    pub kernel_side: KernelSide,
+    /// Reads the configuration again.
+    pub load: Load,
+    /// Changes what is logged.
+    pub level: Level,
+    /// Whether a running daemon hands everything over to this one.
+    pub is_successor: bool,
+}
+
+/// Runs the daemon until it is told to stop, or has handed over to another.
+pub async fn run(start: Start) -> anyhow::Result<()> {
+    let Start { config, kernel_side, load, level, is_successor } = start;
     raise_descriptor_limit();
     let (wishes, wished) = Wishes::channel();
     // The gateway's drain takes the longest.
     let mut lifecycle =
         Lifecycle::new(Duration::from_secs(config.gateway.limits.drain_secs) + SETTLE, wishes.clone())?;
-    let gateway = Gateway::bind(&config.gateway)?;
-    let listeners = Listeners::bind(&config.api).await?;
-    let opened = store::open(&config.store).context("the store cannot be opened")?;
-    if let Some(aside) = &opened.quarantined {
-        tracing::error!(moved_to = %aside.display(), "the store was unreadable; a new one was begun, bans are taken up from the kernel");
-    }
+    let Doors { gateway, listeners, sockets, owner, mut line } = Doors::open(&config, is_successor).await?;
+    let opened = open_store(&config)?;
     let kernel = open_dataplane(&config, kernel_side)?;
 
     let registry = Registry::new();
@@ -81,18 +95,8 @@ pub async fn run(config: Config, kernel_side: KernelSide, load: Load, level: Lev
     let (known, known_now) = watch::channel(known_to_the_configuration(&config));
     let upstreams = gateway.upstreams();
     let view = Arc::<View>::default();
-    let parts = Parts {
-        enforcer: kernel.enforcer,
-        store: opened.store.clone(),
-        reader: opened.reader.clone(),
-        view: Arc::clone(&view),
-        never_ban: host::never_ban(&tasks::known_now(&known_now.borrow(), &upstreams)),
-        risk: config.risk.clone(),
-        escalation: config.escalation.clone(),
-        capacity: config.dataplane.max_bans as usize,
-        missed_after: (config.dataplane.on_silence == OnSilence::Disarm)
-            .then(|| Duration::from_secs(config.dataplane.silent_after_secs)),
-    };
+    let never_ban = host::never_ban(&tasks::known_now(&known_now.borrow(), &upstreams));
+    let parts = parts(&config, kernel.enforcer, &opened, Arc::clone(&view), never_ban);
     let (task, control, recovered) = Task::new(parts, control_metrics)?;
     tracing::info!(
         from_store = recovered.from_store,
@@ -101,8 +105,10 @@ pub async fn run(config: Config, kernel_side: KernelSide, load: Load, level: Lev
         "decisions taken up"
     );
 
-    let stop = lifecycle.stop_token();
-    let finish = CancellationToken::new();
+    let (stop, release) = (lifecycle.stop_token(), lifecycle.release_token());
+    let (finish, released) = (CancellationToken::new(), CancellationToken::new());
+    // Whoever holds on to the store or the kernel beside the control task holds one of these.
+    let (hold, holders) = mpsc::channel(1);
     let judge =
         Judge::new(Settings::new(&config.inspect, &config.risk, &config.routes), view, control.clone())
             .limited_by(limiter);
@@ -120,8 +126,9 @@ pub async fn run(config: Config, kernel_side: KernelSide, load: Load, level: Lev
         },
     };
     // The control task outlives the doors: what they reported last is still carried out.
-    let controlling = tokio::spawn(task.run(finish.clone()));
-    lifecycle.spawn("control", tasks::outlive(control.clone(), stop.clone()));
+    let controlling =
+        tokio::spawn(decide(task, finish.clone(), (last_words, opened.writer), released.clone()));
+    lifecycle.spawn("control", tasks::outlive(control.clone(), release.clone()));
     let gateway = gateway.open(judge.clone(), gateway_metrics, stop.clone());
     let reloader = Reloader {
         load,
@@ -135,27 +142,80 @@ pub async fn run(config: Config, kernel_side: KernelSide, load: Load, level: Lev
         metrics: reload_metrics,
     };
     lifecycle.spawn("gateway", async move { Ok(gateway.serve().await?) });
-    lifecycle.spawn("life", tasks::fulfil(wished, reloader, stop.clone()));
-    {
-        let stop = stop.clone();
-        lifecycle.spawn("api", async move {
-            listeners.serve(api, stop).await;
-            Ok(())
-        });
-    }
-    lifecycle.spawn("names", names::keep(control.clone(), stop.clone()));
-    lifecycle.spawn("host", tasks::watch_host(known_now, upstreams, control, stop.clone()));
+    let (program, arguments) = Succession::program()?;
+    let succession = Succession {
+        program,
+        arguments,
+        sockets: Arc::new(sockets),
+        gateway: reloader.gateway.clone(),
+        owner,
+        release: release.clone(),
+        holders,
+        finish: finish.clone(),
+        released,
+        stop,
+    };
+    lifecycle.spawn("life", tasks::fulfil(wished, reloader, succession));
+    lifecycle.spawn("api", tasks::answer(listeners, api, release.clone(), hold.clone()));
+    lifecycle.spawn("names", tasks::held(hold.clone(), names::keep(control.clone(), release.clone())));
+    let host = tasks::watch_host(known_now, upstreams, control, release.clone());
+    lifecycle.spawn("host", tasks::held(hold.clone(), host));
     if let Some((keeper, events)) = kernel.running {
-        lifecycle.spawn("attachment", keeper.run(stop.clone()));
-        lifecycle.spawn("events", tasks::tell_events(events, stop.clone()));
+        lifecycle.spawn("attachment", tasks::held(hold.clone(), keeper.run(release.clone())));
+        lifecycle.spawn("events", tasks::held(hold.clone(), tasks::tell_events(events, release.clone())));
     }
+    drop(hold);
     tracing::info!("ready");
     notify::ready();
+    if let Some(line) = &mut line {
+        line.say(Word::Serving).context("the predecessor is gone")?;
+    }
     let outcome = lifecycle.run().await;
     finish.cancel();
-    controlling.await.context("the control task panicked")?;
-    end_store(last_words, opened.writer).await?;
+    controlling.await.context("the control task panicked")??;
     outcome
+}
+
+fn open_store(config: &Config) -> anyhow::Result<store::Opened> {
+    let opened = store::open(&config.store).context("the store cannot be opened")?;
+    if let Some(aside) = &opened.quarantined {
+        tracing::error!(moved_to = %aside.display(), "the store was unreadable; a new one was begun, bans are taken up from the kernel");
+    }
+    Ok(opened)
+}
+
+fn parts(
+    config: &Config,
+    enforcer: Box<dyn Enforcer>,
+    opened: &store::Opened,
+    view: Arc<View>,
+    never_ban: NeverBan,
+) -> Parts {
+    Parts {
+        enforcer,
+        store: opened.store.clone(),
+        reader: opened.reader.clone(),
+        view,
+        never_ban,
+        risk: config.risk.clone(),
+        escalation: config.escalation.clone(),
+        capacity: config.dataplane.max_bans as usize,
+        missed_after: (config.dataplane.on_silence == OnSilence::Disarm)
+            .then(|| Duration::from_secs(config.dataplane.silent_after_secs)),
+    }
+}
+
+/// Runs the control task until `finish`, then ends the store; `released` says that both are let go of.
+async fn decide(
+    task: Task,
+    finish: CancellationToken,
+    (store, writer): (store::Store, std::thread::JoinHandle<()>),
+    released: CancellationToken,
+) -> anyhow::Result<()> {
+    task.run(finish).await;
+    let ended = end_store(store, writer).await;
+    released.cancel();
+    ended
 }
 
 /// Has the store write what it has taken: a connection that hangs may still hold a handle to it.

@@ -41,6 +41,8 @@ enum Command {
     Check(Overrides),
     /// Have the daemon read its configuration again; what is wrong in it changes nothing
     Reload,
+    /// Have the daemon hand over to its program as it is on the disk now, with no request refused
+    Upgrade,
     /// Say how the daemon and the kernel are; also with the daemon dead
     Status,
     /// Ban an address or a prefix, in the kernel
@@ -92,6 +94,9 @@ struct Run {
     /// Do without the kernel side: ban at the doors only
     #[arg(long)]
     no_kernel: bool,
+    /// Take everything over from the daemon that has started this one
+    #[arg(long, hide = true)]
+    successor: bool,
 }
 
 /// What may be said on the command line instead of in the configuration.

@@ -125,9 +125,14 @@ impl Gateway {
     /// Loads the certificates and binds every address of `config`, or none. Reads files and resolves
     /// the upstreams' names: may block.
     pub fn bind(config: &Config) -> Result<Self, StartError> {
+        Self::take_up(config, &mut Vec::new())
+    }
+
+    /// [`Self::bind`], and what of it a predecessor has bound is taken out of `inherited`.
+    pub fn take_up(config: &Config, inherited: &mut Vec<TcpListener>) -> Result<Self, StartError> {
         let tls = tls::Tls::new(config)?;
-        let listeners = listen::bind(&config.listen)?;
-        let tls_listeners = listen::bind(&config.tls.listen)?;
+        let listeners = listen::bind(&config.listen, inherited)?;
+        let tls_listeners = listen::bind(&config.tls.listen, inherited)?;
         let known = sites::Known::resolve(config);
         let at_first = known.addresses().collect();
         let upstreams = Upstreams { at_first: Arc::new(at_first), ..Upstreams::default() };
@@ -138,6 +143,11 @@ impl Gateway {
     pub fn addresses(&self) -> Vec<SocketAddr> {
         let listeners = self.listeners.iter().chain(&self.tls_listeners);
         listeners.filter_map(|listener| listener.local_addr().ok()).collect()
+    }
+
+    /// The sockets it listens on, once more, for a successor.
+    pub fn sockets(&self) -> io::Result<Vec<TcpListener>> {
+        self.listeners.iter().chain(&self.tls_listeners).map(TcpListener::try_clone).collect()
     }
 
     /// The certificates in use, to have them looked at anew; nothing where nobody speaks TLS.

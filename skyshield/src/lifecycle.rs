@@ -1,5 +1,6 @@
 //! From readiness to the last breath: signals, the stop token, and tasks of which none may die alone.
 
+pub mod handover;
 pub mod notify;
 mod wishes;
 
@@ -11,7 +12,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-pub use wishes::{Reloaded, Unfulfilled, Waiting, Wish, Wishes};
+pub use wishes::{Reloaded, Unfulfilled, Upgraded, Waiting, Wish, Wishes};
 
 /// Descriptors that are too few to guard a busy host with.
 const FEW_DESCRIPTORS: u64 = 4096;
@@ -39,6 +40,7 @@ pub fn raise_descriptor_limit() {
 pub struct Lifecycle {
     tasks: JoinSet<(&'static str, anyhow::Result<()>)>,
     stop: CancellationToken,
+    release: CancellationToken,
     grace: Duration,
     signals: Signals,
     wishes: Wishes,
@@ -50,6 +52,7 @@ struct Signals {
     terminate: Signal,
     interrupt: Signal,
     hangup: Signal,
+    user2: Signal,
 }
 
 impl Lifecycle {
@@ -61,13 +64,22 @@ impl Lifecycle {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
             hangup: signal(SignalKind::hangup())?,
+            user2: signal(SignalKind::user_defined2())?,
         };
-        Ok(Self { tasks: JoinSet::new(), stop: CancellationToken::new(), grace, signals, wishes })
+        let stop = CancellationToken::new();
+        let release = stop.child_token();
+        Ok(Self { tasks: JoinSet::new(), stop, release, grace, signals, wishes })
     }
 
     /// What is cancelled when the daemon stops.
     pub fn stop_token(&self) -> CancellationToken {
         self.stop.clone()
+    }
+
+    /// What is cancelled when the daemon stops, and before, when it lets go of store and kernel for a
+    /// successor. A task that ends well from then on has not ended too early.
+    pub fn release_token(&self) -> CancellationToken {
+        self.release.clone()
     }
 
     /// Runs a task; where it ends before the daemon is asked to stop, the daemon stops and fails.
@@ -81,17 +93,25 @@ impl Lifecycle {
 
     /// Waits for a signal, or for a task that should not have ended; then lets every task finish.
     pub async fn run(mut self) -> anyhow::Result<()> {
-        let Signals { mut terminate, mut interrupt, mut hangup } = self.signals;
+        let Signals { mut terminate, mut interrupt, mut hangup, mut user2 } = self.signals;
         let outcome = loop {
             tokio::select! {
                 _ = terminate.recv() => break Ok(()),
                 _ = interrupt.recv() => break Ok(()),
                 _ = hangup.recv() => self.wishes.signalled(Wish::Reload(None)),
-                Some(ended) = self.tasks.join_next() => break Err(mourn(ended)),
+                _ = user2.recv() => self.wishes.signalled(Wish::Upgrade(None)),
+                () = self.stop.cancelled() => break Ok(()),
+                Some(ended) = self.tasks.join_next() => match ended {
+                    Ok((_, Ok(()))) if self.release.is_cancelled() => {}
+                    ended => break Err(mourn(ended)),
+                },
             }
         };
-        tracing::info!("stopping; the kernel goes on enforcing what is in force");
-        notify::stopping();
+        // Who has handed over is no longer the one the service manager hears of.
+        if !self.release.is_cancelled() {
+            tracing::info!("stopping; the kernel goes on enforcing what is in force");
+            notify::stopping();
+        }
         self.stop.cancel();
         let finished = tokio::time::timeout(self.grace, async {
             while let Some(ended) = self.tasks.join_next().await {

@@ -130,6 +130,11 @@ impl Judge {
         Self { settings: Arc::new(settings), view, control, limiter: None }
     }
 
+    /// What it goes by.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
     /// A judge that goes by `settings` and `limits`, knows what this one knows, and goes on from what it
     /// has counted. This one stays as it is, for requests that began with it.
     #[must_use]

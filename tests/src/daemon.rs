@@ -28,6 +28,8 @@ pub fn program() -> anyhow::Result<PathBuf> {
 #[derive(Debug)]
 pub struct Daemon {
     child: Child,
+    /// The process that serves: after a hand-over no child of ours.
+    serving: u32,
     socket: PathBuf,
     log: PathBuf,
 }
@@ -40,7 +42,7 @@ impl Daemon {
         command.arg("run").args(words).arg("--config").arg(config);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(lines);
         let child = command.spawn().with_context(|| format!("{command:?}"))?;
-        let mut daemon = Self { child, socket: dir.join("admin.sock"), log };
+        let mut daemon = Self { serving: child.id(), child, socket: dir.join("admin.sock"), log };
         let started = now();
         while daemon.get("/readyz").is_err() {
             if let Some(status) = daemon.child.try_wait()? {
@@ -59,7 +61,33 @@ impl Daemon {
 
     /// Its process.
     pub fn pid(&self) -> u32 {
-        self.child.id()
+        self.serving
+    }
+
+    /// Has it hand over to a successor, and waits until the two have changed places.
+    pub fn upgrade(&mut self) -> anyhow::Result<()> {
+        let told: Value = serde_json::from_str(&self.ask("POST", "/api/v1/upgrade", "")?)?;
+        let successor = told["pid"].as_u64().context("no pid")?;
+        let old = std::mem::replace(&mut self.serving, u32::try_from(successor)?);
+        let asked = now();
+        while is_running(old) {
+            // Only the first is a child of ours, and to be waited for.
+            self.child.try_wait()?;
+            ensure!(asked.elapsed() < READY_WITHIN, "{old} does not end:\n{}", self.log());
+            thread::sleep(Duration::from_millis(5));
+        }
+        Ok(())
+    }
+
+    /// Ends whoever serves as a service manager would, and waits for it.
+    pub fn terminate(&self) -> anyhow::Result<()> {
+        kill(Pid::from_raw(self.serving.cast_signed()), Signal::SIGTERM)?;
+        let asked = now();
+        while self.get("/healthz").is_ok() || is_running(self.serving) {
+            ensure!(asked.elapsed() < READY_WITHIN, "{} does not end:\n{}", self.serving, self.log());
+            thread::sleep(Duration::from_millis(5));
+        }
+        Ok(())
     }
 
     /// The body of a successful `GET path` over the admin socket.
@@ -131,7 +159,16 @@ impl Drop for Daemon {
         // Where it has ended already there is nothing to end.
         let _ = self.child.kill();
         let _ = self.child.wait();
+        if self.serving != self.child.id() && is_running(self.serving) {
+            let _ = kill(Pid::from_raw(self.serving.cast_signed()), Signal::SIGKILL);
+        }
     }
+}
+
+/// Whether the process is there and no corpse.
+fn is_running(pid: u32) -> bool {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    stat.rsplit(") ").next().is_some_and(|rest| !rest.is_empty() && !rest.starts_with('Z'))
 }
 
 #[expect(clippy::disallowed_methods, reason = "the harness owns its own clock")]

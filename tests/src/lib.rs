@@ -5,6 +5,7 @@ pub mod bpffs;
 pub mod certificates;
 pub mod daemon;
 pub mod demo;
+pub mod framing;
 pub mod http;
 pub mod loopback;
 pub mod netns;

@@ -1,10 +1,14 @@
 //! Where operators and scrapers connect: a root-only socket, loopback with tokens, loopback for metrics.
 
+use std::convert::Infallible;
 use std::fs;
 use std::io;
+use std::net::SocketAddr;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::{DirBuilderExt, FileTypeExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::Router;
@@ -14,10 +18,11 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 
 use super::{Api, Config, Operator, metrics_router, router};
+use crate::lifecycle::handover::{Sockets, take_tcp};
 
 /// Connections at once, of each listener; further ones wait in the kernel's backlog.
 const MAX_CONNECTIONS: usize = 64;
@@ -25,6 +30,9 @@ const MAX_CONNECTIONS: usize = 64;
 const HEAD_WITHIN: Duration = Duration::from_secs(10);
 /// After a failed accept, such as for want of file descriptors, the next waits this long.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
+
+/// What is being answered when the daemon stops has this long to arrive.
+const ANSWERED_WITHIN: Duration = Duration::from_secs(3);
 
 /// Why the API cannot listen.
 #[derive(Debug, thiserror::Error)]
@@ -46,32 +54,78 @@ pub struct Listeners {
 impl Listeners {
     /// Binds all three, or none.
     pub async fn bind(config: &Config) -> Result<Self, BindError> {
+        Self::take_up(config, &mut Sockets::default(), Arc::new(AtomicBool::new(true))).await
+    }
+
+    /// [`Self::bind`], and what of it a predecessor has bound is taken out of `inherited`. The path of
+    /// the admin socket is removed at the end only by its `owner`.
+    pub async fn take_up(
+        config: &Config,
+        inherited: &mut Sockets,
+        owner: Arc<AtomicBool>,
+    ) -> Result<Self, BindError> {
         let failed = |place: String, key| move |source| BindError { place, key, source };
-        let admin = TcpListener::bind(config.listen).await;
+        let admin = bind_tcp(config.listen, &mut inherited.tcp).await;
         let admin = admin.map_err(failed(config.listen.to_string(), "api.listen"))?;
-        let metrics = TcpListener::bind(config.metrics_listen).await;
+        let metrics = bind_tcp(config.metrics_listen, &mut inherited.tcp).await;
         let metrics = metrics.map_err(failed(config.metrics_listen.to_string(), "api.metrics_listen"))?;
-        let socket = bind_socket(&config.socket);
+        let socket = match inherited.take_unix(&config.socket) {
+            Some(socket) => UnixListener::from_std(socket).map(|listener| (listener, config.socket.clone())),
+            None => bind_socket(&config.socket),
+        };
+        let socket = socket.map(|(listener, path)| RootOnly { listener, path, owner });
         let socket = socket.map_err(failed(config.socket.display().to_string(), "api.socket"))?;
         Ok(Self { admin, socket, metrics })
     }
 
-    /// Serves until `stop`.
-    pub async fn serve(self, api: Api, stop: CancellationToken) {
+    /// The sockets they listen on, once more, for a successor.
+    pub fn sockets(&self) -> io::Result<Sockets> {
+        let again = |socket: BorrowedFd<'_>| socket.try_clone_to_owned();
+        let tcp = [again(self.admin.as_fd())?, again(self.metrics.as_fd())?].map(Into::into);
+        Ok(Sockets { tcp: tcp.into(), unix: vec![again(self.socket.listener.as_fd())?.into()] })
+    }
+
+    /// Serves until `stop`; what is being answered then is to be waited for.
+    pub async fn serve(self, api: Api, stop: CancellationToken) -> Conversations {
         let by_token = router(api.clone());
         let by_socket = router(api.clone()).layer(Extension(Operator { name: "root".to_owned() }));
         let metrics = metrics_router(api.registry);
         let Self { admin, socket, metrics: scrapers } = self;
+        let (going_on, ended) = mpsc::channel(1);
         tokio::join!(
-            serve(admin, by_token, &stop),
-            serve(socket, by_socket, &stop),
-            serve(scrapers, metrics, &stop),
+            serve(admin, by_token, &stop, going_on.clone()),
+            serve(socket, by_socket, &stop, going_on.clone()),
+            serve(scrapers, metrics, &stop, going_on),
         );
+        Conversations(ended)
+    }
+}
+
+/// What is still being answered after the listeners have ended.
+#[derive(Debug)]
+pub struct Conversations(mpsc::Receiver<Infallible>);
+
+impl Conversations {
+    /// Waits for their end, for a while.
+    pub async fn end(mut self) {
+        let all = async { while self.0.recv().await.is_some() {} };
+        // Who reads that slowly is left behind.
+        let _slow = tokio::time::timeout(ANSWERED_WITHIN, all).await;
+    }
+}
+
+async fn bind_tcp(
+    address: SocketAddr,
+    inherited: &mut Vec<std::net::TcpListener>,
+) -> io::Result<TcpListener> {
+    match take_tcp(inherited, address) {
+        Some(socket) => TcpListener::from_std(socket),
+        None => TcpListener::bind(address).await,
     }
 }
 
 /// The socket, for root only; what a dead daemon has left in its place is removed.
-fn bind_socket(path: &Path) -> io::Result<RootOnly> {
+fn bind_socket(path: &Path) -> io::Result<(UnixListener, PathBuf)> {
     if let Some(dir) = path.parent() {
         fs::DirBuilder::new().recursive(true).mode(0o755).create(dir)?;
     }
@@ -93,9 +147,8 @@ fn bind_socket(path: &Path) -> io::Result<RootOnly> {
         Err(error) => return Err(error),
     }
     let listener = UnixListener::bind(path)?;
-    let socket = RootOnly { listener, path: path.to_owned() };
     fs::set_permissions(path, fs::Permissions::from_mode(0o600))?;
-    Ok(socket)
+    Ok((listener, path.to_owned()))
 }
 
 /// Where connections come from.
@@ -119,10 +172,14 @@ impl Accept for TcpListener {
 struct RootOnly {
     listener: UnixListener,
     path: PathBuf,
+    owner: Arc<AtomicBool>,
 }
 
 impl Drop for RootOnly {
     fn drop(&mut self) {
+        if !self.owner.load(Ordering::Relaxed) {
+            return;
+        }
         // While it is bound nobody else takes its place. Where it cannot be removed, the next daemon does it.
         let _left_behind = fs::remove_file(&self.path);
     }
@@ -143,7 +200,12 @@ impl Accept for RootOnly {
     }
 }
 
-async fn serve(listener: impl Accept, router: Router, stop: &CancellationToken) {
+async fn serve(
+    listener: impl Accept,
+    router: Router,
+    stop: &CancellationToken,
+    going_on: mpsc::Sender<Infallible>,
+) {
     let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     loop {
         let next = async {
@@ -156,10 +218,10 @@ async fn serve(listener: impl Accept, router: Router, stop: &CancellationToken) 
         };
         match accepted {
             Ok((stream, place)) => {
-                let (router, stop) = (router.clone(), stop.clone());
+                let (router, stop, going_on) = (router.clone(), stop.clone(), going_on.clone());
                 tokio::spawn(async move {
                     converse(stream, router, stop).await;
-                    drop(place);
+                    drop((place, going_on));
                 });
             }
             Err(error) => {

@@ -15,7 +15,7 @@ use crate::engine::source::Source;
 use crate::gateway;
 use crate::lifecycle::{Reloaded, Unfulfilled, notify};
 use crate::telemetry::Level;
-use crate::verdict::{Judge, Settings};
+use crate::verdict::Judge;
 
 /// Reads the configuration as it was read at the start; an error says what is wrong and where.
 pub type Load = Arc<dyn Fn() -> Result<Config, String> + Send + Sync>;
@@ -106,7 +106,7 @@ impl Reloader {
         // Rules are compiled and names resolved off the tasks that serve requests.
         let (gateway, judge) = (self.gateway.clone(), self.judge.clone());
         let prepared = tokio::task::spawn_blocking(move || {
-            let settings = Settings::new(&new.inspect, &new.risk, &new.routes);
+            let settings = judge.settings().renewed(&new.inspect, &new.risk, &new.routes);
             let judge = judge.renewed(settings, &new.limits, clock::now());
             let known = known_to_the_configuration(&new);
             gateway.reload(&new.gateway, judge.clone())?;

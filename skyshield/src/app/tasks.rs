@@ -1,5 +1,6 @@
 //! The daemon's own tasks: each goes on until it is told to stop, or fails.
 
+use std::convert::Infallible;
 use std::time::Duration;
 
 use anyhow::Context;
@@ -7,6 +8,8 @@ use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::reload::{Known, Reloader};
+use super::succession::Succession;
+use crate::api::{Api, Listeners};
 use crate::control::Control;
 use crate::dataplane::Events;
 use crate::engine::never_ban::Protection;
@@ -25,17 +28,45 @@ pub(super) async fn outlive(control: Control, stop: CancellationToken) -> anyhow
     }
 }
 
+/// Runs `task`, and keeps `hold` until it has ended, with all it held on to.
+pub(super) async fn held(
+    hold: mpsc::Sender<Infallible>,
+    task: impl Future<Output = anyhow::Result<()>>,
+) -> anyhow::Result<()> {
+    let outcome = task.await;
+    drop(hold);
+    outcome
+}
+
+/// Serves the admin API until `release`. Answers on their way keep nobody's place.
+pub(super) async fn answer(
+    listeners: Listeners,
+    api: Api,
+    release: CancellationToken,
+    hold: mpsc::Sender<Infallible>,
+) -> anyhow::Result<()> {
+    let conversations = listeners.serve(api, release).await;
+    drop(hold);
+    conversations.end().await;
+    Ok(())
+}
+
 /// Does what is wished for, one after the other.
 pub(super) async fn fulfil(
     mut wished: mpsc::Receiver<Wish>,
     mut reloader: Reloader,
-    stop: CancellationToken,
+    mut succession: Succession,
 ) -> anyhow::Result<()> {
+    let stop = succession.stop.clone();
     while let Some(Some(wish)) = stop.run_until_cancelled(wished.recv()).await {
         match wish {
             Wish::Reload(waiting) => {
                 let outcome = reloader.reload().await;
                 // Who has gone meanwhile finds it in the log.
+                let _gone = waiting.map(|waiting| waiting.send(outcome));
+            }
+            Wish::Upgrade(waiting) => {
+                let outcome = succession.hand_over().await?;
                 let _gone = waiting.map(|waiting| waiting.send(outcome));
             }
         }

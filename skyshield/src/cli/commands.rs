@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::client::{ask, encoded};
 use super::{Arguments, Ban, Command, Failure, Overrides, Run, Tokens};
 use super::{allow, replay, rules, show};
-use crate::app::{self, KernelSide};
+use crate::app::{self, KernelSide, Start};
 use crate::config::{self, Config};
 use crate::dataplane::Pinned;
 use crate::engine::source::Source;
@@ -31,6 +31,11 @@ pub(super) fn obey(arguments: Arguments) -> Result<(), Failure> {
         Command::Reload => {
             let answer = ask(&place()?, Method::POST, "/api/v1/reload", None)?;
             show::reloaded(&answer, json);
+            Ok(())
+        }
+        Command::Upgrade => {
+            let answer = ask(&place()?, Method::POST, "/api/v1/upgrade", None)?;
+            show::upgraded(&answer, json);
             Ok(())
         }
         Command::Status => status(config, &place()?, json),
@@ -96,7 +101,9 @@ fn run(path: Option<&Path>, run: Run) -> Result<(), Failure> {
     let kernel_side = if run.no_kernel { KernelSide::Off } else { KernelSide::On };
     let failed = |error: anyhow::Error| Failure::Refused(format!("{error:#}"));
     let runtime = app::runtime().map_err(|error| failed(error.into()))?;
-    let outcome = runtime.block_on(app::run(config, kernel_side, Arc::new(again), level));
+    let is_successor = run.successor;
+    let start = Start { config, kernel_side, load: Arc::new(again), level, is_successor };
+    let outcome = runtime.block_on(app::run(start));
     // What is left is a look-up or two that nobody waits for.
     runtime.shutdown_background();
     outcome.map_err(failed)

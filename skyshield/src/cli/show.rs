@@ -168,6 +168,10 @@ pub(super) fn reloaded(answer: &Value, as_json: bool) {
     });
 }
 
+pub(super) fn upgraded(answer: &Value, as_json: bool) {
+    said(answer, as_json, || format!("process {} serves", answer["pid"]));
+}
+
 pub(super) fn checked(config: &Config, path: Option<&Path>, as_json: bool) {
     let default = Path::new(DEFAULT_PATH);
     let path = path.or_else(|| default.exists().then_some(default));

@@ -25,10 +25,20 @@ const OUT_OF_DESCRIPTORS: Duration = Duration::from_millis(50);
 /// Binds every address, or says which one cannot be had.
 ///
 /// `[::]` is left out on a host without IPv6, if there is another address.
-pub(super) fn bind(addresses: &[SocketAddr]) -> Result<Vec<TcpListener>, BindError> {
+/// What listens there already, of `inherited`, is taken from it.
+pub(super) fn bind(
+    addresses: &[SocketAddr],
+    inherited: &mut Vec<TcpListener>,
+) -> Result<Vec<TcpListener>, BindError> {
     let mut listeners = Vec::with_capacity(addresses.len());
     let mut left_out = None;
     for &address in addresses {
+        let there =
+            inherited.iter().position(|socket| socket.local_addr().is_ok_and(|bound| bound == address));
+        if let Some(at) = there {
+            listeners.push(inherited.swap_remove(at));
+            continue;
+        }
         match bind_one(address) {
             Ok(listener) => listeners.push(listener),
             Err(source) => {

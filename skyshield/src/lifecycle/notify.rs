@@ -20,6 +20,11 @@ pub fn reloading() {
     tell(&format!("RELOADING=1\nMONOTONIC_USEC={micros}"));
 }
 
+/// Tells that another process is the daemon from here on.
+pub fn main_pid(pid: u32) {
+    tell(&format!("MAINPID={pid}"));
+}
+
 /// Tells that the daemon is about to end.
 pub fn stopping() {
     tell("STOPPING=1");

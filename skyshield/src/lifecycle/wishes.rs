@@ -15,6 +15,13 @@ pub struct Reloaded {
     pub needs_restart: Vec<String>,
 }
 
+/// What came of handing over to a successor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Upgraded {
+    /// The successor's process.
+    pub pid: u32,
+}
+
 /// Why a wish was not fulfilled; everything is as it was.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Unfulfilled {
@@ -34,6 +41,8 @@ pub type Waiting<T> = Option<oneshot::Sender<Result<T, Unfulfilled>>>;
 pub enum Wish {
     /// Read the configuration again.
     Reload(Waiting<Reloaded>),
+    /// Start the program anew and hand everything over to it.
+    Upgrade(Waiting<Upgraded>),
 }
 
 /// Where wishes are told. Clones tell the same daemon.
@@ -51,6 +60,13 @@ impl Wishes {
     pub async fn reload(&self) -> Result<Reloaded, Unfulfilled> {
         let (waiting, answer) = oneshot::channel();
         self.0.try_send(Wish::Reload(Some(waiting))).map_err(|_| Unfulfilled::Busy)?;
+        answer.await.map_err(|_| Unfulfilled::Busy)?
+    }
+
+    /// Has everything handed over to a successor, and waits for what came of it.
+    pub async fn upgrade(&self) -> Result<Upgraded, Unfulfilled> {
+        let (waiting, answer) = oneshot::channel();
+        self.0.try_send(Wish::Upgrade(Some(waiting))).map_err(|_| Unfulfilled::Busy)?;
         answer.await.map_err(|_| Unfulfilled::Busy)?
     }
 

@@ -1,5 +1,7 @@
 //! What verdicts go by: one thing, so that a new configuration takes its place between two requests.
 
+use std::sync::Arc;
+
 use super::RefusalReason;
 use crate::engine::risk::{self, Bill};
 use crate::engine::standing::Standing;
@@ -9,7 +11,8 @@ use crate::routes::{self, Route, Routes};
 /// The rules, the routes and their thresholds.
 #[derive(Debug)]
 pub struct Settings {
-    inspector: Inspector,
+    inspector: Arc<Inspector>,
+    inspect: inspect::Limits,
     routes: Routes,
     risk: risk::Config,
 }
@@ -40,7 +43,22 @@ impl Settings {
     /// The settings of these sections. Compiles the rules, which takes milliseconds.
     pub fn new(inspect: &inspect::Limits, risk: &risk::Config, routes: &[routes::Config]) -> Self {
         Self {
-            inspector: Inspector::new(inspect.clone()),
+            inspector: Arc::new(Inspector::new(inspect.clone())),
+            inspect: inspect.clone(),
+            routes: Routes::new(routes, inspect, risk),
+            risk: risk.clone(),
+        }
+    }
+
+    /// The settings of these sections in the place of these. Rules that stay are not compiled again.
+    #[must_use]
+    pub fn renewed(&self, inspect: &inspect::Limits, risk: &risk::Config, routes: &[routes::Config]) -> Self {
+        if self.inspect != *inspect {
+            return Self::new(inspect, risk, routes);
+        }
+        Self {
+            inspector: Arc::clone(&self.inspector),
+            inspect: inspect.clone(),
             routes: Routes::new(routes, inspect, risk),
             risk: risk.clone(),
         }

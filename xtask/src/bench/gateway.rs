@@ -38,8 +38,6 @@ pub(crate) fn obey(workspace: &Workspace, arguments: &Arguments) -> Result<ExitC
         eprintln!("bench: {} {result}", workload.name);
         workloads.insert(workload.name.to_owned(), result);
     }
-    // Nobody here serves TLS yet: there is nothing to compare.
-    workloads.insert("tls_get".to_owned(), Value::Null);
     drop(peers);
     let report = json!({ "workloads": workloads });
     println!("{}", if arguments.json { report.to_string() } else { format!("{report:#}") });

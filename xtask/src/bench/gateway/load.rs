@@ -16,6 +16,7 @@ pub(super) struct Workload {
     path: &'static str,
     body: Body,
     connections: u32,
+    tls: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -27,12 +28,15 @@ enum Body {
 const TEN: &str = "/search?q=winter+shoes&page=2&size=20&sort=price&dir=asc&color=dark+red&brand=acme&min=10&max=250&ref=home";
 
 pub(super) const WORKLOADS: &[Workload] = &[
-    Workload { name: "get", path: "/", body: Body::None, connections: 32 },
-    Workload { name: "get10", path: TEN, body: Body::None, connections: 32 },
-    Workload { name: "post2k", path: "/orders", body: Body::Json2k, connections: 32 },
-    Workload { name: "body100k", path: "/100k", body: Body::None, connections: 32 },
-    Workload { name: "keepalive1000", path: "/", body: Body::None, connections: 1000 },
+    Workload { name: "get", ..GET },
+    Workload { name: "get10", path: TEN, ..GET },
+    Workload { name: "post2k", path: "/orders", body: Body::Json2k, ..GET },
+    Workload { name: "body100k", path: "/100k", ..GET },
+    Workload { name: "tls_get", tls: true, ..GET },
+    Workload { name: "keepalive1000", connections: 1000, ..GET },
 ];
+
+const GET: Workload = Workload { name: "get", path: "/", body: Body::None, connections: 32, tls: false };
 
 /// What came of it.
 #[derive(Clone, Debug)]
@@ -96,7 +100,8 @@ pub(super) fn measure(
         lines = format!("{lines}wrk.body = [[{}]]\n", json_of_2k());
     }
     fs::write(&script, lines)?;
-    let url = format!("http://127.0.0.1:{}{}", contender.port, workload.path);
+    let (scheme, port) = if workload.tls { ("https", contender.tls_port) } else { ("http", contender.port) };
+    let url = format!("{scheme}://127.0.0.1:{port}{}", workload.path);
     let mut wrk = Command::new("wrk");
     wrk.args(["-t1", "-c", &workload.connections.to_string(), "-d", &format!("{seconds}s")]);
     wrk.args(["--timeout", "10s", "-s"]).arg(&script).arg(url);

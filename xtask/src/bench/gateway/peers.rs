@@ -17,6 +17,8 @@ use crate::process;
 pub(super) struct Contender {
     pub(super) name: &'static str,
     pub(super) port: u16,
+    /// Where it speaks TLS.
+    pub(super) tls_port: u16,
     child: Child,
 }
 
@@ -67,13 +69,14 @@ const RULES: &str = "/usr/share/modsecurity-crs/rules";
 
 impl Peers {
     pub(super) fn start(daemon: &Path) -> Result<Self> {
-        for (program, package) in [("nginx", "nginx-light"), ("wrk", "wrk")] {
+        for (program, package) in [("nginx", "nginx-light"), ("wrk", "wrk"), ("openssl", "openssl")] {
             ensure!(process::find(program).is_some(), "{program} is missing: apt-get install {package}");
         }
         let dir = Dir(std::env::temp_dir().join(format!("sky-bench-{}", std::process::id())));
         fs::create_dir_all(&dir.0)?;
         fs::set_permissions(&dir.0, fs::Permissions::from_mode(0o755))?;
         fs::write(dir.0.join("100k"), vec![b'x'; 100 * 1024])?;
+        certify(&dir.0)?;
         let workers = thread::available_parallelism()?.get();
 
         let root = dir.0.display();
@@ -114,7 +117,7 @@ fn nginx(
     http: &str,
     server: &str,
 ) -> Result<Contender> {
-    let port = free_port()?;
+    let (port, tls_port) = (free_port()?, free_port()?);
     let root = dir.display();
     let mut temporary = String::new();
     for kind in ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"] {
@@ -125,14 +128,15 @@ fn nginx(
         "daemon off; worker_processes {workers}; {user} pid {root}/{name}.pid; error_log {root}/{name}.err warn; {main}\n\
          events {{ worker_connections 8192; }}\nhttp {{ access_log off; server_tokens off; client_body_buffer_size 128k; \
          {temporary} keepalive_timeout 65; keepalive_requests 1000000; {http}\n\
-         server {{ listen 127.0.0.1:{port} backlog=1024; {server} }} }}\n"
+         ssl_certificate {root}/chain.pem; ssl_certificate_key {root}/key.pem; ssl_protocols TLSv1.2 TLSv1.3;\n\
+         server {{ listen 127.0.0.1:{port} backlog=1024; listen 127.0.0.1:{tls_port} ssl backlog=1024; {server} }} }}\n"
     );
     let config = dir.join(format!("{name}.conf"));
     fs::write(&config, text)?;
     let program = process::find("nginx").context("nginx is missing")?;
     let mut command = Command::new(program);
     command.arg("-e").arg(dir.join(format!("{name}.err"))).arg("-c").arg(&config);
-    started(command, name, port, dir)
+    started(command, name, [port, tls_port], dir)
 }
 
 fn skyshield(
@@ -143,15 +147,17 @@ fn skyshield(
     upstream: u16,
     more: &str,
 ) -> Result<Contender> {
-    let port = free_port()?;
+    let (port, tls_port) = (free_port()?, free_port()?);
     let state = dir.join(name);
     fs::create_dir_all(&state)?;
     fs::set_permissions(&state, fs::Permissions::from_mode(0o700))?;
-    let place = state.display();
+    let (place, root) = (state.display(), dir.display());
     // All load comes from one address: what holds one source to a measure would be measured instead.
     let text = format!(
         "[gateway]\nlisten = [\"127.0.0.1:{port}\"]\nupstream = \"127.0.0.1:{upstream}\"\n\
          [gateway.limits]\nconnections_per_source = 4096\n\
+         [gateway.tls]\nlisten = [\"127.0.0.1:{tls_port}\"]\n\
+         [[gateway.tls.certificates]]\nchain = \"{root}/chain.pem\"\nkey = \"{root}/key.pem\"\n\
          [store]\ndir = \"{place}/state\"\n[api]\nlisten = \"127.0.0.1:{}\"\nmetrics_listen = \"127.0.0.1:{}\"\n\
          socket = \"{place}/admin.sock\"\n{more}",
         free_port()?,
@@ -163,14 +169,20 @@ fn skyshield(
     let mut command = Command::new(daemon);
     command.args(["run", "--no-kernel", "--config"]).arg(&config);
     command.env("TOKIO_WORKER_THREADS", workers.to_string());
-    started(command, name, port, dir)
+    started(command, name, [port, tls_port], dir)
 }
 
 /// Starts it and waits until it accepts.
-fn started(mut command: Command, name: &'static str, port: u16, dir: &Path) -> Result<Contender> {
+fn started(
+    mut command: Command,
+    name: &'static str,
+    [port, tls_port]: [u16; 2],
+    dir: &Path,
+) -> Result<Contender> {
     let log = fs::File::create(dir.join(format!("{name}.log")))?;
     let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn();
-    let mut contender = Contender { name, port, child: child.with_context(|| process::told(&command))? };
+    let mut contender =
+        Contender { name, port, tls_port, child: child.with_context(|| process::told(&command))? };
     for _ in 0..500 {
         if TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_ok() {
             return Ok(contender);
@@ -182,6 +194,16 @@ fn started(mut command: Command, name: &'static str, port: u16, dir: &Path) -> R
         thread::sleep(Duration::from_millis(20));
     }
     bail!("{name} does not accept connections")
+}
+
+/// One certificate for all of them, with a key that costs all of them the same.
+fn certify(dir: &Path) -> Result<()> {
+    let mut openssl = Command::new("openssl");
+    openssl.args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]);
+    openssl.args(["-days", "30", "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"]);
+    openssl.arg("-keyout").arg(dir.join("key.pem")).arg("-out").arg(dir.join("chain.pem"));
+    process::quiet(&mut openssl)?;
+    Ok(())
 }
 
 fn free_port() -> Result<u16> {

@@ -1,0 +1,76 @@
+//! Framing vectors: what two servers might read differently, by family, and what the gateway is to
+//! make of each.
+
+mod bodies;
+mod chunks;
+mod codings;
+mod heads;
+mod lengths;
+mod names;
+pub mod recorder;
+pub mod run;
+
+/// What the gateway is to make of a vector.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Expected {
+    /// It is answered with this status, nothing of it is forwarded, and the connection ends.
+    Refused(u16),
+    /// So many requests are forwarded, and the one behind the vector is too.
+    Passed(usize),
+    /// So many requests are forwarded, and what stands behind them is not a request any more.
+    Ended(usize),
+}
+
+/// Bytes that a client may send on a new connection.
+#[derive(Clone, Debug)]
+pub struct Vector {
+    /// The family and what is odd about this one.
+    pub name: String,
+    /// The bytes.
+    pub bytes: Vec<u8>,
+    /// What is to come of it.
+    pub expected: Expected,
+}
+
+/// Every vector. No two have the same bytes.
+pub fn vectors() -> Vec<Vector> {
+    let mut all = Vec::new();
+    lengths::add(&mut all);
+    codings::add(&mut all);
+    chunks::add(&mut all);
+    names::add(&mut all);
+    heads::add(&mut all);
+    bodies::add(&mut all);
+    all
+}
+
+fn add(all: &mut Vec<Vector>, family: &str, what: &[u8], bytes: Vec<u8>, expected: Expected) {
+    let what: String = what.escape_ascii().to_string().chars().take(80).collect();
+    all.push(Vector { name: format!("{family}: {what}"), bytes, expected });
+}
+
+/// A POST with these header lines behind its `Host`, each with its line end, and this body.
+fn post(lines: &[u8], body: &[u8]) -> Vec<u8> {
+    [b"POST /first HTTP/1.1\r\nHost: a\r\n", lines, b"\r\n", body].concat()
+}
+
+/// A POST of this chunked body.
+fn chunked(body: &[u8]) -> Vec<u8> {
+    post(b"Transfer-Encoding: chunked\r\n", body)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn there_are_at_least_five_hundred_and_no_two_are_the_same() {
+        let all = vectors();
+        let bytes: HashSet<_> = all.iter().map(|vector| &vector.bytes).collect();
+        let names: HashSet<_> = all.iter().map(|vector| &vector.name).collect();
+        assert!(all.len() >= 500, "{}", all.len());
+        assert_eq!((bytes.len(), names.len()), (all.len(), all.len()));
+    }
+}

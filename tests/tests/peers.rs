@@ -1,0 +1,24 @@
+//! What the gateway forwards, before real servers: each reads it as the gateway meant it. Needs Debian's
+//! nginx, `HAProxy` and node.
+#![expect(clippy::print_stderr, reason = "a measurement is told beside the verdict on it")]
+
+use std::process::ExitCode;
+
+use libtest_mimic::Arguments;
+use tests::requirement::trial;
+
+#[path = "peers/framing.rs"]
+mod framing;
+#[path = "peers/servers.rs"]
+mod servers;
+
+use servers::Kind;
+
+fn main() -> ExitCode {
+    let arguments = Arguments::from_args();
+    let trials = [Kind::Nginx, Kind::Haproxy, Kind::Node].map(|kind| {
+        let name = format!("{}_reads_every_forwarded_vector_as_it_was_meant", kind.program());
+        trial(&name, kind.missing(), move || framing::is_read_alike(kind))
+    });
+    libtest_mimic::run(&arguments, trials.into()).exit_code()
+}
