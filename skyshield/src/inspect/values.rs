@@ -1,7 +1,8 @@
 //! Where the values of a request are: path, query, headers, cookies, body.
 
+use super::budget::{self, Budget};
 use super::decode::{self, Encoding};
-use super::limits::{Budget, Limits};
+use super::limits::Limits;
 use super::{Header, Request, form, json, multipart};
 
 /// A set of parts of a request.
@@ -102,9 +103,6 @@ impl Walker<'_> {
         if text.is_empty() {
             return true;
         }
-        if !self.budget.take_value() {
-            return false;
-        }
         let (limit, most) = match part {
             Parts::FILE => ("file_bytes", self.limits.file_bytes),
             _ => ("value_bytes", self.limits.value_bytes),
@@ -116,6 +114,9 @@ impl Walker<'_> {
             }
             _ => text,
         };
+        if !self.budget.take_value(text.len()) {
+            return false;
+        }
         (self.see)(Value { part, name, text, encoding }, self.budget);
         true
     }
@@ -143,7 +144,15 @@ impl Walker<'_> {
     }
 
     fn body(&mut self, request: &Request<'_>) {
-        match BodyKind::of(request) {
+        let kind = BodyKind::of(request);
+        let price = match kind {
+            BodyKind::Form | BodyKind::Multipart | BodyKind::Text | BodyKind::Binary => budget::SPLIT_BYTE,
+            BodyKind::Json => budget::JSON_BYTE,
+        };
+        if !self.budget.take_bytes(request.body.len(), price) {
+            return;
+        }
+        match kind {
             BodyKind::Form => {
                 self.pairs(Parts::FIELD, request.body);
             }
@@ -175,6 +184,9 @@ impl Walker<'_> {
 impl Walker<'_> {
     /// What stands between the tags of a document, each as a field: an application reads it as one.
     fn document(&mut self, body: &[u8]) {
+        if !self.budget.take_bytes(body.len(), budget::DOCUMENT_BYTE) {
+            return;
+        }
         for piece in body.split(|byte| *byte == b'<').skip(1) {
             let Some(end) = memchr::memchr(b'>', piece) else { continue };
             let (tag, text) = (&piece[..end], piece[end + 1..].trim_ascii());
@@ -192,7 +204,8 @@ impl Walker<'_> {
         for part in multipart::parts(body) {
             has_parts = true;
             let content = if part.filename.is_some() { Parts::FILE } else { Parts::FIELD };
-            let more = self.value(Parts::FIELD, part.name, part.name, Encoding::Plain)
+            let more = self.budget.take(budget::PART)
+                && self.value(Parts::FIELD, part.name, part.name, Encoding::Plain)
                 && self.value(
                     Parts::FILENAME,
                     part.name,
@@ -239,6 +252,10 @@ impl BodyKind {
         if is_binary(&kind) {
             return Self::Binary;
         }
+        let is_text = kind.starts_with(b"text/") || kind.ends_with(b"xml");
+        if !is_text && looks_binary(request.body) {
+            return Self::Binary;
+        }
         let is_vague = kind.is_empty() || kind == b"text/plain" || kind == b"*/*";
         if is_vague && form::looks_like_form(request.body) { Self::Form } else { Self::Text }
     }
@@ -258,6 +275,13 @@ fn is_binary(kind: &[u8]) -> bool {
         b"application/x-protobuf",
     ];
     !kind.ends_with(b"xml") && STARTS.iter().any(|start| kind.starts_with(start))
+}
+
+/// Whether a body opens with more control characters than any text has.
+fn looks_binary(body: &[u8]) -> bool {
+    let head = &body[..body.len().min(512)];
+    let controls = head.iter().filter(|byte| matches!(byte, 0..=8 | 0x0e..=0x1f)).count();
+    controls * 32 > head.len()
 }
 
 fn is_browsers(name: &[u8]) -> bool {
@@ -325,6 +349,14 @@ mod tests {
             ("JSON by its looks", "text/plain", "{\"a\":\"b\"}", Parts::FIELD, "b"),
             ("a typed form", "application/x-www-form-urlencoded; charset=utf-8", "a=b", Parts::FIELD, "b"),
             ("text", "text/plain", "Dear all", Parts::TEXT, "Dear all"),
+            (
+                "bytes of a type that says little",
+                "application/x",
+                "\u{1}\u{2}a\u{0}",
+                Parts::FILE,
+                "\u{1}\u{2}a\u{0}",
+            ),
+            ("text that only opens oddly", "text/x", "\u{1}\u{2}a\u{0}", Parts::TEXT, "\u{1}\u{2}a\u{0}"),
             ("a document, piece by piece", "text/xml", "<a>b</a>", Parts::FIELD, "b"),
         ];
         for (what, kind, body, part, text) in rows {
