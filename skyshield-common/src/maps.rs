@@ -23,6 +23,8 @@ pub const STASH_V4: &str = "STASH_V4";
 pub const NEAR_V4: &str = "NEAR_V4";
 /// Where IPv6 bans are [`near`](crate::near): words of a filter.
 pub const NEAR_V6: &str = "NEAR_V6";
+/// Where what is allowed is [`near`](crate::near).
+pub const NEAR_ALLOWED: &str = "NEAR_ALLOWED";
 /// Listed IPv4 [`range`](crate::range)s, in two generations.
 pub const RANGES_V4: &str = "RANGES_V4";
 /// Listed IPv6 [`range`](crate::range)s, in two generations.
@@ -51,12 +53,13 @@ pub const EVENTS: &str = "EVENTS";
 pub const EVENT_STATS: &str = "EVENT_STATS";
 
 /// Every map of the object, and no other.
-pub const ALL: [&str; 18] = [
+pub const ALL: [&str; 19] = [
     SETTINGS,
     HOSTS_V4,
     STASH_V4,
     NEAR_V4,
     NEAR_V6,
+    NEAR_ALLOWED,
     RANGES_V4,
     RANGES_V6,
     BANS_V4,

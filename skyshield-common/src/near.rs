@@ -2,7 +2,8 @@
 //!
 //! For IPv4 two bits for each /24. For IPv6 a filter of 64-bit words: what was put in is always
 //! found, and of what was not a few in a thousand are. Both only ever send a packet to the tables
-//! that know; neither decides.
+//! that know; neither decides. A third says likewise of the allow list, which is looked up in vain for
+//! most of what is dropped.
 
 use crate::Address;
 use crate::host::mix;
@@ -16,6 +17,23 @@ pub const PREFIXES: usize = 2;
 pub const V4_WORDS: u32 = 1 << 19;
 /// Words of the filter for IPv6: 2 MiB.
 pub const V6_WORDS: u32 = 1 << 18;
+
+/// Words of what says where the allow list is: a bit for each /16 of IPv4, and as many that the /32s of
+/// IPv6 are spread over. 16 KiB, which a processor keeps near.
+pub const ALLOWED_WORDS: u32 = 2 * ALLOWED_HALF;
+/// Those of one family.
+pub const ALLOWED_HALF: u32 = 1 << 10;
+
+/// The word of an address that may be allowed, and its bit.
+#[inline]
+#[expect(clippy::cast_possible_truncation, reason = "masked")]
+pub const fn allowed(address: Address) -> (u32, u64) {
+    if let Some(address) = address.v4() {
+        return (address >> 22, 1 << (address >> 16 & 63));
+    }
+    let hash = mix(address.high >> 32) as u32;
+    (ALLOWED_HALF + (hash >> 6 & (ALLOWED_HALF - 1)), 1 << (hash & 63))
+}
 
 /// The word of an address, and how far to shift it for its two bits.
 #[inline]
@@ -100,6 +118,16 @@ mod tests {
             let depth = Depth::of_prefix(len);
             let words = |bits: u128| v6(Address::from_octets(bits.to_be_bytes()), depth);
             prop_assert_eq!(words(bits & keep), words(inside));
+        }
+
+        #[test]
+        fn what_is_allowed_together_has_one_bit(address: u32, other: u32, high: u64, low: u64) {
+            let v4 = |bits: u32| allowed(Address::from_v4(bits));
+            prop_assert_eq!(v4(address), v4(address & !0xffff | other & 0xffff));
+            let v6 = |high: u64, low: u64| allowed(Address { high: high | 1 << 63, low });
+            prop_assert_eq!(v6(high, low), v6(high ^ u64::from(other), !low));
+            prop_assert!(v4(address).0 < ALLOWED_HALF);
+            prop_assert!((ALLOWED_HALF..ALLOWED_WORDS).contains(&v6(high, low).0));
         }
 
         #[test]

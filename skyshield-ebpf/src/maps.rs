@@ -34,6 +34,9 @@ static NEAR_V4: Array<u64> = Array::with_max_entries(near::V4_WORDS, BPF_F_MMAPA
 /// Written by the daemon through shared memory; fixed, and of less help the more is in it.
 #[map]
 static NEAR_V6: Array<u64> = Array::with_max_entries(near::V6_WORDS, BPF_F_MMAPABLE);
+/// Written by the daemon through shared memory; fixed.
+#[map]
+static NEAR_ALLOWED: Array<u64> = Array::with_max_entries(near::ALLOWED_WORDS, BPF_F_MMAPABLE);
 /// Written by the daemon, which refuses a ban beyond `max_bans`; preallocated, so a ban never
 /// fails for want of memory under attack. Read here only for an event: a packet is judged by
 /// `HOSTS_V4`.
@@ -276,6 +279,10 @@ impl Tables for KernelMaps {
 
     #[inline(always)]
     fn allowed(&self, source: &Address) -> bool {
+        let (word, bit) = near::allowed(*source);
+        if NEAR_ALLOWED.get(word).is_none_or(|word| *word & bit == 0) {
+            return false;
+        }
         match source.v4() {
             Some(address) => ALLOWED_V4.get(Whole::of_v4(address)),
             None => ALLOWED_V6.get(Whole::of_v6(source)),

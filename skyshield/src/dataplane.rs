@@ -25,6 +25,7 @@ mod link;
 mod list;
 mod maps;
 mod memory;
+mod near_allowed;
 mod pinned;
 mod prefixes;
 mod ranges;

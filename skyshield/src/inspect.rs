@@ -1,10 +1,13 @@
 //! Pure: a request in, findings out. No IO, no clock, linear time, every limit named and counted.
 
+mod budget;
 mod byteset;
 mod content;
 mod decode;
 mod finding;
 mod form;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod grammar;
 mod graphql;
 mod inspector;
@@ -13,6 +16,7 @@ mod limits;
 mod matcher;
 mod multipart;
 pub mod own;
+mod pattern;
 mod prose;
 mod request;
 mod rules;
@@ -23,4 +27,4 @@ pub use finding::{Action, Class, Confidence, Finding, Inspection, Place};
 pub use inspector::Inspector;
 pub use limits::{Limits, Mode, NAMES as LIMIT_NAMES, OverLimit};
 pub use request::{Header, Request};
-pub use rules::RuleInfo;
+pub use rules::{RuleInfo, infos as built_in_rules};

@@ -13,5 +13,6 @@ pub mod object;
 pub mod packet;
 pub mod requirement;
 pub mod shop;
+pub mod slow;
 pub mod traffic;
 pub mod world;

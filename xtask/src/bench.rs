@@ -1,8 +1,10 @@
 //! `cargo xtask bench`: how fast, beside what it replaces.
 
 mod gateway;
+mod initramfs;
 mod inspect;
 mod kernel;
+mod verifier;
 
 use std::process::ExitCode;
 
@@ -20,6 +22,8 @@ pub(crate) struct Arguments {
 enum What {
     /// The kernel's packet path, in namespaces of its own, beside nft and ipset
     Kernel(kernel::Arguments),
+    /// What the verifiers of this kernel, and of others under QEMU, make of the kernel object
+    Verifier(verifier::Arguments),
     /// CPU time of inspection alone, beside libmodsecurity with Debian's CRS where it is installed
     Inspect(inspect::Arguments),
     /// The gateway beside Debian's nginx, with wrk, in interleaved rounds
@@ -29,6 +33,7 @@ enum What {
 pub(crate) fn obey(workspace: &Workspace, arguments: &Arguments) -> Result<ExitCode> {
     match &arguments.what {
         What::Kernel(arguments) => kernel::obey(workspace, arguments),
+        What::Verifier(arguments) => verifier::obey(workspace, arguments),
         What::Inspect(arguments) => inspect::obey(workspace, arguments),
         What::Gateway(arguments) => gateway::obey(workspace, arguments),
     }

@@ -8,6 +8,7 @@
 mod bench;
 mod build;
 mod demo;
+mod fuzz;
 mod lint;
 mod process;
 mod run;
@@ -46,6 +47,8 @@ enum Command {
     Test(test::Arguments),
     /// Measures, beside what it replaces
     Bench(bench::Arguments),
+    /// Throws any bytes at each part of inspection, for a while
+    Fuzz(fuzz::Arguments),
     /// Shows an attack over HTTP end as a dropped packet in the kernel
     Demo(demo::Arguments),
 }
@@ -71,6 +74,7 @@ fn obey(command: Command) -> anyhow::Result<ExitCode> {
         Command::Tidy => tidy::obey(&workspace),
         Command::Test(arguments) => test::obey(&workspace, &arguments),
         Command::Bench(arguments) => bench::obey(&workspace, &arguments),
+        Command::Fuzz(arguments) => fuzz::obey(&workspace, &arguments),
         Command::Demo(arguments) => demo::obey(&workspace, &arguments),
     }
 }

@@ -257,6 +257,7 @@ fn shapes(config: &Config) -> Vec<Shape> {
         shape(names::STASH_V4, MapType::Hash, 4, 8, stash_capacity(buckets as usize), hosts),
         shape(names::NEAR_V4, MapType::Array, 4, 8, near::V4_WORDS, None),
         shape(names::NEAR_V6, MapType::Array, 4, 8, near::V6_WORDS, None),
+        shape(names::NEAR_ALLOWED, MapType::Array, 4, 8, near::ALLOWED_WORDS, None),
         shape(names::STATS, MapType::PerCpuArray, 4, size_of::<Counter>(), names::STATS_SLOTS, None),
         shape(names::EVENTS, MapType::RingBuf, 0, 0, names::EVENTS_BYTES, None),
         shape(names::EVENT_STATS, MapType::PerCpuArray, 4, size_of::<EventCounter>(), 1, None),

@@ -18,6 +18,7 @@ use super::error::Error;
 use super::family::{Family, Names, Value, failed, open};
 use super::hosts::{Hosts, Near};
 use super::list::{List, missing_from};
+use super::near_allowed::NearAllowed;
 use super::ranges::{Generations, Ranges};
 use super::stats::Stats;
 use super::sys;
@@ -37,6 +38,7 @@ pub(super) struct KernelMaps {
     shapes: HashMap<MapData, [u8; 16], Value<Rate>>,
     hosts: Hosts,
     near: Near,
+    near_allowed: NearAllowed,
     ranges: Ranges,
     /// What this room alone says to the program; the rest comes by [`Maps::put_settings`].
     own: Wire,
@@ -63,6 +65,7 @@ impl KernelMaps {
             shapes: open(dir, names::SHAPES)?,
             hosts: Hosts::open(dir)?,
             near: Near::open(dir)?,
+            near_allowed: NearAllowed::open(dir)?,
             ranges: Ranges::open(dir)?,
             own: Wire::default(),
             said: Wire::default(),
@@ -107,6 +110,7 @@ impl KernelMaps {
             self.hosts.put(address, hold.until(0))?;
         }
         self.rebuild_near()?;
+        self.near_allowed.rebuild(&Maps::allowed(self)?);
         self.say()?;
         self.keep_time()
     }
@@ -249,7 +253,9 @@ impl Maps for KernelMaps {
         match prefix {
             IpNet::V4(net) => self.v4.put_allowed(net.prefix_len(), net.network().octets()),
             IpNet::V6(net) => self.v6.put_allowed(net.prefix_len(), net.network().octets()),
-        }
+        }?;
+        self.near_allowed.add(prefix);
+        Ok(())
     }
 
     fn cut_allowed(&mut self, prefix: IpNet) -> Result<(), Error> {

@@ -3,10 +3,13 @@
 
 mod codings;
 mod config;
+mod meter;
 
 pub use config::Config;
 
 use self::codings::{Coding, decode};
+use self::meter::Meter;
+use super::budget::Budget;
 use super::{Header, Request};
 
 /// Room for one step of decoding, in bytes: between two steps the bounds are looked at.
@@ -43,7 +46,7 @@ impl Unfinished {
 }
 
 /// Takes off what `Content-Encoding` says was put on the body of `request`; nothing where it says none.
-pub(super) fn decoded(request: &Request<'_>, config: &Config) -> Option<Content> {
+pub(super) fn decoded(request: &Request<'_>, config: &Config, budget: &mut Budget) -> Option<Content> {
     if request.body.is_empty() {
         return None;
     }
@@ -55,6 +58,7 @@ pub(super) fn decoded(request: &Request<'_>, config: &Config) -> Option<Content>
     // The one put on last is the first to come off.
     let mut outer_first = codings.into_iter().rev().filter(|coding| *coding != Some(Coding::Identity));
     let (mut body, mut layers) = (Vec::new(), 0);
+    let meter = Meter::new(budget.left());
     let reached = loop {
         let Some(coding) = outer_first.next() else { break None };
         if layers == config.layers {
@@ -63,13 +67,14 @@ pub(super) fn decoded(request: &Request<'_>, config: &Config) -> Option<Content>
         let Some(coding) = coding else { break Some(CONTENT_CODING) };
         let coded = if layers == 0 { request.body } else { &body };
         let mut plain = Plain { bytes: Vec::new(), most: config.most_of(request.body.len()), config };
-        let ended = decode(coding, coded, &mut plain);
+        let ended = decode(coding, coded, &mut plain, &meter);
         body = plain.bytes;
         layers += 1;
         if let Err(unfinished) = ended {
             break Some(unfinished.name());
         }
     };
+    budget.take(budget.left() - meter.left());
     (layers > 0 || reached.is_some()).then_some(Content { body, reached })
 }
 

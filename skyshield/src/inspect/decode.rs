@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use super::budget::Budget;
 use super::byteset::ByteSet;
 
 pub(super) mod base64;
@@ -64,30 +65,53 @@ pub(super) struct Text<'a> {
 
 impl<'a> Text<'a> {
     fn new(bytes: Cow<'a, [u8]>, views: Views) -> Self {
-        let set = ByteSet::of(&bytes);
+        let set = ByteSet::scan(&bytes);
         Self { bytes, set, views }
+    }
+}
+
+/// One disguise, and what takes it off.
+struct Pass {
+    /// Steps for each byte that is read.
+    price: u64,
+    /// Whether a text of these bytes can wear it at all.
+    wakes: fn(ByteSet) -> bool,
+    /// The text without it, or nothing where it has none. The set is that of the text.
+    read: fn(&[u8], ByteSet) -> Option<Vec<u8>>,
+}
+
+impl Pass {
+    /// The text without the disguise, if it wears it and `budget` has room to look.
+    fn over(&self, text: &[u8], set: ByteSet, budget: &mut Budget) -> Option<Vec<u8>> {
+        let looks = (self.wakes)(set) && budget.take_bytes(text.len(), self.price);
+        if looks { (self.read)(text, set) } else { None }
     }
 }
 
 /// The distinct readings of `value`, at most seven, none much longer than the value.
 /// `depth` bounds the layers taken off; the flag tells that there were more.
-pub(super) fn texts(value: &[u8], encoding: Encoding, depth: usize) -> (Vec<Text<'_>>, bool) {
+pub(super) fn texts<'v>(
+    value: &'v [u8],
+    encoding: Encoding,
+    depth: usize,
+    budget: &mut Budget,
+) -> (Vec<Text<'v>>, bool) {
     let mut texts = Vec::with_capacity(2);
     let mut base = Text::new(Cow::Borrowed(value), Views::BASE);
-    if let Some(decoded) = first_layer(&base, encoding) {
+    if let Some(decoded) = first_layer(&base, encoding, budget) {
         base = Text::new(Cow::Owned(decoded), Views::BASE);
     }
     texts.push(base);
-    let cut = deepen(&mut texts, depth);
+    let cut = deepen(&mut texts, depth, budget);
     let deep = texts.len() - 1;
     let from = &texts[deep];
     let (bytes, set) = (&from.bytes, from.set);
     let derived = [
-        (Views::HTML, html::twice(bytes, set)),
-        (Views::SQL, sql::strip_comments(bytes, set)),
-        (Views::SHELL, shell::unquote(bytes, set)),
-        (Views::LOOKUP, lookup::resolve(bytes, set)),
-        (Views::PATH, path::flatten(bytes, set)),
+        (Views::HTML, html::ENTITIES.over(bytes, set, budget)),
+        (Views::SQL, sql::COMMENTS.over(bytes, set, budget)),
+        (Views::SHELL, shell::QUOTING.over(bytes, set, budget)),
+        (Views::LOOKUP, lookup::LOOKUPS.over(bytes, set, budget)),
+        (Views::PATH, path::SLASHES.over(bytes, set, budget)),
     ];
     for (view, decoded) in derived {
         match decoded {
@@ -100,24 +124,24 @@ pub(super) fn texts(value: &[u8], encoding: Encoding, depth: usize) -> (Vec<Text
 
 /// The text with its HTML entities resolved, where it has any.
 pub(super) fn entities(text: &[u8]) -> Option<Vec<u8>> {
-    html::decode(text, ByteSet::of(text))
+    html::decode(text)
 }
 
-fn first_layer(value: &Text<'_>, encoding: Encoding) -> Option<Vec<u8>> {
+fn first_layer(value: &Text<'_>, encoding: Encoding, budget: &mut Budget) -> Option<Vec<u8>> {
     match encoding {
         Encoding::Plain => None,
-        Encoding::Percent => percent::decode(&value.bytes, value.set, false),
-        Encoding::Form => percent::decode(&value.bytes, value.set, true),
+        Encoding::Percent => percent::PERCENT.over(&value.bytes, value.set, budget),
+        Encoding::Form => percent::FORM.over(&value.bytes, value.set, budget),
     }
 }
 
 /// Takes off layers until nothing changes; returns whether `depth` stopped it.
-fn deepen(texts: &mut Vec<Text<'_>>, depth: usize) -> bool {
+fn deepen(texts: &mut Vec<Text<'_>>, depth: usize, budget: &mut Budget) -> bool {
     let mut deep: Option<Text<'_>> = None;
     let mut cut = false;
     for layer in 0..=depth {
         let from = deep.as_ref().unwrap_or(&texts[0]);
-        let Some(next) = layer_below(from) else { break };
+        let Some(next) = layer_below(from, budget) else { break };
         if layer == depth {
             cut = true;
             break;
@@ -131,12 +155,12 @@ fn deepen(texts: &mut Vec<Text<'_>>, depth: usize) -> bool {
     cut
 }
 
-fn layer_below(text: &Text<'_>) -> Option<Vec<u8>> {
-    let mut next = percent::decode(&text.bytes, text.set, false);
-    for step in [escape::script, wide::fold] {
+fn layer_below(text: &Text<'_>, budget: &mut Budget) -> Option<Vec<u8>> {
+    let mut next = percent::PERCENT.over(&text.bytes, text.set, budget);
+    for pass in [escape::SCRIPT, wide::WIDE] {
         let decoded = match &next {
-            Some(bytes) => step(bytes, ByteSet::of(bytes)),
-            None => step(&text.bytes, text.set),
+            Some(bytes) => pass.over(bytes, ByteSet::scan(bytes), budget),
+            None => pass.over(&text.bytes, text.set, budget),
         };
         next = decoded.or(next);
     }
@@ -156,9 +180,14 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::inspect::Limits;
+
+    fn budget() -> Budget {
+        Budget::new(&Limits::default())
+    }
 
     fn read(value: &str, encoding: Encoding, view: Views) -> String {
-        let (texts, _) = texts(value.as_bytes(), encoding, 4);
+        let (texts, _) = texts(value.as_bytes(), encoding, 4, &mut budget());
         let text = texts.iter().find(|text| text.views.meets(view)).expect("each view has a text");
         String::from_utf8_lossy(&text.bytes).into_owned()
     }
@@ -173,6 +202,7 @@ mod tests {
             ("overlong dots", "%c0%ae%c0%ae/", Views::DEEP, "../"),
             ("script escapes", r"\x3cb\u003e", Views::DEEP, "<b>"),
             ("entities", "&#x6a;ava&colon;&lt;", Views::HTML, "java:<"),
+            ("an entity beyond all numbers", "&#99999999999;", Views::HTML, "?"),
             ("comments in SQL", "union/**/all/*x*/select", Views::SQL, "union all select"),
             ("versioned comments", "/*!50000union*/ select", Views::SQL, " union  select"),
             ("shell quoting", "c''a\"\"t /e\\tc", Views::SHELL, "cat /etc"),
@@ -187,14 +217,14 @@ mod tests {
 
     #[test]
     fn a_plain_word_has_one_reading() {
-        let (texts, cut) = texts(b"hello world", Encoding::Form, 4);
+        let (texts, cut) = texts(b"hello world", Encoding::Form, 4, &mut budget());
         assert_eq!(texts.len(), 1);
         assert!(!cut);
     }
 
     #[test]
     fn layers_beyond_the_depth_are_told() {
-        let (_, cut) = texts(b"%252525252525253C", Encoding::Form, 3);
+        let (_, cut) = texts(b"%252525252525253C", Encoding::Form, 3, &mut budget());
         assert!(cut);
     }
 
@@ -206,7 +236,7 @@ mod tests {
         ) {
             for value in [bytes.as_slice(), noisy.as_bytes()] {
                 for encoding in [Encoding::Plain, Encoding::Percent, Encoding::Form] {
-                    let (texts, _) = texts(value, encoding, 4);
+                    let (texts, _) = texts(value, encoding, 4, &mut budget());
                     prop_assert!(texts.len() <= 7);
                     prop_assert!(texts.iter().all(|text| text.bytes.len() <= value.len() * 2 + 8));
                 }

@@ -4,7 +4,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use libinjectionrs::{detect_sqli, detect_xss};
 
-use super::limits::{Budget, Limits};
+use super::budget::Budget;
+use super::limits::Limits;
 
 /// The part of `text` that a grammar may read, if the budget has room for it.
 pub(super) fn head<'t>(text: &'t [u8], limits: &Limits, budget: &mut Budget) -> Option<&'t [u8]> {

@@ -2,9 +2,10 @@
 
 mod claims;
 
+use super::budget::{self, Budget};
 use super::decode::{self, Text, base64};
 use super::finding::Inspection;
-use super::limits::{Budget, Limits};
+use super::limits::Limits;
 use super::matcher::{MOST, Matcher};
 use super::values::{self, Parts, Value};
 use super::{Request, content, graphql, json};
@@ -42,6 +43,17 @@ impl Inspector {
         self.inspect_on("default", request)
     }
 
+    /// What inspecting `request` costs, in the steps of [`Limits::steps`].
+    pub fn steps(&self, request: &Request<'_>) -> u64 {
+        self.read("default", request).1.spent()
+    }
+
+    /// How far it reads.
+    #[cfg(fuzzing)]
+    pub(super) fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
     /// What the rules that look at `route` say of `request`.
     pub fn inspect_on(&self, route: &str, request: &Request<'_>) -> Inspection {
         let (claims, budget) = self.read(route, request);
@@ -52,7 +64,7 @@ impl Inspector {
         let mut claims = Claims::new(route, &self.limits);
         let mut budget = Budget::new(&self.limits);
         let mut see = |value: Value<'_>, budget: &mut Budget| self.value(value, budget, &mut claims);
-        if let Some(content) = content::decoded(request, &self.limits.content) {
+        if let Some(content) = content::decoded(request, &self.limits.content, &mut budget) {
             content.reached.into_iter().for_each(|bound| budget.reach(bound));
             // An application that takes codings off reads the one, an application that does not reads
             // the other: where what came makes no sense to the first, the second is as likely.
@@ -82,7 +94,7 @@ impl Inspector {
         if self.is_dull(value.text) {
             return;
         }
-        let (texts, cut) = decode::texts(value.text, value.encoding, self.limits.decode_depth);
+        let (texts, cut) = decode::texts(value.text, value.encoding, self.limits.decode_depth, budget);
         if cut {
             budget.reach("decode_depth");
         }
@@ -98,7 +110,10 @@ impl Inspector {
             self.nested(value, &base.bytes, budget, claims);
         }
         let carried = base64::last_segment(&base.bytes, value.part == Parts::PATH);
-        if let Some(text) = base64::text(carried) {
+        if base64::opens(carried)
+            && budget.take_bytes(carried.len().min(base64::LONGEST), budget::BASE64_BYTE)
+            && let Some(text) = base64::text(carried)
+        {
             self.carried(value, &text, budget, claims);
         }
     }
@@ -112,10 +127,10 @@ impl Inspector {
         budget: &mut Budget,
         claims: &mut Claims<'_>,
     ) {
-        if !budget.take_text(text.bytes.len()) {
-            return;
-        }
         for matcher in self.matchers() {
+            if !budget.take_text(text.bytes.len()) {
+                return;
+            }
             matcher.matches(value.part, text, base, is_json, &self.limits, budget, |hit| {
                 claims.note(value, &hit);
             });
@@ -128,15 +143,15 @@ impl Inspector {
 
     /// A text that came in base64. Rules that only hint are not asked: nobody meant them to read it.
     fn carried(&self, value: Value<'_>, text: &[u8], budget: &mut Budget, claims: &mut Claims<'_>) {
-        let (texts, _) = decode::texts(text, decode::Encoding::Plain, self.limits.decode_depth);
+        let (texts, _) = decode::texts(text, decode::Encoding::Plain, self.limits.decode_depth, budget);
         let base = &texts[0];
         let is_json = json::looks_like_json(text);
         let part = if value.part == Parts::PATH { Parts::QUERY } else { value.part };
         for text in &texts {
-            if !budget.take_text(text.bytes.len()) {
-                return;
-            }
             for matcher in self.matchers() {
+                if !budget.take_text(text.bytes.len()) {
+                    return;
+                }
                 matcher.matches(part, text, base, is_json, &self.limits, budget, |hit| {
                     if hit.confidence >= SURE_IN_BASE64 {
                         claims.note(value, &hit);
@@ -148,29 +163,38 @@ impl Inspector {
 
     /// The strings in a GraphQL document, each as the field it becomes.
     fn document(&self, value: Value<'_>, text: &[u8], budget: &mut Budget, claims: &mut Claims<'_>) {
+        if !budget.take_bytes(text.len(), budget::JSON_BYTE) {
+            return;
+        }
         let value = Value { part: Parts::FIELD, ..value };
         graphql::read(text, |string| {
-            self.is_dull(string) || {
-                let taken = budget.take_value();
-                let (texts, _) = decode::texts(string, decode::Encoding::Plain, self.limits.decode_depth);
-                for text in texts.iter().filter(|_| taken) {
+            if !budget.take_value(string.len()) {
+                return false;
+            }
+            if !self.is_dull(string) {
+                let (texts, _) =
+                    decode::texts(string, decode::Encoding::Plain, self.limits.decode_depth, budget);
+                for text in &texts {
                     self.text(value, text, &texts[0], false, budget, claims);
                 }
-                taken
             }
+            true
         });
     }
 
     /// The strings of JSON inside a value, once: those in them are read as text.
     fn nested(&self, value: Value<'_>, text: &[u8], budget: &mut Budget, claims: &mut Claims<'_>) {
+        if !budget.take_bytes(text.len(), budget::JSON_BYTE) {
+            return;
+        }
         let too_deep = json::strings(text, self.limits.json_depth, |_, _, string| {
             if self.is_dull(string) {
                 return true;
             }
-            if !budget.take_value() {
+            if !budget.take_value(string.len()) {
                 return false;
             }
-            let (texts, _) = decode::texts(string, decode::Encoding::Plain, self.limits.decode_depth);
+            let (texts, _) = decode::texts(string, decode::Encoding::Plain, self.limits.decode_depth, budget);
             for text in &texts {
                 self.text(value, text, &texts[0], false, budget, claims);
             }

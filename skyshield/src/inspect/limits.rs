@@ -34,11 +34,10 @@ pub enum Mode {
 }
 
 /// The names of all bounds that an inspection can reach.
-pub const NAMES: [&str; 14] = [
+pub const NAMES: [&str; 13] = [
     "values",
     "value_bytes",
-    "matched_total_bytes",
-    "checked_total_bytes",
+    "steps",
     "file_bytes",
     "json_depth",
     "decode_depth",
@@ -52,16 +51,8 @@ pub const NAMES: [&str; 14] = [
 ];
 
 /// The bounds beyond which parts of a request are not read at all.
-const UNREAD: &[&str] = &[
-    "values",
-    "value_bytes",
-    "matched_total_bytes",
-    "checked_total_bytes",
-    "decoded_bytes",
-    "decoded_ratio",
-    "decoded_layers",
-    "content_coding",
-];
+const UNREAD: &[&str] =
+    &["values", "value_bytes", "steps", "decoded_bytes", "decoded_ratio", "decoded_layers", "content_coding"];
 
 /// Whether bytes that an application may act on were not read for want of the bound `name`.
 pub(super) fn leaves_unread(name: &str) -> bool {
@@ -100,18 +91,16 @@ pub struct Limits {
     /// Bytes read of an uploaded file or a body of a binary type, from its start; those beyond never refuse.
     /// Default 65536.
     pub file_bytes: usize,
-    /// Bytes matched per request, decoded views included. Default 4194304.
-    pub matched_total_bytes: usize,
-    /// Bytes given to the rules' own checks per request: a text counts once for each rule that it could
-    /// match. Default 3145728.
-    pub checked_total_bytes: usize,
+    /// Work per request, in steps of about a nanosecond: each stage pays for the bytes it reads, at the price
+    /// of the worst of them, so that no request takes longer. Default 8000000.
+    pub steps: u64,
     /// Nesting of a JSON body whose keys are told apart; deeper strings are read under the deepest key. Default 32.
     pub json_depth: usize,
     /// Layers of encoding taken off one value. Default 4.
     pub decode_depth: usize,
     /// Bytes of one value given to the SQL and HTML grammars, from its start. Default 4096.
     pub grammar_bytes: usize,
-    /// Bytes of one value given to the SQL and HTML grammars, per request. Default 65536.
+    /// Bytes of one value given to the SQL and HTML grammars, per request; those beyond are left to the patterns. Default 65536.
     pub grammar_total_bytes: usize,
     /// Findings kept per request, the most confident ones. Default 16.
     pub findings: usize,
@@ -135,8 +124,7 @@ impl Default for Limits {
             values: 10_000,
             value_bytes: 2 * 1024 * 1024,
             file_bytes: 64 * 1024,
-            matched_total_bytes: 4 * 1024 * 1024,
-            checked_total_bytes: 3 * 1024 * 1024,
+            steps: 8_000_000,
             json_depth: 32,
             decode_depth: 4,
             grammar_bytes: 4 * 1024,
@@ -159,80 +147,6 @@ impl Limits {
     }
 }
 
-/// What is left of the bounds while one request is read, and which ran out.
-#[derive(Debug)]
-pub(super) struct Budget {
-    values: usize,
-    matched_bytes: usize,
-    checked_bytes: usize,
-    grammar_bytes: usize,
-    reached: Vec<&'static str>,
-}
-
-impl Budget {
-    pub(super) fn new(limits: &Limits) -> Self {
-        Self {
-            values: limits.values,
-            matched_bytes: limits.matched_total_bytes,
-            checked_bytes: limits.checked_total_bytes,
-            grammar_bytes: limits.grammar_total_bytes,
-            reached: Vec::new(),
-        }
-    }
-
-    /// Notes that the bound `name` cut something off.
-    pub(super) fn reach(&mut self, name: &'static str) {
-        if !self.reached.contains(&name) {
-            self.reached.push(name);
-        }
-    }
-
-    /// Takes one value; false when there are none left.
-    pub(super) fn take_value(&mut self) -> bool {
-        take(&mut self.values, 1) || self.ran_out("values")
-    }
-
-    /// Takes the bytes of one text to match; false when they are not left.
-    pub(super) fn take_text(&mut self, bytes: usize) -> bool {
-        take(&mut self.matched_bytes, bytes) || self.ran_out("matched_total_bytes")
-    }
-
-    /// Takes the bytes of one text for one rule's check; false when they are not left.
-    pub(super) fn take_check(&mut self, bytes: usize) -> bool {
-        take(&mut self.checked_bytes, bytes) || self.ran_out("checked_total_bytes")
-    }
-
-    /// Takes the bytes of one text for a grammar; false when they are not left.
-    pub(super) fn take_grammar(&mut self, bytes: usize) -> bool {
-        take(&mut self.grammar_bytes, bytes) || self.ran_out("grammar_total_bytes")
-    }
-
-    /// The bytes that were matched so far, given the limits this started from.
-    #[cfg(test)]
-    pub(super) fn matched_so_far(&self, limits: &Limits) -> usize {
-        limits.matched_total_bytes - self.matched_bytes
-    }
-
-    pub(super) fn into_reached(self) -> Vec<&'static str> {
-        self.reached
-    }
-
-    fn ran_out(&mut self, name: &'static str) -> bool {
-        self.reach(name);
-        false
-    }
-}
-
-fn take(left: &mut usize, amount: usize) -> bool {
-    match left.checked_sub(amount) {
-        Some(rest) => {
-            *left = rest;
-            true
-        }
-        None => false,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -242,14 +156,5 @@ mod tests {
         let limits: Limits = toml::from_str("values = 7").expect("a known name");
         assert_eq!(limits, Limits { values: 7, ..Limits::default() });
         assert!(toml::from_str::<Limits>("valeus = 7").is_err());
-    }
-
-    #[test]
-    fn a_bound_that_runs_out_is_named_once() {
-        let mut budget = Budget::new(&Limits { values: 1, ..Limits::default() });
-        assert!(budget.take_value());
-        assert!(!budget.take_value());
-        assert!(!budget.take_value());
-        assert_eq!(budget.into_reached(), ["values"]);
     }
 }

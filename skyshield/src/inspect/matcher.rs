@@ -4,9 +4,10 @@ mod compiled;
 
 use aho_corasick::{AhoCorasick, AhoCorasickBuilder, AhoCorasickKind, MatchKind};
 
+use super::budget::{self, Budget};
 use super::byteset::ByteSet;
 use super::decode::{Text, base64};
-use super::limits::{Budget, Limits};
+use super::limits::Limits;
 use super::rules;
 use super::values::Parts;
 
@@ -86,12 +87,12 @@ impl Matcher {
 
     /// Whether `text` is only letters, digits and the like.
     pub(super) fn is_dull(&self, text: &[u8]) -> bool {
-        let set = ByteSet::of(text);
+        let set = ByteSet::scan(text);
         self.rules.is_empty()
             || !(set.meets(MARKS)
                 || set.beyond_ascii()
                 || OPENINGS.iter().any(|opening| text.starts_with(opening))
-                || base64::is_text(text))
+                || base64::opens(text))
     }
 
     /// Calls `hit` with each rule that `text` matches. `base` is what the application was handed;
@@ -109,16 +110,16 @@ impl Matcher {
     ) {
         let mut left = self.possible(part, text);
         if left & !self.wordless != 0 {
-            left &= self.wordless | self.worded(&text.bytes);
+            left &= self.wordless | self.worded(&text.bytes, left & !self.wordless, budget);
         }
         while left != 0 {
             let compiled = &self.rules[left.trailing_zeros() as usize];
             left &= left - 1;
-            if !budget.take_check(text.bytes.len()) {
-                return;
-            }
             let claim = compiled.check(text, base, is_json, limits, budget);
             if let Some((confidence, matched)) = claim {
+                if !budget.take(budget::CLAIM) {
+                    return;
+                }
                 let confidence = compiled.talked_down(confidence, &text.bytes);
                 hit(Hit { rule: compiled, confidence, matched });
             }
@@ -133,10 +134,17 @@ impl Matcher {
             .fold(0, |set, (bit, gate)| if gate.opens(part, text) { set | 1 << bit } else { set })
     }
 
-    /// The rules one of whose words is there.
-    fn worded(&self, text: &[u8]) -> RuleSet {
+    /// Those of `wanted` one of whose words is there.
+    fn worded(&self, text: &[u8], wanted: RuleSet, budget: &mut Budget) -> RuleSet {
         let Some(words) = &self.words else { return RuleSet::MAX };
-        words.find_overlapping_iter(text).fold(0, |set, found| set | self.waiting[found.pattern().as_usize()])
+        let mut found = 0;
+        for word in words.find_overlapping_iter(text) {
+            found |= self.waiting[word.pattern().as_usize()];
+            if found & wanted == wanted || !budget.take(budget::WORD) {
+                break;
+            }
+        }
+        found
     }
 }
 
@@ -149,9 +157,9 @@ mod tests {
 
     /// Compares what the prefilter lets through with a check of every rule.
     fn assert_nothing_is_filtered_away(matcher: &Matcher, value: &str) {
-        let limits = Limits::default();
+        let limits = Limits { steps: u64::MAX, ..Limits::default() };
         let mut budget = Budget::new(&limits);
-        let (texts, _) = decode::texts(value.as_bytes(), Encoding::Form, limits.decode_depth);
+        let (texts, _) = decode::texts(value.as_bytes(), Encoding::Form, limits.decode_depth, &mut budget);
         for text in &texts {
             for part in [
                 Parts::PATH,
@@ -188,7 +196,13 @@ mod tests {
     #[test]
     fn every_built_in_rule_compiles() {
         for rule in rules::all() {
-            assert!(Compiled::built_in(rule).is_some(), "{} does not compile", rule.id);
+            let compiled = Compiled::built_in(rule);
+            assert!(compiled.is_some(), "{} does not compile", rule.id);
+            let Some(Check::Pattern(pattern) | Check::Hidden(pattern)) = compiled.map(|rule| rule.check)
+            else {
+                continue;
+            };
+            assert!(pattern.has_tables(), "{} is too large for tables", rule.id);
         }
         let matcher = Matcher::built_in(Some);
         assert_eq!(matcher.rules.len(), rules::all().count());

@@ -15,8 +15,7 @@ mod sqli;
 mod traversal;
 mod xss;
 
-pub use catalog::RuleInfo;
-pub(super) use catalog::infos;
+pub use catalog::{RuleInfo, infos};
 
 /// How a rule makes sure, once the prefilter let a text through.
 #[derive(Clone, Copy, Debug)]

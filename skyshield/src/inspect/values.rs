@@ -4,8 +4,9 @@ mod kind;
 mod matrix;
 mod repeated;
 
+use super::budget::{self, Budget};
 use super::decode::{self, Encoding};
-use super::limits::{Budget, Limits};
+use super::limits::Limits;
 use super::{Header, Request, form, json, multipart};
 use kind::BodyKind;
 
@@ -118,9 +119,6 @@ impl Walker<'_> {
         if text.is_empty() {
             return true;
         }
-        if !self.budget.take_value() {
-            return false;
-        }
         let (limit, most) = match part {
             Parts::FILE => ("file_bytes", self.limits.file_bytes),
             _ => ("value_bytes", self.limits.value_bytes),
@@ -132,6 +130,9 @@ impl Walker<'_> {
             }
             _ => text,
         };
+        if !self.budget.take_value(text.len()) {
+            return false;
+        }
         (self.see)(Value { part, name, text, encoding }, self.budget);
         true
     }
@@ -160,25 +161,35 @@ impl Walker<'_> {
 
     fn body(&mut self, request: &Request<'_>) {
         let body = request.body;
-        match BodyKind::of(request) {
+        let kind = BodyKind::of(request);
+        let price = match kind {
+            BodyKind::Form | BodyKind::Multipart | BodyKind::GraphQl | BodyKind::Text | BodyKind::Binary => {
+                budget::SPLIT_BYTE
+            }
+            BodyKind::Json => budget::JSON_BYTE,
+        };
+        if !self.budget.take_bytes(body.len(), price) {
+            return;
+        }
+        match kind {
             BodyKind::Form => {
                 self.form(request);
                 // An application that goes by the looks reads it otherwise than its type says.
-                if json::looks_like_json(body) {
+                if json::looks_like_json(body) && self.budget.take_bytes(body.len(), budget::JSON_BYTE) {
                     self.json(body);
-                } else if body.starts_with(b"--") {
+                } else if body.starts_with(b"--") && self.budget.take_bytes(body.len(), budget::SPLIT_BYTE) {
                     self.multipart(body);
                 }
             }
             BodyKind::Json => {
                 self.json(body);
-                if form::looks_like_form(body) {
+                if form::looks_like_form(body) && self.budget.take_bytes(body.len(), budget::SPLIT_BYTE) {
                     self.form(request);
                 }
             }
             BodyKind::Multipart => {
                 self.multipart(body);
-                if form::looks_like_form(body) {
+                if form::looks_like_form(body) && self.budget.take_bytes(body.len(), budget::SPLIT_BYTE) {
                     self.form(request);
                 }
             }
@@ -219,6 +230,9 @@ impl Walker<'_> {
 
     /// What stands between the tags of a document, each as a field: an application reads it as one.
     fn document(&mut self, body: &[u8]) {
+        if !self.budget.take_bytes(body.len(), budget::DOCUMENT_BYTE) {
+            return;
+        }
         for piece in body.split(|byte| *byte == b'<').skip(1) {
             let Some(end) = memchr::memchr(b'>', piece) else { continue };
             let (tag, text) = (&piece[..end], piece[end + 1..].trim_ascii());
@@ -236,7 +250,8 @@ impl Walker<'_> {
         for part in multipart::parts(body) {
             has_parts = true;
             let content = if part.filename.is_some() { Parts::FILE } else { Parts::FIELD };
-            let more = self.value(Parts::FIELD, part.name, part.name, Encoding::Plain)
+            let more = self.budget.take(budget::PART)
+                && self.value(Parts::FIELD, part.name, part.name, Encoding::Plain)
                 && self.value(
                     Parts::FILENAME,
                     part.name,

@@ -7,8 +7,8 @@ use std::process::Stdio;
 use anyhow::{Context as _, ensure};
 
 use super::field::{FAR_END, Idle, Sources};
-use super::figures::{Target, idle};
 use super::scattered;
+use super::target::{Fate, Run, Target};
 
 const MILLION: u32 = 1_000_000;
 
@@ -29,9 +29,9 @@ type Load = Vec<(&'static str, Vec<&'static str>, String)>;
 
 fn add_peer(targets: &mut Vec<Target>, name: &str, load: &Load, count: u32, say: &dyn Fn(&str)) {
     let added = || -> anyhow::Result<Target> {
-        let sources = Sources { first: 0, count };
-        let mut target = idle("peer", Idle::Pass, true, sources)?;
-        name.clone_into(&mut target.name);
+        let fate = if name.starts_with("nft") { Fate::BeforeTheStack } else { Fate::InTheStack };
+        let run = Run::dropped(name, Sources::v4(0, count), fate);
+        let target = Target::idle("peer", Idle::Pass, vec![run])?;
         for (program, arguments, told) in load {
             let mut child = target
                 .field

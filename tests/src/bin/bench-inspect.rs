@@ -1,5 +1,6 @@
 //! CPU time of inspection alone: `bench-inspect DIRECTORY ROUNDS` writes each shape of request into the
-//! directory, for a peer to read, and one line of JSON per shape to standard output.
+//! directory, for a peer to read, and one line of JSON per shape to standard output, then one per family of
+//! requests made to be slow: the slowest of it, and what a step took of it.
 #![expect(clippy::print_stdout, reason = "the figures are its product")]
 
 use std::fmt::Write as _;
@@ -8,6 +9,7 @@ use std::path::PathBuf;
 use anyhow::{Context, Result, ensure};
 use nix::time::{ClockId, clock_gettime};
 use skyshield::inspect::{Header, Inspector, Limits, Request};
+use tests::slow;
 
 const HEADERS: &str = "Host: www.example.com\r\n\
     User-Agent: Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/126.0.0.0 Safari/537.36\r\n\
@@ -27,7 +29,34 @@ fn main() -> Result<()> {
         let (mean, p99) = measure(&inspector, raw.as_bytes(), rounds)?;
         println!("{{\"shape\":\"{name}\",\"mean_us\":{mean:.2},\"p99_us\":{p99:.2}}}");
     }
+    for (family, requests) in LENGTHS.iter().flat_map(|len| slow::families(*len)) {
+        for slow in requests {
+            let steps = slow.with(|request| inspector.steps(request));
+            let median = slow.with(|request| median(&inspector, request))?;
+            let per_step = median * 1000.0 / f64::from(u32::try_from(steps)?);
+            println!(
+                "{{\"family\":\"{family}\",\"what\":{},\"ms\":{:.3},\"ns_per_step\":{per_step:.3}}}",
+                serde_json::json!(slow.what.replace([',', '}', '"'], " ")),
+                median / 1000.0
+            );
+        }
+    }
     Ok(())
+}
+
+/// Bytes of requests made to be slow: some tens of kilobytes, and all that a door hands on of a body.
+const LENGTHS: [usize; 2] = [64 * 1024, 1024 * 1024];
+
+/// Microseconds of CPU, of three times the one in the middle.
+fn median(inspector: &Inspector, request: &Request<'_>) -> Result<f64> {
+    let mut times = [0.0; 3];
+    for time in &mut times {
+        let start = cpu_us()?;
+        std::hint::black_box(inspector.inspect(request));
+        *time = cpu_us()? - start;
+    }
+    times.sort_by(f64::total_cmp);
+    Ok(times[1])
 }
 
 fn measure(inspector: &Inspector, raw: &[u8], rounds: usize) -> Result<(f64, f64)> {

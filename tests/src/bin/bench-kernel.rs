@@ -6,6 +6,12 @@ use std::process::ExitCode;
 use tests::bench_kernel;
 
 fn main() -> ExitCode {
+    if let Some(exit) = bench_kernel::hold_if_asked() {
+        return exit;
+    }
+    if let Some(exit) = bench_kernel::verify_if_asked(&|line| println!("{line}")) {
+        return exit;
+    }
     let is_bare = std::env::args().any(|argument| argument == "--json");
     let say = |line: &str| {
         if is_bare { eprintln!("{line}") } else { println!("{line}") }

@@ -1,5 +1,6 @@
 //! `cargo xtask bench inspect`: microseconds of CPU per request, ours and a peer's, in one run.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::{Command, ExitCode};
 
@@ -53,14 +54,60 @@ pub(crate) fn obey(workspace: &Workspace, arguments: &Arguments) -> Result<ExitC
             shape.name, shape.mean, shape.p99
         ));
     }
+    let worst = Worst::of(&ours);
+    for (family, slow) in &worst.families {
+        println!("slowest of {family:<20} {:>7.3} ms  {}", slow.ms, slow.what);
+    }
+    println!("a step takes {:.2} ns at most", worst.ns_per_step);
     if arguments.json {
         rows.push("\"recorded_browser\":null".to_owned());
         println!(
-            "{{\"bench\":\"inspect\",\"peer\":\"libmodsecurity + CRS\",\"shapes\":{{{}}}}}",
-            rows.join(",")
+            "{{\"bench\":\"inspect\",\"peer\":\"libmodsecurity + CRS\",\"shapes\":{{{}}},{}}}",
+            rows.join(","),
+            worst.json()
         );
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Of requests made to be slow, the slowest of each family.
+#[derive(Default)]
+struct Worst {
+    families: BTreeMap<String, Slow>,
+    ns_per_step: f64,
+}
+
+struct Slow {
+    what: String,
+    ms: f64,
+}
+
+impl Worst {
+    fn of(lines: &str) -> Self {
+        let mut worst = Self::default();
+        for line in lines.lines() {
+            let number = |key| field(line, key)?.parse::<f64>().ok();
+            let Some((family, ms)) = field(line, "family").zip(number("ms")) else { continue };
+            worst.ns_per_step = worst.ns_per_step.max(number("ns_per_step").unwrap_or(0.0));
+            let known = worst.families.get(&family).is_some_and(|known| known.ms >= ms);
+            if !known {
+                worst.families.insert(family, Slow { what: field(line, "what").unwrap_or_default(), ms });
+            }
+        }
+        worst
+    }
+
+    fn json(&self) -> String {
+        let rows: Vec<_> =
+            self.families.iter().map(|(family, slow)| format!("\"{family}\":{:.3}", slow.ms)).collect();
+        format!("\"worst_ms\":{{{}}},\"worst_ns_per_step\":{:.3}", rows.join(","), self.ns_per_step)
+    }
+}
+
+/// What follows `key` in a line of JSON, up to the next comma or brace.
+fn field(line: &str, key: &str) -> Option<String> {
+    let rest = line.split_once(&format!("\"{key}\":"))?.1;
+    Some(rest.split([',', '}']).next()?.trim_matches('"').to_owned())
 }
 
 struct Shape {
@@ -71,11 +118,7 @@ struct Shape {
 
 impl Shape {
     fn read(line: &str) -> Option<Self> {
-        let after = |key: &str| {
-            let rest = line.split_once(&format!("\"{key}\":"))?.1;
-            Some(rest.split([',', '}']).next()?.trim_matches('"').to_owned())
-        };
-        Some(Self { name: after("shape")?, mean: after("mean_us")?, p99: after("p99_us")? })
+        Some(Self { name: field(line, "shape")?, mean: field(line, "mean_us")?, p99: field(line, "p99_us")? })
     }
 }
 
@@ -105,6 +148,17 @@ fn peer(workspace: &Workspace, directory: &Path, shapes: &[Shape], rounds: u32) 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn of_each_family_the_slowest_counts() {
+        let line = |family, ms, step| {
+            format!("{{\"family\":\"{family}\",\"what\":\"x\",\"ms\":{ms},\"ns_per_step\":{step}}}\n")
+        };
+        let lines =
+            [line("a", 1.5, 0.5), line("b", 3.0, 0.9), line("a", 2.5, 0.25), line("a", 2.0, 0.75)].concat();
+        let expected = "\"worst_ms\":{\"a\":2.500,\"b\":3.000},\"worst_ns_per_step\":0.900";
+        assert_eq!(Worst::of(&lines).json(), expected);
+    }
 
     #[test]
     fn a_line_of_figures_is_read() {

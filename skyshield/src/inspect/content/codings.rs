@@ -7,11 +7,16 @@ use brotli_decompressor::{BrotliDecompressStream, BrotliResult, BrotliState, Sta
 use flate2::bufread::{DeflateDecoder, GzDecoder, ZlibDecoder};
 use ruzstd::decoding::StreamingDecoder;
 
+use super::meter::{Meter, Paid, SLICE};
 use super::{Plain, Unfinished};
+use crate::inspect::budget;
 
 /// The largest window of a zstd frame, in bytes: what RFC 9659 has every recipient support, and none
 /// needs to exceed. Decoding holds this much beside its output.
 const MAX_ZSTD_WINDOW: u64 = 8 * 1024 * 1024;
+
+/// The largest window of brotli (RFC 7932 section 9.1), in bytes.
+const MAX_BROTLI_WINDOW: u64 = 1 << 24;
 
 /// A content coding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,14 +45,27 @@ impl Coding {
 }
 
 /// Decodes all of `coded` into `plain`.
-pub(super) fn decode(coding: Coding, coded: &[u8], plain: &mut Plain<'_>) -> Result<(), Unfinished> {
-    match coding {
+pub(super) fn decode(
+    coding: Coding,
+    coded: &[u8],
+    plain: &mut Plain<'_>,
+    meter: &Meter,
+) -> Result<(), Unfinished> {
+    let decoded = match coding {
         Coding::Identity => all(coded, plain).map(|_| ()),
-        Coding::Gzip => gzip(coded, plain),
-        Coding::Deflate => deflate(coded, plain),
-        Coding::Brotli => brotli(coded, plain),
-        Coding::Zstd => zstd(coded, plain),
-    }
+        Coding::Gzip => gzip(coded, plain, meter),
+        Coding::Deflate => deflate(coded, plain, meter),
+        Coding::Brotli => brotli(coded, plain, meter),
+        Coding::Zstd => zstd(coded, plain, meter),
+    };
+    // A decoder that was not handed the rest takes its bytes for broken.
+    if meter.ran_out() { Err(Unfinished::Over("steps")) } else { decoded }
+}
+
+/// Pays for a decoder that needs `room` bytes of its own.
+fn opened(meter: &Meter, room: u64) -> Result<(), Unfinished> {
+    let paid = meter.take(budget::DECODER + room / budget::ROOM_A_STEP);
+    if paid { Ok(()) } else { Err(Unfinished::Over("steps")) }
 }
 
 /// Reads `reader` to its end, and gives it back.
@@ -57,32 +75,46 @@ fn all<R: Read>(mut reader: R, plain: &mut Plain<'_>) -> Result<R, Unfinished> {
 }
 
 /// One member after the other (RFC 1952 section 2.2).
-fn gzip(mut coded: &[u8], plain: &mut Plain<'_>) -> Result<(), Unfinished> {
+fn gzip(mut coded: &[u8], plain: &mut Plain<'_>, meter: &Meter) -> Result<(), Unfinished> {
     while !coded.is_empty() {
-        coded = all(GzDecoder::new(coded), plain)?.into_inner();
+        opened(meter, 0)?;
+        let paid = Paid::new(coded, budget::DEFLATE_BYTE, meter);
+        coded = all(GzDecoder::new(paid), plain)?.into_inner().rest();
     }
     Ok(())
 }
 
 /// The zlib format, as HTTP means it, or the bare one, as some clients do (RFC 9110 section 8.4.1.2).
-fn deflate(coded: &[u8], plain: &mut Plain<'_>) -> Result<(), Unfinished> {
+fn deflate(coded: &[u8], plain: &mut Plain<'_>, meter: &Meter) -> Result<(), Unfinished> {
     let is_zlib = matches!(coded, [first, second, ..]
         if first & 0x0f == 8 && u16::from_be_bytes([*first, *second]).is_multiple_of(31));
+    opened(meter, 0)?;
+    let paid = Paid::new(coded, budget::DEFLATE_BYTE, meter);
     let rest = if is_zlib {
-        all(ZlibDecoder::new(coded), plain)?.into_inner()
+        all(ZlibDecoder::new(paid), plain)?.into_inner()
     } else {
-        all(DeflateDecoder::new(coded), plain)?.into_inner()
-    };
+        all(DeflateDecoder::new(paid), plain)?.into_inner()
+    }
+    .rest();
     if rest.is_empty() { Ok(()) } else { Err(Unfinished::Unreadable) }
 }
 
-fn brotli(coded: &[u8], plain: &mut Plain<'_>) -> Result<(), Unfinished> {
+fn brotli(coded: &[u8], plain: &mut Plain<'_>, meter: &Meter) -> Result<(), Unfinished> {
+    // It makes room for the largest window whatever the first byte says.
+    opened(meter, MAX_BROTLI_WINDOW)?;
     let allocator = StandardAlloc::default;
     // The strict one: windows beyond RFC 7932 are for who asks for them.
     let mut state = BrotliState::new_strict(allocator(), allocator(), allocator());
-    let (mut left, mut from, mut total) = (coded.len(), 0, 0);
+    let (mut left, mut from, mut total) = (0, 0, 0);
     let mut ended = false;
     while !ended {
+        if left == 0 && from < coded.len() {
+            left = (coded.len() - from).min(SLICE);
+            if !meter.take(budget::BROTLI_BYTE * left as u64) {
+                return Err(Unfinished::Over("steps"));
+            }
+        }
+        let is_last = from + left == coded.len();
         plain.fill(|room| {
             let (mut free, mut count) = (room.len(), 0);
             let result = BrotliDecompressStream(
@@ -92,7 +124,7 @@ fn brotli(coded: &[u8], plain: &mut Plain<'_>) -> Result<(), Unfinished> {
                 BrotliResult::ResultSuccess => ended = true,
                 BrotliResult::NeedsMoreOutput => {}
                 // All there is was given.
-                BrotliResult::NeedsMoreInput if count > 0 => {}
+                BrotliResult::NeedsMoreInput if count > 0 || !is_last => {}
                 BrotliResult::NeedsMoreInput | BrotliResult::ResultFailure => {
                     return Err(Unfinished::Unreadable);
                 }
@@ -100,13 +132,14 @@ fn brotli(coded: &[u8], plain: &mut Plain<'_>) -> Result<(), Unfinished> {
             Ok(count)
         })?;
     }
-    if left == 0 { Ok(()) } else { Err(Unfinished::Unreadable) }
+    if from == coded.len() { Ok(()) } else { Err(Unfinished::Unreadable) }
 }
 
 /// One frame after the other (RFC 8878 section 3.1), those to be skipped among them.
-fn zstd(mut coded: &[u8], plain: &mut Plain<'_>) -> Result<(), Unfinished> {
+fn zstd(mut coded: &[u8], plain: &mut Plain<'_>, meter: &Meter) -> Result<(), Unfinished> {
     while !coded.is_empty() {
         if let Some(len) = skippable(coded) {
+            opened(meter, 0)?;
             coded = coded.get(len..).ok_or(Unfinished::Unreadable)?;
             continue;
         }
@@ -115,8 +148,10 @@ fn zstd(mut coded: &[u8], plain: &mut Plain<'_>) -> Result<(), Unfinished> {
         if window > MAX_ZSTD_WINDOW {
             return Err(Unfinished::Over("decoded_bytes"));
         }
-        let decoder = StreamingDecoder::new(coded).map_err(|_| Unfinished::Unreadable)?;
-        coded = all(decoder, plain)?.into_inner();
+        opened(meter, window)?;
+        let paid = Paid::new(coded, budget::ZSTD_BYTE, meter);
+        let decoder = StreamingDecoder::new(paid).map_err(|_| Unfinished::Unreadable)?;
+        coded = all(decoder, plain)?.into_inner().rest();
     }
     Ok(())
 }

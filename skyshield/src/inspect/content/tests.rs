@@ -38,7 +38,8 @@ fn undo(codings: &[&str], body: &[u8], config: &Config) -> Option<(Vec<u8>, Opti
     let headers: Vec<_> =
         codings.iter().map(|coding| Header { name: b"Content-Encoding", value: coding.as_bytes() }).collect();
     let request = Request { method: b"POST", target: b"/", headers: &headers, body };
-    decoded(&request, config).map(|content| (content.body, content.reached))
+    decoded(&request, config, &mut Budget::new(&Limits::default()))
+        .map(|content| (content.body, content.reached))
 }
 
 #[test]
@@ -177,4 +178,24 @@ proptest::proptest! {
             }
         }
     }
+}
+
+/// Decoding is work even where nothing comes out: tables of codes without a text, members and frames of
+/// no bytes. It is paid, and ends when it can be paid no more.
+#[test]
+fn what_decodes_to_nothing_is_paid_too() {
+    let empty_frame = b"\x28\xb5\x2f\xfd\x20\0\x01\0\0";
+    let stored_blocks = [b"\0\0\0\xff\xff".repeat(40_000), b"\x01\0\0\xff\xff".to_vec()].concat();
+    for (what, coding, body) in [
+        ("members", "gzip", gzip(b"").repeat(5000)),
+        ("frames", "zstd", empty_frame.repeat(5000)),
+        ("blocks", "deflate", stored_blocks),
+    ] {
+        let (decoded, reached) = undo(&[coding], &body, &Config::default()).expect("it says it is coded");
+        assert_eq!((decoded.len(), reached), (0, Some("steps")), "{what}");
+    }
+    let headers = [Header { name: b"Content-Encoding", value: b"br" }];
+    let request = Request { method: b"POST", target: b"/", headers: &headers, body: BROTLI_HELLO };
+    let mut budget = Budget::new(&Limits { steps: 1_000_000, ..Limits::default() });
+    assert_eq!(decoded(&request, &Config::default(), &mut budget).unwrap().reached, Some("steps"));
 }

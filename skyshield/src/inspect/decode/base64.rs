@@ -3,11 +3,17 @@
 /// Characters that can be told from a word or a number by what they decode to.
 const SHORTEST: usize = 8;
 /// Characters decoded; a longer value is cut.
-const LONGEST: usize = 16 * 1024;
+pub(in crate::inspect) const LONGEST: usize = 16 * 1024;
 
 /// Whether `value` is base64 of printable text.
 pub(in crate::inspect) fn is_text(value: &[u8]) -> bool {
     decode(value, |_| {}).is_some()
+}
+
+/// Whether the first characters of `value` are base64 of printable text, which is soon told.
+pub(in crate::inspect) fn opens(value: &[u8]) -> bool {
+    let head = &value[..value.len().min(4 * SHORTEST)];
+    is_text(if value.len() > head.len() { head } else { value })
 }
 
 /// The printable text that `value` is the base64 of, whichever of the two alphabets it uses.

@@ -1,13 +1,13 @@
 //! Backslash escapes of scripts and JSON: `\xXX`, `\uXXXX`, `\u{…}`, octal.
 
+use super::Pass;
 use super::percent::{hex, push_char};
-use crate::inspect::byteset::ByteSet;
 
-/// Script escapes that name a character are resolved; a backslash before anything else stays.
-pub(super) fn script(text: &[u8], set: ByteSet) -> Option<Vec<u8>> {
-    if !set.has(b'\\') {
-        return None;
-    }
+/// Script escapes that name a character.
+pub(super) const SCRIPT: Pass = Pass { price: 8, wakes: |set| set.has(b'\\'), read: |text, _| script(text) };
+
+/// Such escapes are resolved; a backslash before anything else stays.
+fn script(text: &[u8]) -> Option<Vec<u8>> {
     rewrite(text, |rest| match rest.first()? {
         b'x' | b'X' => Some((hex(&rest[1..], 2)?, 3)),
         b'u' | b'U' => unicode(rest),

@@ -1,7 +1,7 @@
 //! HTML entities, numeric and the few named ones that attacks need.
 
+use super::Pass;
 use super::percent::push_char;
-use crate::inspect::byteset::ByteSet;
 
 /// Names that stand for a character of markup or script.
 const NAMED: [(&[u8], u8); 16] = [
@@ -24,16 +24,16 @@ const NAMED: [(&[u8], u8); 16] = [
 ];
 
 /// Two layers resolved: what stored an entity may have escaped its `&`.
-pub(super) fn twice(text: &[u8], set: ByteSet) -> Option<Vec<u8>> {
-    let once = decode(text, set)?;
-    Some(decode(&once, ByteSet::of(&once)).unwrap_or(once))
+pub(super) const ENTITIES: Pass = Pass { price: 12, wakes: |set| set.has(b'&'), read: |text, _| twice(text) };
+
+fn twice(text: &[u8]) -> Option<Vec<u8>> {
+    let once = decode(text)?;
+    Some(decode(&once).unwrap_or(once))
 }
 
 /// The text with its entities resolved, or nothing where it has none.
-pub(super) fn decode(text: &[u8], set: ByteSet) -> Option<Vec<u8>> {
-    if !set.has(b'&') {
-        return None;
-    }
+pub(super) fn decode(text: &[u8]) -> Option<Vec<u8>> {
+    memchr::memchr(b'&', text)?;
     let mut out = Vec::with_capacity(text.len());
     let mut changed = false;
     let mut at = 0;
@@ -62,7 +62,7 @@ fn numeric(rest: &[u8]) -> Option<(u32, usize)> {
     };
     let count = digits.iter().take(12).take_while(|digit| char::from(**digit).is_digit(radix)).count();
     let code = digits[..count].iter().fold(0_u32, |sum, digit| {
-        sum.saturating_mul(radix) + char::from(*digit).to_digit(radix).unwrap_or(0)
+        sum.saturating_mul(radix).saturating_add(char::from(*digit).to_digit(radix).unwrap_or(0))
     });
     let ended = usize::from(digits.get(count) == Some(&b';'));
     (count > 0).then_some((code, mark + count + ended))

@@ -1,15 +1,19 @@
 //! `${…}` lookups inside one another: `${${lower:j}ndi:…}` reads `${jndi:…}`.
 
-use crate::inspect::byteset::ByteSet;
+use super::Pass;
+
+/// Lookups inside of lookups.
+pub(super) const LOOKUPS: Pass = Pass {
+    price: 14,
+    wakes: |set| set.has(b'$') && set.has(b'{') && set.has(b'}'),
+    read: |text, _| resolve(text),
+};
 
 /// Bytes of a lookup's body; a longer one yields nothing, which keeps the pass linear.
 const BODY_BYTES: usize = 256;
 
 /// The text with each inner lookup replaced by what it yields, outer ones kept. One pass with a stack.
-pub(super) fn resolve(text: &[u8], set: ByteSet) -> Option<Vec<u8>> {
-    if !set.has(b'$') || !set.has(b'{') || !set.has(b'}') {
-        return None;
-    }
+fn resolve(text: &[u8]) -> Option<Vec<u8>> {
     let mut out = Vec::with_capacity(text.len());
     let mut open = Vec::new();
     let mut changed = false;

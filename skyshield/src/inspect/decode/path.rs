@@ -1,18 +1,28 @@
 //! One kind of slash, and nothing between the dots.
 
-use super::wide;
+use super::{Pass, wide};
 use crate::inspect::byteset::ByteSet;
+
+/// Slashes and dots.
+pub(super) const SLASHES: Pass =
+    Pass { price: 6, wakes: |set| is_plain(set) || is_careless(set), read: flatten };
+
+fn is_plain(set: ByteSet) -> bool {
+    set.has(b'.') && (set.has(b'/') || set.has(b'\\'))
+}
+
+fn is_careless(set: ByteSet) -> bool {
+    set.has(b'%') || (set.has(b'0') && set.has(b'x'))
+}
 
 /// The text with `\` as `/`, repeated slashes and `./` steps folded, without control and stray lead bytes,
 /// and with what careless decoders take for a dot or a slash.
-pub(super) fn flatten(text: &[u8], set: ByteSet) -> Option<Vec<u8>> {
-    let plain = set.has(b'.') && (set.has(b'/') || set.has(b'\\'));
-    let careless = set.has(b'%') || (set.has(b'0') && set.has(b'x'));
-    if !plain && !careless {
-        return None;
-    }
-    let decoded = if careless { decode_carelessly(text) } else { None };
-    let folded = decoded.as_ref().and_then(|bytes| wide::fold(bytes, ByteSet::of(bytes)));
+fn flatten(text: &[u8], set: ByteSet) -> Option<Vec<u8>> {
+    let decoded = if is_careless(set) { decode_carelessly(text) } else { None };
+    let folded = decoded.as_ref().and_then(|bytes| {
+        let set = ByteSet::scan(bytes);
+        (wide::WIDE.wakes)(set).then(|| (wide::WIDE.read)(bytes, set)).flatten()
+    });
     let source = folded.as_deref().or(decoded.as_deref()).unwrap_or(text);
     let mut out: Vec<u8> = Vec::with_capacity(source.len());
     for &byte in source {

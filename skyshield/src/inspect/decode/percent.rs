@@ -1,13 +1,17 @@
 //! Percent signs: `%XX`, `%uXXXX`, and `+` in forms.
 
-use crate::inspect::byteset::ByteSet;
+use super::Pass;
+
+/// `%XX` and `%uXXXX`.
+pub(super) const PERCENT: Pass =
+    Pass { price: 4, wakes: |set| set.has(b'%'), read: |text, _| decode(text, false) };
+
+/// The same, and `+` for a space.
+pub(super) const FORM: Pass =
+    Pass { price: 4, wakes: |set| set.has(b'%') || set.has(b'+'), read: |text, _| decode(text, true) };
 
 /// One layer decoded, or nothing where there is nothing to decode. What is no valid escape stays as it is.
-pub(super) fn decode(text: &[u8], set: ByteSet, plus: bool) -> Option<Vec<u8>> {
-    let triggered = set.has(b'%') || (plus && set.has(b'+'));
-    if !triggered {
-        return None;
-    }
+fn decode(text: &[u8], plus: bool) -> Option<Vec<u8>> {
     let mut out = Vec::with_capacity(text.len());
     let mut changed = false;
     let mut at = 0;

@@ -1,6 +1,11 @@
 //! Shell quoting: what a shell drops before it looks for a command.
 
+use super::Pass;
 use crate::inspect::byteset::ByteSet;
+
+/// Shell quoting and empty expansions.
+pub(super) const QUOTING: Pass =
+    Pass { price: 5, wakes: |set| set.meets(TRIGGERS) && set.meets(STARTS), read: |text, _| unquote(text) };
 
 /// Bytes without which there is nothing to drop.
 const TRIGGERS: ByteSet = ByteSet::of(b"'\"\\^$");
@@ -10,10 +15,7 @@ const STARTS: ByteSet = ByteSet::of(b";|&`$\n/(=<");
 
 /// The text as a shell would split it: quotes, backslashes and carets gone, `$IFS` a space, empty
 /// expansions (`$@`, `$*`, `$9`) gone.
-pub(super) fn unquote(text: &[u8], set: ByteSet) -> Option<Vec<u8>> {
-    if !set.meets(TRIGGERS) || !set.meets(STARTS) {
-        return None;
-    }
+fn unquote(text: &[u8]) -> Option<Vec<u8>> {
     let mut out = Vec::with_capacity(text.len());
     let mut changed = false;
     let mut at = 0;

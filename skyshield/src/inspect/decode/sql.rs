@@ -1,14 +1,23 @@
 //! SQL comments, which separate words as white space does.
 
+use super::Pass;
 use crate::inspect::byteset::ByteSet;
 
+/// SQL comments.
+pub(super) const COMMENTS: Pass =
+    Pass { price: 12, wakes: |set| has_block(set) || has_line(set), read: strip_comments };
+
+fn has_block(set: ByteSet) -> bool {
+    set.has(b'/') && set.has(b'*')
+}
+
+fn has_line(set: ByteSet) -> bool {
+    set.has(b'\n') && (set.has(b'-') || set.has(b'#'))
+}
+
 /// The text with `/*…*/` and `-- …⏎`, `#…⏎` as a space, and what `/*!NNNNN …*/` runs kept.
-pub(super) fn strip_comments(text: &[u8], set: ByteSet) -> Option<Vec<u8>> {
-    let block = set.has(b'/') && set.has(b'*');
-    let mut line = set.has(b'\n') && (set.has(b'-') || set.has(b'#'));
-    if !block && !line {
-        return None;
-    }
+fn strip_comments(text: &[u8], set: ByteSet) -> Option<Vec<u8>> {
+    let mut line = has_line(set);
     let mut out = Vec::with_capacity(text.len());
     let mut changed = false;
     let mut versioned = false;

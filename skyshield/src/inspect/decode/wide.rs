@@ -1,15 +1,16 @@
 //! Characters written wider than they are: overlong UTF-8, full-width forms, look-alike slashes and dots.
 
+use super::Pass;
 use crate::inspect::byteset::ByteSet;
 
 /// Bytes that open an overlong or a foldable sequence.
 const LEADS: ByteSet = ByteSet::of(&[0xc0, 0xc1, 0xe0, 0xe2, 0xee, 0xef, 0xf0, 0xf8, 0xfc]);
 
+/// Characters wider than they are.
+pub(super) const WIDE: Pass = Pass { price: 4, wakes: |set| set.meets(LEADS), read: |text, _| fold(text) };
+
 /// The text with such characters as ASCII, or nothing where it has none.
-pub(super) fn fold(text: &[u8], set: ByteSet) -> Option<Vec<u8>> {
-    if !set.meets(LEADS) {
-        return None;
-    }
+fn fold(text: &[u8]) -> Option<Vec<u8>> {
     let mut out = Vec::with_capacity(text.len());
     let mut changed = false;
     let mut at = 0;

@@ -1,7 +1,8 @@
 //! What rules claimed of one request: each once at a place, the surest, in an order of its own.
 
+use crate::inspect::budget::Budget;
 use crate::inspect::finding::{Action, Confidence, Finding, Inspection, Place};
-use crate::inspect::limits::{Budget, Limits};
+use crate::inspect::limits::Limits;
 use crate::inspect::matcher::Hit;
 use crate::inspect::values::{Parts, Value};
 

@@ -3,14 +3,14 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use regex::bytes::{Regex, RegexBuilder};
-
 use crate::inspect::Class;
+use crate::inspect::budget::Budget;
 use crate::inspect::byteset::ByteSet;
 use crate::inspect::decode::{Text, Views};
 use crate::inspect::finding::Action;
 use crate::inspect::grammar;
-use crate::inspect::limits::{Budget, Limits};
+use crate::inspect::limits::Limits;
+use crate::inspect::pattern::Pattern;
 use crate::inspect::prose;
 use crate::inspect::rules::{self, Rule};
 use crate::inspect::values::Parts;
@@ -51,9 +51,9 @@ impl Gate {
 /// How a rule makes sure, once the prefilter let a text through.
 #[derive(Clone, Debug)]
 pub(in crate::inspect) enum Check {
-    Pattern(Regex),
+    Pattern(Pattern),
     /// The pattern matches this reading and not what the application was handed.
-    Hidden(Regex),
+    Hidden(Pattern),
     Sql,
     Markup,
     Structure(fn(&[u8]) -> bool),
@@ -91,8 +91,8 @@ impl Compiled {
     /// The built-in `rule`; nothing where its pattern does not compile, and a test holds that each does.
     pub(in crate::inspect) fn built_in(rule: &'static Rule) -> Option<Self> {
         let check = match rule.check {
-            rules::Check::Pattern(pattern) => Check::Pattern(build(pattern)?),
-            rules::Check::Hidden(pattern) => Check::Hidden(build(pattern)?),
+            rules::Check::Pattern(pattern) => Check::Pattern(Pattern::new(pattern, false).ok()?),
+            rules::Check::Hidden(pattern) => Check::Hidden(Pattern::new(pattern, false).ok()?),
             rules::Check::Sql => Check::Sql,
             rules::Check::Markup => Check::Markup,
             rules::Check::Structure(holds) => Check::Structure(holds),
@@ -118,13 +118,12 @@ impl Compiled {
         limits: &Limits,
         budget: &mut Budget,
     ) -> Option<(f64, &'t [u8])> {
-        let found = |pattern: &Regex| pattern.find(&text.bytes).map(|found| &text.bytes[found.range()]);
         let confidence = self.confidence;
         match &self.check {
-            Check::Pattern(pattern) => Some((confidence, found(pattern)?)),
+            Check::Pattern(pattern) => Some((confidence, pattern.find(&text.bytes, budget)?)),
             Check::Hidden(pattern) => {
-                let matched = found(pattern)?;
-                (!pattern.is_match(&base.bytes)).then_some((confidence, matched))
+                let matched = pattern.find(&text.bytes, budget)?;
+                (!pattern.is_match(&base.bytes, budget)).then_some((confidence, matched))
             }
             Check::Structure(holds) => holds(&text.bytes).then_some((confidence, &text.bytes[..])),
             Check::Sql | Check::Markup if is_json => None,
@@ -151,10 +150,6 @@ impl Compiled {
             confidence > IN_PROSE && self.class != Class::LookupInjection && self.scope.is_none();
         if may_be_talk && prose::is_prose(text) { IN_PROSE } else { confidence }
     }
-}
-
-fn build(pattern: &str) -> Option<Regex> {
-    RegexBuilder::new(pattern).unicode(false).case_insensitive(true).dot_matches_new_line(true).build().ok()
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ use regex_syntax::hir::literal::Extractor;
 use super::written::{Match, Written};
 use crate::inspect::byteset::ByteSet;
 use crate::inspect::matcher::{Check, Compiled, Gate, Scope};
+use crate::inspect::pattern::Pattern;
 
 /// Bytes of a regular expression as written.
 const PATTERN_BYTES: usize = 4096;
@@ -61,13 +62,17 @@ pub(super) fn compile(written: &Written) -> Result<(Compiled, usize), String> {
             "match: it matches the empty text, and so every one; ask for at least a byte".to_owned(),
         );
     }
+    let search = match Pattern::new(&pattern, written.pattern.case_sensitive) {
+        Ok(search) => search,
+        Err(problem) => return within(format!("match: {problem}")),
+    };
     let words = words.unwrap_or_else(|| required(&hir));
     let compiled = Compiled {
         id: Cow::Owned(written.id.clone()),
         class: written.class,
         confidence: written.confidence,
         action: written.action,
-        check: Check::Pattern(regex),
+        check: Check::Pattern(search),
         gate: Gate { views: written.views(), parts: written.parts(), needs: [ByteSet::all(); 2] },
         words: words.into_iter().map(Cow::Owned).collect(),
         scope: Some(Arc::new(Scope {

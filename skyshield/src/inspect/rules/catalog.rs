@@ -34,7 +34,7 @@ pub struct RuleInfo {
 const CATALOG: &str = include_str!("catalog.txt");
 
 /// The built-in rules, for people.
-pub(in crate::inspect) fn infos() -> impl Iterator<Item = RuleInfo> {
+pub fn infos() -> impl Iterator<Item = RuleInfo> {
     super::all().map(|rule| {
         let Entry { about, attacks, honest } = Entry::of(rule.id).unwrap_or_default();
         RuleInfo {

@@ -18,7 +18,7 @@ pub(super) const RULES: &[Rule] = &[
         "template.expression",
         Class::TemplateInjection,
         0.86,
-        r"\{\{[^{}]*?(?:\bself\b|^\s*request\s*\}|\brequest\s*[|}]|\bconfig\b|\bdump\s*\(|_self\b|\.mro\b|__\w+__|\|\s*(?:attr|filter|map|sort|reduce)\s*\(|\bgetclass\b|\bforname\b|subclasses|\blipsum\b|\bcycler\b|\bjoiner\b|\bnamespace\b|\bget_flashed|\bapp\.request|\.touppercase\s*\(|\bget_user_file|\bsource\s*\()|\{%\s*(?:for|if|set|import|include|with|extends|debug)\b[^%]{0,200}?(?:config|self|\brequest\b|__|\bos\b|popen|debug)|\{\$smarty\b|\{/?php\}|\{system\s*\(|\{literal\}",
+        r"\{\{[^{}]*?(?:\bself\b|^\s*request\s*\}|\brequest\s*[|}]|\bconfig\b|\bdump\s*\(|_self\b|\.mro\b|__\w+__|\|\s*(?:attr|filter|map|sort|reduce)\s*\(|\bgetclass\b|\bforname\b|subclasses|\blipsum\b|\bcycler\b|\bjoiner\b|\bnamespace\b|\bget_flashed|\bapp\.request|\.touppercase\s*\(|\bget_user_file|\bsource\s*\()|\{%\s*(?:for|if|set|import|include|with|extends|debug)\b[^%]*?(?:config|self|\brequest\b|__|\bos\b|popen|debug)|\{\$smarty\b|\{/?php\}|\{system\s*\(|\{literal\}",
     )
     .needs(b"{", b"}")
     .at(Parts::INPUT),
@@ -55,10 +55,10 @@ pub(super) const RULES: &[Rule] = &[
     .at(Parts::INPUT.and(Parts::FILE))
     .needs(b"<", b"!")
     .words(&["<!entity", "<!doctype"]),
-    pattern("xxe.odd-charset", Class::Xxe, 0.88, r#"<\?xml\s[^>]{0,80}encoding\s*=\s*['"](?:utf-7|utf-32|ucs-4|ebcdic\S*|cp037|ibm\d+)['"]"#)
+    pattern("xxe.odd-charset", Class::Xxe, 0.88, r#"<\?xml\s[^>]*encoding\s*=\s*['"](?:utf-7|utf-32|ucs-4|ebcdic\S*|cp037|ibm\d+)['"]"#)
         .at(Parts::INPUT)
         .words(&["<?xml"]),
-    pattern("xxe.declared-entity", Class::Xxe, 0.85, r"<!doctype\s[^>\[]{0,200}\[.{0,400}?<!entity\s")
+    pattern("xxe.declared-entity", Class::Xxe, 0.85, r"<!doctype\s[^>\[]*\[.*?<!entity\s")
         .at(Parts::INPUT)
         .needs(b"<", b"!")
         .words(&["<!entity"]),
@@ -66,7 +66,7 @@ pub(super) const RULES: &[Rule] = &[
         "xxe.include",
         Class::Xxe,
         0.93,
-        r#"<\w{1,20}:include\b[^>]{0,200}href|www\.w3\.org/2001/xinclude|<\?xml-stylesheet[^>]{0,100}href\s*=\s*['"](?:file|https?):"#,
+        r#"<\w+:include\b[^>]*href|www\.w3\.org/2001/xinclude|<\?xml-stylesheet[^>]*href\s*=\s*['"](?:file|https?):"#,
     )
     .at(Parts::INPUT)
     .words(&[":include", "xinclude", "xml-stylesheet"]),
@@ -87,7 +87,7 @@ pub(super) const RULES: &[Rule] = &[
         "nosql.script",
         Class::NosqlInjection,
         0.89,
-        r#"\bthis\.\w{1,40}\s*\.\s*match\s*\(|['"]\s*(?:\|\||&&)\s*this\.|(?:^|['"\d)])\s*;\s*return\s*\(?\s*(?:true|false|\d|this\b|['"])|\bdb\.\w{1,40}\.(?:insert|find|drop|remove|update|mapreduce|save|count|aggregate)\w*\s*\(|^\s*['"]?\s*(?:\|\||&&)\s*['"]?\w{0,20}['"]?\s*={2,3}|['"]\s*(?:\|\||&&)\s*['"]?\w{0,20}['"]?\s*={2,3}|\bemit\s*\(\s*\w+\s*,|['"]\s*\}\s*[,;)]\s*\$?(?:function|db\.|return|sleep)|\bthis\.\w{1,40}\s*[=!]==?\s*['"\w]|^[/\d'"\s]*;\s*var\s+\w{1,40}\s*=|\}\s*while\s*\(\s*\w+\s*[-<>(]"#,
+        r#"\bthis\.\w+\s*\.\s*match\s*\(|['"]\s*(?:\|\||&&)\s*this\.|(?:^|['"\d)])\s*;\s*return\s*\(?\s*(?:true|false|\d|this\b|['"])|\bdb\.\w+\.(?:insert|find|drop|remove|update|mapreduce|save|count|aggregate)\w*\s*\(|^\s*['"]?\s*(?:\|\||&&)\s*['"]?\w*['"]?\s*={2,3}|['"]\s*(?:\|\||&&)\s*['"]?\w*['"]?\s*={2,3}|\bemit\s*\(\s*\w+\s*,|['"]\s*\}\s*[,;)]\s*\$?(?:function|db\.|return|sleep)|\bthis\.\w+\s*[=!]==?\s*['"\w]|^[/\d'"\s]*;\s*var\s+\w+\s*=|\}\s*while\s*\(\s*\w+\s*[-<>(]"#,
     )
     .at(Parts::PARAMS.and(Parts::PATH).and(Parts::COOKIE))
     .needs(b"'\".;|&}", b"(=;")
@@ -120,7 +120,7 @@ pub(super) const RULES: &[Rule] = &[
         "object.serialised",
         Class::Deserialization,
         0.94,
-        r#"(?:^|[\s"'=:,])rO0AB[\w+/-]{4,}|\xac\xed\x00\x05|(?:^|[\s"'=:,])AAEAAAD/{4}|(?:^|[;{:\s"'])[oc]:\d{1,4}:"[\w\\]{1,80}":\d{1,5}:\{|!!python/(?:object|name|module)|!!javax?\.|!ruby/(?:object|hash)|_\$\$nd_func\$\$_|\$type["']?\s*:\s*["'](?:system|microsoft)\.|"@type"\s*:\s*"(?:com\.sun|java|org\.apache|\[?lcom\.)|\bc(?:os|posix|nt|subprocess|builtins|__builtin__)\n\w+\n"#,
+        r#"(?:^|[\s"'=:,])rO0AB[\w+/-]{4,}|\xac\xed\x00\x05|(?:^|[\s"'=:,])AAEAAAD/{4}|(?:^|[;{:\s"'])[oc]:\d{1,4}:"[\w\\]+":\d{1,5}:\{|!!python/(?:object|name|module)|!!javax?\.|!ruby/(?:object|hash)|_\$\$nd_func\$\$_|\$type["']?\s*:\s*["'](?:system|microsoft)\.|"@type"\s*:\s*"(?:com\.sun|java|org\.apache|\[?lcom\.)|\bc(?:os|posix|nt|subprocess|builtins|__builtin__)\n\w+\n"#,
     )
     .on(Views::BASE.and(Views::DEEP))
     .at(CARRIERS)

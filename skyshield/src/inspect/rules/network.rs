@@ -16,7 +16,7 @@ pub(super) const RULES: &[Rule] = &[
         "ssrf.metadata",
         Class::Ssrf,
         0.93,
-        r"//(?:[^/@\s]{0,60}@)?(?:169\.254\.169\.254|169\.254\.170\.2|metadata\.google\.internal|100\.100\.100\.200|instance-data\b|\[?fd00:ec2::254|\[::ffff:(?:169\.254|a9fe)|0xa9fea9fe|0xa9\.|2852039166|025177524776|rancher-metadata)|\blatest/meta-data\b|\bcomputemetadata/v1",
+        r"//(?:[^/@\s]*@)?(?:169\.254\.169\.254|169\.254\.170\.2|metadata\.google\.internal|100\.100\.100\.200|instance-data\b|\[?fd00:ec2::254|\[::ffff:(?:169\.254|a9fe)|0xa9fea9fe|0xa9\.|2852039166|025177524776|rancher-metadata)|\blatest/meta-data\b|\bcomputemetadata/v1",
     )
     .needs(b"/", b"169mM0cC")
     .words(&["//", "meta-data", "computemetadata"]),
@@ -32,7 +32,7 @@ pub(super) const RULES: &[Rule] = &[
         "ssrf.disguised-address",
         Class::Ssrf,
         0.88,
-        r"^\s*(?:https?|ftp):/{1,3}(?:[^/@\s]{0,60}@)?(?:0x[0-9a-f]{2,8}\b|0[0-7]{3,11}[.:/]|\d{8,10}(?:[:/]|$)|127\.\d{1,3}(?:[:/]|$)|127\.0\.1(?:[:/]|$)|0(?:[:/]|$)|\[[0:]*(?:1|ffff:[\d.a-f:]+|:)?\](?:[:/]|$)|[\w.-]{0,80}\b(?:nip\.io|xip\.io|sslip\.io|localtest\.me|lvh\.me|vcap\.me|burpcollaborator\.net|oastify\.com|interact\.sh)\b|(?:localhost|127\.0\.0\.1)(?:[^\w.:/?#-]|%))",
+        r"^\s*(?:https?|ftp):/{1,3}(?:[^/@\s]*@)?(?:0x[0-9a-f]{2,8}\b|0[0-7]{3,11}[.:/]|\d{8,10}(?:[:/]|$)|127\.\d{1,3}(?:[:/]|$)|127\.0\.1(?:[:/]|$)|0(?:[:/]|$)|\[[0:]*(?:1|ffff:[\d.a-f:]+|:)?\](?:[:/]|$)|[\w.-]*\b(?:nip\.io|xip\.io|sslip\.io|localtest\.me|lvh\.me|vcap\.me|burpcollaborator\.net|oastify\.com|interact\.sh)\b|(?:localhost|127\.0\.0\.1)(?:[^\w.:/?#-]|%))",
     )
     .needs(b":", b"/")
     .words(&["http", "ftp"]),
@@ -40,7 +40,7 @@ pub(super) const RULES: &[Rule] = &[
         "ssrf.internal-service",
         Class::Ssrf,
         0.85,
-        r"^\s*(?:https?|ftp):/{1,3}(?:[^/@\s]{0,60}@)?(?:localhost|127\.\d+\.\d+\.\d+|0\.0\.0\.0|\[::1?\]|10\.\d+\.\d+\.\d+|192\.168\.\d+\.\d+|172\.(?:1[6-9]|2\d|3[01])\.\d+\.\d+)(?::(?:21|22|23|25|53|80|110|143|389|443|445|2375|2376|3306|3389|5432|5984|6379|8500|9200|10050|11211|27017)(?:/|$)|/(?:admin|server-status|manager|console|latest|actuator|phpmyadmin|_cat|v\d/agent)|/?$)",
+        r"^\s*(?:https?|ftp):/{1,3}(?:[^/@\s]*@)?(?:localhost|127\.\d+\.\d+\.\d+|0\.0\.0\.0|\[::1?\]|10\.\d+\.\d+\.\d+|192\.168\.\d+\.\d+|172\.(?:1[6-9]|2\d|3[01])\.\d+\.\d+)(?::(?:21|22|23|25|53|80|110|143|389|443|445|2375|2376|3306|3389|5432|5984|6379|8500|9200|10050|11211|27017)(?:/|$)|/(?:admin|server-status|manager|console|latest|actuator|phpmyadmin|_cat|v\d/agent)|/?$)",
     )
     .needs(b":", b"/")
     .words(&["http", "ftp"]),
@@ -48,7 +48,7 @@ pub(super) const RULES: &[Rule] = &[
         "redirect.disguised",
         Class::OpenRedirect,
         0.85,
-        r"^\s*(?:https?:)?[/\\]+[\t\r\n\\]+[/\\;]*@?[\w.@-]+\.[a-z]{2,}|^\s*/{3,}[\w.@-]+\.[a-z]{2,}|^\s*(?:https?:)?/{1,}[\w.-]{1,60}@[\w.-]+\.[a-z]{2,}/*\s*$|^\s*/{1,3}https?:|^\s*https?:[\w.-]+\.[a-z]{2,}/*$|^\s*/?[\\]+/?[\w.-]+\.[a-z]{2,}/*$|^\s*//[\w-]+\.[a-z]{2,}/*\s*$|^\s*https?://[^\s/?#]{1,60}[\\]",
+        r"^\s*(?:https?:)?[/\\]+[\t\r\n\\]+[/\\;]*@?[\w.@-]+\.[a-z]{2,}|^\s*/{3,}[\w.@-]+\.[a-z]{2,}|^\s*(?:https?:)?/{1,}[\w.-]+@[\w.-]+\.[a-z]{2,}/*\s*$|^\s*/{1,3}https?:|^\s*https?:[\w.-]+\.[a-z]{2,}/*$|^\s*/?[\\]+/?[\w.-]+\.[a-z]{2,}/*$|^\s*//[\w-]+\.[a-z]{2,}/*\s*$|^\s*https?://[^\s/?#]+[\\]",
     )
     .needs(b"/\\", b".")
     .at(Parts::PARAMS),
@@ -72,7 +72,7 @@ pub(super) const RULES: &[Rule] = &[
         "splitting.header-field",
         Class::ResponseSplitting,
         0.86,
-        r"^[^\r\n]{0,80}(?:\r\n|\n|\r|\\r\\n)\s*(?:set-cookie|transfer-encoding|access-control-[a-z-]+|location|content-length)\s*:\s*\S[^\n]{0,200}\s*$|^[^\r\n]{0,80}[\r\n]+\s*http/[\d.]+\s+\d{3}\b",
+        r"^[^\r\n]*(?:\r\n|\n|\r|\\r\\n)\s*(?:set-cookie|transfer-encoding|access-control-[a-z-]+|location|content-length)\s*:\s*\S[^\n]*\s*$|^[^\r\n]*[\r\n]+\s*http/[\d.]+\s+\d{3}\b",
     )
     .at(Parts::FIELD)
     .needs(b"\r\n\\", b":/"),
@@ -96,7 +96,7 @@ pub(super) const RULES: &[Rule] = &[
         "mail.command",
         Class::MailInjection,
         0.93,
-        r#"[\r\n]\s*(?:mail from\s*:|rcpt to\s*:|(?:ehlo|helo|vrfy|expn)\s+\S|data\s*[\r\n])|(?:^|[\s"'])[a-z]\d{2,4}\s+(?:capability|fetch|login|logout|select|create|delete|rename|noop|examine|list|status|search|store|copy|append|close|expunge)\b|^[^\r\n]{0,80}[\r\n]+\s*(?:quit|rset|data)\s*[\r\n]+\s*$"#,
+        r#"[\r\n]\s*(?:mail from\s*:|rcpt to\s*:|(?:ehlo|helo|vrfy|expn)\s+\S|data\s*[\r\n])|(?:^|[\s"'])[a-z]\d{2,4}\s+(?:capability|fetch|login|logout|select|create|delete|rename|noop|examine|list|status|search|store|copy|append|close|expunge)\b|^[^\r\n]*[\r\n]+\s*(?:quit|rset|data)\s*[\r\n]+\s*$"#,
     )
     .at(Parts::INPUT.and(Parts::COOKIE).and(Parts::HEADER))
     .needs(b" \r\n", b":0123456789hHqQrRdD"),

@@ -32,7 +32,7 @@ pub(super) const RULES: &[Rule] = &[
         "probe.known-exploit",
         Class::Probe,
         0.86,
-        r"/(?:vendor/phpunit/|.{0,60}eval-stdin\.php|hnap1\b|boaform/|gponform/|jmx-console\b|invoker/(?:jmx|ejb)|_ignition/execute|autodiscover\.json\?.{0,60}@|remote/fgt_lang|dana-na/|\+cscot\+|tmui/login\.jsp/|mgmt/tm/util/bash|wls-wsat/|_async/asyncresponse|api/jsonws/invoke|ws/v1/cluster/apps|containers/json\b|actuator/(?:env|heapdump|gateway|jolokia|threaddump)\b|solr/\w+/(?:config|dataimport)|cgi-bin/(?:test-cgi|php\d?\b|luci/;|\.%|bash|sh\b)|owa/auth/x\.js|setup\.cgi\?|shell\?cd|thinkphp|telescope/requests|\.svn/(?:entries|wc\.db)|\.hg/|\.ds_store\b|server-status\b|phpmyadmin/scripts/|wp-content/plugins/[^/]+/readme\.txt|xmlrpc\.php\?rsd.{0,4}\.\.|druid/index\.html|geoserver/wfs\?.{0,40}exec)",
+        r"/(?:vendor/phpunit/|.*eval-stdin\.php|hnap1\b|boaform/|gponform/|jmx-console\b|invoker/(?:jmx|ejb)|_ignition/execute|autodiscover\.json\?.*@|remote/fgt_lang|dana-na/|\+cscot\+|tmui/login\.jsp/|mgmt/tm/util/bash|wls-wsat/|_async/asyncresponse|api/jsonws/invoke|ws/v1/cluster/apps|containers/json\b|actuator/(?:env|heapdump|gateway|jolokia|threaddump)\b|solr/\w+/(?:config|dataimport)|cgi-bin/(?:test-cgi|php\d?\b|luci/;|\.%|bash|sh\b)|owa/auth/x\.js|setup\.cgi\?|shell\?cd|thinkphp|telescope/requests|\.svn/(?:entries|wc\.db)|\.hg/|\.ds_store\b|server-status\b|phpmyadmin/scripts/|wp-content/plugins/[^/]+/readme\.txt|xmlrpc\.php\?rsd.{0,4}\.\.|druid/index\.html|geoserver/wfs\?.*exec)",
     )
     .at(Parts::PATH)
     .needs(b"/", b"./_-+"),

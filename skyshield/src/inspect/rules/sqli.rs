@@ -20,7 +20,7 @@ pub(super) const RULES: &[Rule] = &[
     pattern(
         "sqli.quoted-condition",
         0.95,
-        r#"['"`]\s*\)*\s*(?:(?:or|and|xor|having|where)(?:[\s(+!~-]|['"]|\d)|\|\||&&)\s*(?:not\s+|!\s*)?[\s(]*(?:(?:'[^'"]{0,40}'|"[^'"]{0,40}"|['"]?[\w@.-]+(?:\([^()]{0,40}\))?['"]?)\s*\)*\s*(?:=|<=>|<>|!=|>|<)\s*[\s(]*['"]?[\w@.-]|['"]?\w+['"]?\s+(?:r?like|regexp|between|in|is)\b\s*[('"\dn]|\d+\s*\)*\s*(?:--|#|$|/\*)|true\s*(?:$|--|#)|false\s*(?:$|--|#))|^[^'"]*['"]\s*\)*\s*(?:or|\|\||&&|xor)\s*\(*\s*['"][^'"]{0,20}['"]?\s*$|^[^'"]*['"]\s*\)*\s*(?:and)\s*\(*\s*['"]\d+['"]?\s*$"#,
+        r#"['"`]\s*\)*\s*(?:(?:or|and|xor|having|where)(?:[\s(+!~-]|['"]|\d)|\|\||&&)\s*(?:not\s+|!\s*)?[\s(]*(?:(?:'[^'"]*'|"[^'"]*"|['"]?[\w@.-]+(?:\([^()]*\))?['"]?)\s*\)*\s*(?:=|<=>|<>|!=|>|<)\s*[\s(]*['"]?[\w@.-]|['"]?\w+['"]?\s+(?:r?like|regexp|between|in|is)\b\s*[('"\dn]|\d+\s*\)*\s*(?:--|#|$|/\*)|true\s*(?:$|--|#)|false\s*(?:$|--|#))|^[^'"]*['"]\s*\)*\s*(?:or|\|\||&&|xor)\s*\(*\s*['"][^'"]*['"]?\s*$|^[^'"]*['"]\s*\)*\s*(?:and)\s*\(*\s*['"]\d+['"]?\s*$"#,
     )
     .at(Parts::INPUT)
     .needs(b"'\"`", b"=<>|&-#/'\"ln(1e"),
@@ -48,7 +48,7 @@ pub(super) const RULES: &[Rule] = &[
     pattern(
         "sqli.stacked",
         0.95,
-        r#"(?:^|['")\d\s%\w])\s*\)*\s*;\s*(?:drop\s+(?:table|database|user|schema|view|procedure|function|index)\b|alter\s+(?:table|database|user)\b|create\s+(?:table|user|database|procedure|function|or\s+replace|alias)\b|truncate\s+table\b|insert\s+into\s+\w|delete\s+from\s+\w|update\s+\w+\s+set\s|exec(?:ute)?[\s(]+(?:immediate\b|master|xp_|sp_|\(|@)|declare\s+@|shutdown\s*(?:--|;|with\b|$)|select\s+(?:[*'"\d@(]|[\w.]+\s*\(|case\b|[\w.,\s*]+?\bfrom\b|pg_|if\b)|(?:if|begin)\s*\(|call\s+\w+\s*\(|set\s+@|copy\s+\w+\s*(?:\([\w,\s]*\)\s*)?(?:from|to)\s|grant\s+[\w\s,]{1,40}\bto\b|waitfor\b|begin\b.*\bend\b)"#,
+        r#"(?:^|['")\d\s%\w])\s*\)*\s*;\s*(?:drop\s+(?:table|database|user|schema|view|procedure|function|index)\b|alter\s+(?:table|database|user)\b|create\s+(?:table|user|database|procedure|function|or\s+replace|alias)\b|truncate\s+table\b|insert\s+into\s+\w|delete\s+from\s+\w|update\s+\w+\s+set\s|exec(?:ute)?[\s(]+(?:immediate\b|master|xp_|sp_|\(|@)|declare\s+@|shutdown\s*(?:--|;|with\b|$)|select\s+(?:[*'"\d@(]|[\w.]+\s*\(|case\b|[\w.,\s*]+?\bfrom\b|pg_|if\b)|(?:if|begin)\s*\(|call\s+\w+\s*\(|set\s+@|copy\s+\w+\s*(?:\([\w,\s]*\)\s*)?(?:from|to)\s|grant\s+[\w\s,]+\bto\b|waitfor\b|begin\b.*\bend\b)"#,
     )
     .at(Parts::INPUT)
     .needs(b";", b"eEaAlLiIhH"),
@@ -62,7 +62,7 @@ pub(super) const RULES: &[Rule] = &[
     pattern(
         "sqli.error-channel",
         0.95,
-        r#"\b(?:extractvalue\s*\(\s*[\w'"(]|updatexml\s*\(\s*[\w'"(]|(?:utl_inaddr\s*\.\s*get_host_(?:name|address)|utl_http\s*\.\s*request|ctxsys\s*\.\s*drithsx|xmltype\s*\(|dbms_xmlgen|dbms_utility\s*\.|dbms_java|dbms_ldap)|floor\s*\(\s*rand\s*\(|procedure\s+analyse\s*\(|gtid_subset\s*\(|json_keys\s*\(\s*\(|exp\s*\(\s*~|make_set\s*\(\s*-?\d|elt\s*\(\s*-?\d+\s*[=<>]|row\s*\(\s*\d+\s*,\s*\d+\s*\)\s*[<>=]|convert\s*\(\s*int\b|name_const\s*\(|rpad\s*\(.{1,20},\s*\d{6})"#,
+        r#"\b(?:extractvalue\s*\(\s*[\w'"(]|updatexml\s*\(\s*[\w'"(]|(?:utl_inaddr\s*\.\s*get_host_(?:name|address)|utl_http\s*\.\s*request|ctxsys\s*\.\s*drithsx|xmltype\s*\(|dbms_xmlgen|dbms_utility\s*\.|dbms_java|dbms_ldap)|floor\s*\(\s*rand\s*\(|procedure\s+analyse\s*\(|gtid_subset\s*\(|json_keys\s*\(\s*\(|exp\s*\(\s*~|make_set\s*\(\s*-?\d|elt\s*\(\s*-?\d+\s*[=<>]|row\s*\(\s*\d+\s*,\s*\d+\s*\)\s*[<>=]|convert\s*\(\s*int\b|name_const\s*\(|rpad\s*\(.+,\s*\d{6})"#,
     )
     .at(Parts::INPUT)
     .words(&[
@@ -123,7 +123,7 @@ pub(super) const RULES: &[Rule] = &[
     pattern(
         "sqli.statement",
         0.85,
-        r#"^[\s(;]*(?:select\s+(?:\*|top\s+\d|count\s*\(|distinct\s+\w+\s*,?|[\w.]+\s*\(.{0,80}\)|@@\w+|[\w.`]+(?:\s*,\s*[\w.`*]+){1,40})\s*(?:as\s+\w+\s*)?(?:\bfrom\s+[\w.`"\[(]+\s*(?:$|where\b|limit\b|order\b|group\b|join\b|union\b|;|,|--|as\b|\w+\s*$|having\b|procedure\b)|$)|insert\s+into\s+[\w.`]+\s*[(\w,\s`]*\)?\s*(?:values\s*\(|select\b)|update\s+[\w.`]+\s+set\s+[\w.`]+\s*=|delete\s+from\s+[\w.`]+\s*(?:where\b|;|$|--)|drop\s+(?:table|database|view|user)\s+(?:if\s+exists\s+)?[\w.`]+\s*(?:;|$|--|cascade)|(?:create|alter)\s+(?:table|user|database|view|procedure)\s+[\w.`]+\s*(?:\(|as\b|add\b|identified\b|with\b)|exec(?:ute)?\s+\w*[sx]p_|declare\s+@|truncate\s+table\s+\w+\s*(?:;|$)|grant\s+.{1,40}\bto\b|backup\s+database\s|waitfor\s+delay\b)"#,
+        r#"^[\s(;]*(?:select\s+(?:\*|top\s+\d|count\s*\(|distinct\s+\w+\s*,?|[\w.]+\s*\(.*\)|@@\w+|[\w.`]+(?:\s*,\s*[\w.`*]+)+)\s*(?:as\s+\w+\s*)?(?:\bfrom\s+[\w.`"\[(]+\s*(?:$|where\b|limit\b|order\b|group\b|join\b|union\b|;|,|--|as\b|\w+\s*$|having\b|procedure\b)|$)|insert\s+into\s+[\w.`]+\s*[(\w,\s`]*\)?\s*(?:values\s*\(|select\b)|update\s+[\w.`]+\s+set\s+[\w.`]+\s*=|delete\s+from\s+[\w.`]+\s*(?:where\b|;|$|--)|drop\s+(?:table|database|view|user)\s+(?:if\s+exists\s+)?[\w.`]+\s*(?:;|$|--|cascade)|(?:create|alter)\s+(?:table|user|database|view|procedure)\s+[\w.`]+\s*(?:\(|as\b|add\b|identified\b|with\b)|exec(?:ute)?\s+\w*[sx]p_|declare\s+@|truncate\s+table\s+\w+\s*(?:;|$)|grant\s+.+\bto\b|backup\s+database\s|waitfor\s+delay\b)"#,
     )
     .at(Parts::PARAMS)
     .words(&["select", "insert", "update", "delete", "drop", "create", "alter", "exec", "declare", "truncate", "grant", "backup", "waitfor"]),

@@ -35,7 +35,7 @@ pub(super) const RULES: &[Rule] = &[
         "traversal.climb-to-file",
         0.95,
         Check::Pattern(
-            r"\.\.[/\\]+(?:[\w.-]+[/\\]+){0,6}(?:etc[/\\]|proc[/\\]|boot\.ini|win(?:dows|nt)?(?:[/\\]|\.ini)|system32|var[/\\]log|wp-config|web\.config|web-inf|\.env\b|\.git\b|\.ht(?:access|passwd)|\.ssh\b|passwd|shadow|config\.\w+|global\.asa|\w+\.ini\b)",
+            r"\.\.[/\\]+(?:[\w.-]+[/\\]+)*(?:etc[/\\]|proc[/\\]|boot\.ini|win(?:dows|nt)?(?:[/\\]|\.ini)|system32|var[/\\]log|wp-config|web\.config|web-inf|\.env\b|\.git\b|\.ht(?:access|passwd)|\.ssh\b|passwd|shadow|config\.\w+|global\.asa|\w+\.ini\b)",
         ),
     )
     .at(Parts::ALL)
@@ -44,7 +44,7 @@ pub(super) const RULES: &[Rule] = &[
         "traversal.system-file",
         0.94,
         Check::Pattern(
-            r"^[^\s<>]*?(?:^[/\\]{2}[\w:.-]+[/\\][a-z]\$[/\\]|(?:^|[/\\:=.;])etc[/\\]+(?:passwd|shadow|group|hosts|issue|motd|fstab|crontab|hostname|resolv\.conf|sudoers|ssh[/\\]|apache2?[/\\]|httpd[/\\]|nginx[/\\]|mysql[/\\]|php\d?[/\\.]|security[/\\]|init\.d[/\\]|passwd-|master\.passwd|mtab|networks|profile|shells|services|release|\w+-release|my\.cnf|vsftpd|proftpd|ftp\w*|samba|redhat|debian|cron\.\w+|syslog|logrotate|exports|inetd|ldap|pam\.d|at\.\w+|bash\w*|csh|default|environment|group-|gshadow|lilo|modules|pure-ftpd|snort|wu-ftpd|\w+\.conf)|(?:^|[/\\])proc[/\\]+(?:self|version|cmdline|cpuinfo|meminfo|mounts|net|sched_debug|\d+|stat|filesystems|interrupts|ioports|modules|partitions|swaps)|(?:^|[/\\:])boot\.ini|(?:^|[/\\:])win(?:dows|nt)?[/\\]+(?:system32|win\.ini|system\.ini|repair|php\.ini|my\.ini|debug|panther|system)|(?:^|[/\\])var[/\\]+(?:log|run|mail|spool|lib[/\\]mysql|www)[/\\]|(?:^|[/\\])(?:wp-config\.php|global\.asa|ntuser\.dat|\.ht(?:access|passwd)|\.bash_history|\.ssh[/\\]|id_rsa|web-inf[/\\]+(?:web\.xml|classes)|meta-inf[/\\]|\.git[/\\]+(?:config|head|index)|\.env\b|\.aws[/\\]credentials|\.svn[/\\]entries)|(?:^|[/\\])usr[/\\]+local[/\\]+(?:apache|etc|php|nginx|pgsql)|(?:^|[/\\])(?:root|home[/\\]+[\w$]+)[/\\]+\.\w+|[a-z]:[\w/\\]{0,80}\bglobal\.asa|[a-z]:[/\\]{0,2}inetpub|[a-z]:[/\\]+(?:boot\.ini|windows[/\\]|winnt[/\\]|inetpub[/\\]|xampp[/\\]|apache|program\s?files|php|mysql|users[/\\]+administrator|sysprep|unattend))",
+            r"^[^\s<>]*?(?:^[/\\]{2}[\w:.-]+[/\\][a-z]\$[/\\]|(?:^|[/\\:=.;])etc[/\\]+(?:passwd|shadow|group|hosts|issue|motd|fstab|crontab|hostname|resolv\.conf|sudoers|ssh[/\\]|apache2?[/\\]|httpd[/\\]|nginx[/\\]|mysql[/\\]|php\d?[/\\.]|security[/\\]|init\.d[/\\]|passwd-|master\.passwd|mtab|networks|profile|shells|services|release|\w+-release|my\.cnf|vsftpd|proftpd|ftp\w*|samba|redhat|debian|cron\.\w+|syslog|logrotate|exports|inetd|ldap|pam\.d|at\.\w+|bash\w*|csh|default|environment|group-|gshadow|lilo|modules|pure-ftpd|snort|wu-ftpd|\w+\.conf)|(?:^|[/\\])proc[/\\]+(?:self|version|cmdline|cpuinfo|meminfo|mounts|net|sched_debug|\d+|stat|filesystems|interrupts|ioports|modules|partitions|swaps)|(?:^|[/\\:])boot\.ini|(?:^|[/\\:])win(?:dows|nt)?[/\\]+(?:system32|win\.ini|system\.ini|repair|php\.ini|my\.ini|debug|panther|system)|(?:^|[/\\])var[/\\]+(?:log|run|mail|spool|lib[/\\]mysql|www)[/\\]|(?:^|[/\\])(?:wp-config\.php|global\.asa|ntuser\.dat|\.ht(?:access|passwd)|\.bash_history|\.ssh[/\\]|id_rsa|web-inf[/\\]+(?:web\.xml|classes)|meta-inf[/\\]|\.git[/\\]+(?:config|head|index)|\.env\b|\.aws[/\\]credentials|\.svn[/\\]entries)|(?:^|[/\\])usr[/\\]+local[/\\]+(?:apache|etc|php|nginx|pgsql)|(?:^|[/\\])(?:root|home[/\\]+[\w$]+)[/\\]+\.\w+|[a-z]:[\w/\\]*\bglobal\.asa|[a-z]:[/\\]{0,2}inetpub|[a-z]:[/\\]+(?:boot\.ini|windows[/\\]|winnt[/\\]|inetpub[/\\]|xampp[/\\]|apache|program\s?files|php|mysql|users[/\\]+administrator|sysprep|unattend))",
         ),
     )
     .at(Parts::PARAMS)
@@ -65,7 +65,7 @@ pub(super) const RULES: &[Rule] = &[
         "traversal.stream-wrapper",
         0.93,
         Check::Pattern(
-            r"(?:^|[=\s'/])(?:php://(?:filter|input|fd|memory|temp)|phar://|expect://|zip://[^\s]+#|compress\.(?:zlib|bzip2)://|glob:///|ogg://|rar://|ssh2\.\w+://|data:(?:text/plain|//text/plain)[;,]|file:/{0,3}[^\s]{0,60}(?:etc|proc|windows|boot|c:|var|home|root|passwd))",
+            r"(?:^|[=\s'/])(?:php://(?:filter|input|fd|memory|temp)|phar://|expect://|zip://[^\s]+#|compress\.(?:zlib|bzip2)://|glob:///|ogg://|rar://|ssh2\.\w+://|data:(?:text/plain|//text/plain)[;,]|file:/{0,3}[^\s]*(?:etc|proc|windows|boot|c:|var|home|root|passwd))",
         ),
     )
     .at(Parts::PARAMS)

@@ -53,7 +53,7 @@ pub(super) const RULES: &[Rule] = &[
     pattern(
         "xss.data-url",
         0.93,
-        r#"(?:^|[\s'"=(,;])data:[\w/+.-]*(?:html|xml|javascript|svg)[^,]*,\s*(?:.{0,20}<\s*[a-z/!]|[a-z0-9+/=]{12}|alert)"#,
+        r#"(?:^|[\s'"=(,;])data:[\w/+.-]*(?:html|xml|javascript|svg)[^,]*,\s*(?:.*<\s*[a-z/!]|[a-z0-9+/=]{12}|alert)"#,
     )
     .on(Views::DEEP.and(Views::HTML))
     .at(Parts::INPUT)
@@ -70,7 +70,7 @@ pub(super) const RULES: &[Rule] = &[
     pattern(
         "xss.sink-property",
         0.88,
-        r#"\bdocument\s*(?:\.|\[\s*['"])\s*(?:cookie|write(?:ln)?\b|domain\b|location\s*[=.]|body\s*\.\s*(?:innerhtml|appendchild))|\bstring\s*\.\s*fromcharcode\s*\(|\bconstructor\s*(?:\.\s*constructor\s*)?\(\s*['"`]|\[\s*['"]constructor['"]\s*\]|(?:window|self|top|this|parent|frames)\s*\[\s*(?:['"/]|\d)|\blocation\s*(?:\.\s*href)?\s*=\s*(?:['"`]?(?:javascript|http|//)|name\b)|\bnew\s+function\s*[(`]|\bfunction\s*\(\s*\)\s*\{[^}]{0,80}\}\s*\(\s*\)|\.source\s*\+|\bimport\s*\(\s*['"]|\b(?:fetch|sendbeacon)\s*\(\s*['"`](?:https?:)?//"#,
+        r#"\bdocument\s*(?:\.|\[\s*['"])\s*(?:cookie|write(?:ln)?\b|domain\b|location\s*[=.]|body\s*\.\s*(?:innerhtml|appendchild))|\bstring\s*\.\s*fromcharcode\s*\(|\bconstructor\s*(?:\.\s*constructor\s*)?\(\s*['"`]|\[\s*['"]constructor['"]\s*\]|(?:window|self|top|this|parent|frames)\s*\[\s*(?:['"/]|\d)|\blocation\s*(?:\.\s*href)?\s*=\s*(?:['"`]?(?:javascript|http|//)|name\b)|\bnew\s+function\s*[(`]|\bfunction\s*\(\s*\)\s*\{[^}]*\}\s*\(\s*\)|\.source\s*\+|\bimport\s*\(\s*['"]|\b(?:fetch|sendbeacon)\s*\(\s*['"`](?:https?:)?//"#,
     )
     .on(Views::DEEP.and(Views::HTML))
     .at(Parts::PARAMS)
@@ -88,7 +88,7 @@ pub(super) const RULES: &[Rule] = &[
     pattern(
         "xss.style-code",
         0.86,
-        r#"(?:expression|e/\*.{0,20}\*/xpression|exp/\*.{0,20}\*/ression|exprEssion)\s*\(\s*\(*\s*(?:alert|eval|this|document|window|function|['"]|\w+\s*[.(\[])|-moz-binding\s*:|behavior\s*:\s*url|@import\s*(?:['"]|url)|(?:background(?:-image)?|list-style-image)\s*:\s*url\s*\(\s*['"]?\s*(?:javascript|vbscript|data:text)"#,
+        r#"(?:expression|e/\*.*\*/xpression|exp/\*.*\*/ression|exprEssion)\s*\(\s*\(*\s*(?:alert|eval|this|document|window|function|['"]|\w+\s*[.(\[])|-moz-binding\s*:|behavior\s*:\s*url|@import\s*(?:['"]|url)|(?:background(?:-image)?|list-style-image)\s*:\s*url\s*\(\s*['"]?\s*(?:javascript|vbscript|data:text)"#,
     )
     .on(Views::DEEP.and(Views::HTML))
     .at(Parts::PARAMS)
@@ -112,7 +112,7 @@ pub(super) const RULES: &[Rule] = &[
     pattern(
         "xss.style-break",
         0.83,
-        r#"<[\w:/?!]+[^>]*?\bstyle\s*=[^>]*?(?:\burl\s*\(|expression|behaviou?r\s*:|binding\s*:|font-family\s*:[^;>"]*?[{}\[]|['"]\s*[\w-]{1,20}\[|&#x?[0-9a-f]|\\[0-9a-f]{2,6}|\[\w\])|['"][^<>]{0,20}\bstyle\s*=\s*['"]?[\w-]{1,20}\s*:\s*expression"#,
+        r#"<[\w:/?!]+[^>]*?\bstyle\s*=[^>]*?(?:\burl\s*\(|expression|behaviou?r\s*:|binding\s*:|font-family\s*:[^;>"]*?[{}\[]|['"]\s*[\w-]+\[|&#x?[0-9a-f]|\\[0-9a-f]{2,6}|\[\w\])|['"][^<>]*\bstyle\s*=\s*['"]?[\w-]+\s*:\s*expression"#,
     )
     .on(Views::BASE.and(Views::DEEP).and(Views::HTML))
     .at(Parts::PARAMS)
@@ -130,7 +130,7 @@ pub(super) const RULES: &[Rule] = &[
     pattern(
         "xss.late-handler",
         0.86,
-        r#"['"`]\s*(?:[\w-]{1,20}\s*=\s*['"]?[^\s<>='"]{1,60}['"]?\s+){1,6}on[a-z]{4,20}\s*=\s*['"]?\w"#,
+        r#"['"`]\s*(?:[\w-]+\s*=\s*['"]?[^\s<>='"]+['"]?\s+)+on[a-z]{4,20}\s*=\s*['"]?\w"#,
     )
     .on(Views::DEEP.and(Views::HTML))
     .at(Parts::PARAMS)

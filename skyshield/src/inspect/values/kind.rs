@@ -35,6 +35,10 @@ impl BodyKind {
         if is_binary(&kind) {
             return Self::Binary;
         }
+        let is_text = kind.starts_with(b"text/") || kind.ends_with(b"xml");
+        if !is_text && looks_binary(request.body) {
+            return Self::Binary;
+        }
         let is_vague = kind.is_empty() || kind == b"text/plain" || kind == b"*/*";
         if is_vague && form::looks_like_form(request.body) { Self::Form } else { Self::Text }
     }
@@ -54,4 +58,11 @@ fn is_binary(kind: &[u8]) -> bool {
         b"application/x-protobuf",
     ];
     !kind.ends_with(b"xml") && STARTS.iter().any(|start| kind.starts_with(start))
+}
+
+/// Whether a body opens with more control characters than any text has.
+fn looks_binary(body: &[u8]) -> bool {
+    let head = &body[..body.len().min(512)];
+    let controls = head.iter().filter(|byte| matches!(byte, 0..=8 | 0x0e..=0x1f)).count();
+    controls * 32 > head.len()
 }

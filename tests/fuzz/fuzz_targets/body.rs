@@ -1,0 +1,7 @@
+//! Bodies of any type, the first byte chooses it.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use skyshield_fuzz::inspect::fuzzing;
+
+fuzz_target!(|bytes: &[u8]| fuzzing::body(bytes));

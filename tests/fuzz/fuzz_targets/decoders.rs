@@ -1,0 +1,7 @@
+//! Every reading of a value.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use skyshield_fuzz::inspect::fuzzing;
+
+fuzz_target!(|bytes: &[u8]| fuzzing::decoders(bytes));

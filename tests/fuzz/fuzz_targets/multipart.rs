@@ -1,0 +1,7 @@
+//! Multipart bodies.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use skyshield_fuzz::inspect::fuzzing;
+
+fuzz_target!(|bytes: &[u8]| fuzzing::parts(bytes));

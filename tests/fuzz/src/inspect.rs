@@ -1,0 +1,1 @@
+../../../skyshield/src/inspect.rs

@@ -1,0 +1,3 @@
+//! Inspection, built for fuzzers from its own sources.
+
+pub mod inspect;
