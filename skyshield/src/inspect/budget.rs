@@ -26,8 +26,6 @@ pub(super) const LOCATE: u64 = 60_000;
 pub(super) const CLAIM: u64 = 8_000;
 /// To split a form or a multipart body into its values, a byte.
 pub(super) const SPLIT_BYTE: u64 = 1;
-/// To join the parameters that come more than once, of as many as are looked at.
-pub(super) const JOIN: u64 = 20_000;
 /// To read a byte of JSON for its strings.
 pub(super) const JSON_BYTE: u64 = 4;
 /// To read a byte of a document for what stands between its tags.

@@ -168,15 +168,17 @@ impl Inspector {
         }
         let value = Value { part: Parts::FIELD, ..value };
         graphql::read(text, |string| {
-            self.is_dull(string) || {
-                let taken = budget.take_value(string.len());
+            if !budget.take_value(string.len()) {
+                return false;
+            }
+            if !self.is_dull(string) {
                 let (texts, _) =
                     decode::texts(string, decode::Encoding::Plain, self.limits.decode_depth, budget);
-                for text in texts.iter().filter(|_| taken) {
+                for text in &texts {
                     self.text(value, text, &texts[0], false, budget, claims);
                 }
-                taken
             }
+            true
         });
     }
 

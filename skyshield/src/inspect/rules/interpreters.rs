@@ -140,7 +140,7 @@ pub(super) const RULES: &[Rule] = &[
         "object.built-by-reader",
         Class::Deserialization,
         0.88,
-        r"<(?:java\.util\.priorityqueue|dynamic-proxy|sorted-set>\s*<|tree-map>\s*<|java\.beans\.eventhandler|javax\.imageio|jdk\.nashorn)|<java\b[^>]{0,120}\bjava\.beans\.xmldecoder|<objectdataprovider\b|\bsystem\.(?:windows\.data\.objectdataprovider|configuration\.install\.assemblyinstaller|web\.ui\.losformatter)|!!(?:python/object/(?:apply|new)|org\.yaml|com\.sun|javax\.script)|!ruby/(?:object|struct|exception|array|hash|marshalable)\b",
+        r"<(?:java\.util\.priorityqueue|dynamic-proxy|sorted-set>\s*<|tree-map>\s*<|java\.beans\.eventhandler|javax\.imageio|jdk\.nashorn)|<java\b[^>]*\bjava\.beans\.xmldecoder|<objectdataprovider\b|\bsystem\.(?:windows\.data\.objectdataprovider|configuration\.install\.assemblyinstaller|web\.ui\.losformatter)|!!(?:python/object/(?:apply|new)|org\.yaml|com\.sun|javax\.script)|!ruby/(?:object|struct|exception|array|hash|marshalable)\b",
     )
     .at(CARRIERS)
     .words(&[
