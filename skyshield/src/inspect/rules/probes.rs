@@ -53,7 +53,7 @@ pub(super) const RULES: &[Rule] = &[
         "session.chosen-cookie",
         Class::SessionFixation,
         0.88,
-        r#"\bdocument\s*\.\s*cookie\s*=[^=]|\bhttp-equiv\s*=?\s*['"]?\s*set-cookie\b|\.cookie\b[^=]{0,40}=.{0,200}?;\s*(?:expires|domain|path|max-age)\s*="#,
+        r#"\bdocument\s*\.\s*cookie\s*=[^=]|\bhttp-equiv\s*=?\s*['"]?\s*set-cookie\b|\.cookie\b[^=;]*=[^;]*;\s*(?:expires|domain|path|max-age)\s*="#,
     )
     .at(Parts::INPUT)
     .words(&["cookie"]),
