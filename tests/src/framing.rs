@@ -61,16 +61,25 @@ fn chunked(body: &[u8]) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::HashSet;
+    use std::collections::HashMap;
 
     use super::*;
 
     #[test]
     fn there_are_at_least_five_hundred_and_no_two_are_the_same() {
         let all = vectors();
-        let bytes: HashSet<_> = all.iter().map(|vector| &vector.bytes).collect();
-        let names: HashSet<_> = all.iter().map(|vector| &vector.name).collect();
         assert!(all.len() >= 500, "{}", all.len());
-        assert_eq!((bytes.len(), names.len()), (all.len(), all.len()));
+        let mut by_bytes = HashMap::new();
+        let mut by_name = HashMap::new();
+        let mut doubles = Vec::new();
+        for vector in &all {
+            if let Some(first) = by_bytes.insert(&vector.bytes, &vector.name) {
+                doubles.push(format!("`{first}` and `{}` have the same bytes", vector.name));
+            }
+            if by_name.insert(&vector.name, &vector.bytes).is_some() {
+                doubles.push(format!("two are named `{}`", vector.name));
+            }
+        }
+        assert!(doubles.is_empty(), "{}", doubles.join("\n"));
     }
 }

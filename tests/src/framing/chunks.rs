@@ -167,8 +167,7 @@ fn add_ends(all: &mut Vec<Vector>) {
 }
 
 fn add_last_chunks(all: &mut Vec<Vector>) {
-    for end in [&b"0\r\n\r\n"[..], b"00\r\n\r\n", b"0000000000000000\r\n\r\n", b"0;a\r\n\r\n", b"0;\r\n\r\n"]
-    {
+    for end in [&b"00\r\n\r\n"[..], b"0000000000000000\r\n\r\n", b"0;a\r\n\r\n", b"0;\r\n\r\n"] {
         row(all, "last chunk", end, chunked(&[b"3\r\nabc\r\n", end].concat()), Passed(1));
     }
     for end in [

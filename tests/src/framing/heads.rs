@@ -53,7 +53,7 @@ fn add_request_lines(all: &mut Vec<Vector>) {
     ] {
         row(all, "request line", line, lined(line), Refused(400));
     }
-    for method in ["get", "Get", "PROPFIND", "X", "M-SEARCH", "A!#$%&'*+.^_`|~B"] {
+    for method in ["get", "Get", "X", "M-SEARCH", "A!#$%&'*+.^_`|~B"] {
         let line = format!("{method} /first HTTP/1.1");
         row(all, "method", method.as_bytes(), lined(line.as_bytes()), Passed(1));
     }
@@ -266,8 +266,6 @@ fn add_beginnings(all: &mut Vec<Vector>) {
         &b"\r\n\r\n"[..],
         b"\n",
         b"\r",
-        b" ",
-        b"\t",
         b"\x00",
         b"\xef\xbb\xbf",
         b"\n\r\n",
