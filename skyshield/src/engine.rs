@@ -2,6 +2,7 @@
 
 pub mod allow;
 pub mod behaviour;
+pub mod client;
 pub mod decision;
 pub mod effect;
 pub mod escalation;

@@ -1,6 +1,6 @@
-//! `cargo xtask fuzz [TARGET]`: any bytes into each part of inspection, for a while.
+//! `cargo xtask fuzz [TARGET]`: any bytes into whatever reads foreign ones, for a while.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, ExitCode};
 
 use anyhow::{Context, Result, ensure};
@@ -29,17 +29,12 @@ pub(crate) fn obey(workspace: &Workspace, arguments: &Arguments) -> Result<ExitC
         None => known,
     };
     let built = workspace.target.join("fuzz");
-    let mut cargo = process::cargo(workspace);
-    // Coverage needs flags that a stable compiler only takes when told to. The sanitizer is left out:
-    // inspection has no unsafe code, and what it finds are panics and slowness.
-    cargo.env("RUSTC_BOOTSTRAP", "1").env("CARGO_TARGET_DIR", &built).current_dir(&folder);
-    cargo.args(["fuzz", "build", "--fuzz-dir", ".", "--sanitizer", "none"]);
-    process::run(&mut cargo).context("`cargo install cargo-fuzz` brings what builds the targets")?;
+    build(workspace, &folder, &built)?;
     for target in wanted {
         let corpus = built.join("corpus").join(&target);
         std::fs::create_dir_all(&corpus)?;
         println!("{target}: {} s", arguments.seconds);
-        let mut fuzzer = Command::new(program(&built, &target)?);
+        let mut fuzzer = Command::new(built.join(host()?).join("release").join(&target));
         fuzzer.arg(&corpus).arg(format!("-max_total_time={}", arguments.seconds));
         fuzzer.arg("-max_len=4096").arg(format!("-artifact_prefix={}/", built.display()));
         let seeds = folder.join("seeds").join(&target);
@@ -65,10 +60,24 @@ fn targets(folder: &Path) -> Result<Vec<String>> {
     Ok(names)
 }
 
-/// Where cargo-fuzz put `target`: in the folder of the compiler's triple.
-fn program(built: &Path, target: &str) -> Result<PathBuf> {
-    let triples = std::fs::read_dir(built)?.filter_map(Result::ok);
-    let program =
-        triples.map(|triple| triple.path().join("release").join(target)).find(|path| path.is_file());
-    program.with_context(|| format!("{target} was not built"))
+/// What libFuzzer needs to see where a run went: which edges were taken, and what was compared with what.
+const COVERAGE: &str = "--cfg fuzzing -Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \
+    -Cllvm-args=-sanitizer-coverage-inline-8bit-counters -Cllvm-args=-sanitizer-coverage-pc-table \
+    -Cllvm-args=-sanitizer-coverage-trace-compares -Ccodegen-units=1";
+
+/// Builds every target with coverage. No sanitizer of memory: what is fuzzed has no unsafe code, and what
+/// fuzzers find in it are panics and slowness.
+fn build(workspace: &Workspace, folder: &Path, built: &Path) -> Result<()> {
+    let mut cargo = process::cargo(workspace);
+    cargo.env("RUSTFLAGS", COVERAGE).env("CARGO_TARGET_DIR", built).current_dir(folder);
+    // Said out loud, or build scripts would be watched too.
+    cargo.args(["build", "--release", "--target", &host()?]);
+    process::run(&mut cargo)
+}
+
+/// The compiler's own triple.
+fn host() -> Result<String> {
+    let told = process::quiet(Command::new("rustc").arg("-vV"))?;
+    let line = told.lines().find_map(|line| line.strip_prefix("host: "));
+    Ok(line.context("`rustc -vV` names no host")?.to_owned())
 }

@@ -2,7 +2,6 @@
 
 use std::borrow::Cow;
 use std::fmt;
-use std::net::IpAddr;
 use std::str::FromStr;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
@@ -10,6 +9,7 @@ use std::time::{Duration, Instant, SystemTime};
 use serde::{Deserialize, Serialize};
 use ulid::Ulid;
 
+pub use super::client::Client;
 use super::risk::{Bill, Score, Term, Thresholds};
 use crate::inspect::Finding;
 
@@ -66,15 +66,6 @@ impl Door {
             Self::Gateway => "gateway",
         }
     }
-}
-
-/// What a client is, as far as the network told us.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Client {
-    /// The address the request is attributed to, in canonical form.
-    pub address: IpAddr,
-    /// Whether a trusted proxy named that address, in which case the packets are the proxy's.
-    pub by_proxy: bool,
 }
 
 /// What became of a request, and of its source.

@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use ipnet::IpNet;
 
 use super::field::{tokens, trim};
-use crate::engine::incident::Client;
+use crate::engine::client::Client;
 use crate::engine::source::Source;
 
 /// Hops that are looked at at the most; a longer chain is not believed.

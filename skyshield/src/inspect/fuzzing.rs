@@ -7,7 +7,7 @@ use super::content;
 use super::decode::{self, Encoding, base64};
 use super::inspector::Inspector;
 use super::limits::Limits;
-use super::{Header, Inspection, Request, form, json, multipart, values};
+use super::{Header, Inspection, Request, form, graphql, json, multipart, own, values};
 
 /// Every reading of a value.
 pub fn decoders(bytes: &[u8]) {
@@ -68,9 +68,44 @@ pub fn parts(bytes: &[u8]) {
     assert!(total <= bytes.len());
 }
 
+/// Documents of GraphQL, or what looks like one.
+pub fn documents(bytes: &[u8]) {
+    let mut total = 0;
+    graphql::read(bytes, |string| {
+        total += string.len();
+        true
+    });
+    assert!(total <= bytes.len() * 2);
+    graphql::read(bytes, |_| false);
+    graphql::looks_like_a_document(bytes);
+}
+
+/// A file of an operator's rules: what is wrong is told, and what is taken can be asked.
+pub fn rules(bytes: &[u8]) {
+    let Ok(text) = std::str::from_utf8(bytes) else { return };
+    let Ok(written) = own::read(text) else { return };
+    let mut draft = own::Draft::default();
+    let origin = "fuzz.toml".into();
+    for (span, rule) in written {
+        assert!(span.end <= text.len());
+        if let Err(what) = draft.add(rule, &origin) {
+            assert!(!what.is_empty());
+            return;
+        }
+    }
+    let inspector = Inspector::without_built_in(Limits { own: draft.finish(), ..Limits::default() });
+    let headers = [Header { name: b"content-type", value: b"text/plain" }];
+    let request = Request { method: b"POST", target: b"/a?b=c", headers: &headers, body: bytes };
+    let found = inspector.inspect_on("default", &request);
+    assert_eq!(found, inspector.inspect_on("default", &request));
+    assert!(inspector.steps(&request) <= inspector.limits().steps);
+    assert_sound(&found, inspector.limits());
+}
+
 /// The values of a request whose body is of any type: the first byte chooses it.
 pub fn body(bytes: &[u8]) {
-    const KINDS: [&[u8]; 7] = [
+    const KINDS: [&[u8]; 8] = [
+        b"application/graphql",
         b"text/xml",
         b"application/json",
         b"multipart/form-data",

@@ -1,3 +1,5 @@
-//! Inspection, built for fuzzers from its own sources.
+//! What reads foreign bytes, built for fuzzers from its own sources.
 
+pub mod engine;
+pub mod gateway;
 pub mod inspect;

@@ -1,0 +1,7 @@
+//! The chunked coding.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use skyshield_fuzz::gateway::fuzzing;
+
+fuzz_target!(|bytes: &[u8]| fuzzing::chunks(bytes));

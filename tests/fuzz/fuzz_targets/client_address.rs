@@ -1,0 +1,7 @@
+//! The lines in which proxies name clients.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use skyshield_fuzz::gateway::fuzzing;
+
+fuzz_target!(|bytes: &[u8]| fuzzing::client_address(bytes));

@@ -1,0 +1,7 @@
+//! Frames of HTTP/2.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use skyshield_fuzz::gateway::fuzzing;
+
+fuzz_target!(|bytes: &[u8]| fuzzing::frames(bytes));

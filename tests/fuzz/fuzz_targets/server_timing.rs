@@ -1,0 +1,7 @@
+//! What upstreams tell of their own work.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use skyshield_fuzz::gateway::fuzzing;
+
+fuzz_target!(|bytes: &[u8]| fuzzing::server_timing(bytes));
