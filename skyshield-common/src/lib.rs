@@ -22,6 +22,7 @@ pub mod range;
 pub mod rate;
 mod reason;
 mod settings;
+pub mod tap;
 
 pub use ban::{Ban, PrefixBan, UNTIL_LIFTED};
 pub use counter::{Counter, EventCounter};

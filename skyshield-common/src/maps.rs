@@ -12,6 +12,12 @@ pub const SCHEMA: u32 = 2;
 pub const PROGRAM: &str = "skyshield";
 /// The program that also answers SYNs, in the place of the other where that is wanted.
 pub const COOKIES_PROGRAM: &str = "skyshield_syn";
+/// The program that also copies segments for the tap, likewise.
+pub const TAP_PROGRAM: &str = "skyshield_tap";
+/// The program that does both.
+pub const TAP_COOKIES_PROGRAM: &str = "skyshield_tap_syn";
+/// Where the program finds what it reads of the kernel's sockets: [`SocketFields`](crate::tap::SocketFields).
+pub const SOCKET_FIELDS: &str = "SOCKET_FIELDS";
 
 /// [`Settings`](crate::Settings) in slot 0.
 pub const SETTINGS: &str = "SETTINGS";
@@ -51,6 +57,18 @@ pub const RATES: &str = "RATES";
 pub const SHIELDING: &str = "SHIELDING";
 /// [`Gate`](crate::gate::Gate) by TCP port.
 pub const GATES: &str = "GATES";
+/// [`Tapping`](crate::tap::Tapping) in slot 0.
+pub const TAP: &str = "TAP";
+/// A bit for each TCP port that is tapped.
+pub const TAP_PORTS: &str = "TAP_PORTS";
+/// [`Flow`](crate::tap::Flow)s by their place.
+pub const TAP_FLOWS: &str = "TAP_FLOWS";
+/// [`Segment`](crate::tap::Segment)s, each with the bytes it holds.
+pub const TAP_RING: &str = "TAP_RING";
+/// [`TapCounter`](crate::tap::TapCounter) per CPU in slot 0.
+pub const TAP_STATS: &str = "TAP_STATS";
+/// Where each CPU makes a record.
+pub const TAP_SCRATCH: &str = "TAP_SCRATCH";
 /// [`Counter`](crate::Counter) per CPU by [`Reason`](crate::Reason).
 pub const STATS: &str = "STATS";
 /// [`Event`](crate::Event)s of drops.
@@ -59,7 +77,7 @@ pub const EVENTS: &str = "EVENTS";
 pub const EVENT_STATS: &str = "EVENT_STATS";
 
 /// Every map of the object, and no other.
-pub const ALL: [&str; 21] = [
+pub const ALL: [&str; 27] = [
     SETTINGS,
     HOSTS_V4,
     STASH_V4,
@@ -78,6 +96,12 @@ pub const ALL: [&str; 21] = [
     RATES,
     SHIELDING,
     GATES,
+    TAP,
+    TAP_PORTS,
+    TAP_FLOWS,
+    TAP_RING,
+    TAP_STATS,
+    TAP_SCRATCH,
     STATS,
     EVENTS,
     EVENT_STATS,
@@ -87,3 +111,5 @@ pub const ALL: [&str; 21] = [
 pub const STATS_SLOTS: u32 = 128;
 /// Size of [`EVENTS`] in bytes: 14,000 records of 64 bytes and their headers.
 pub const EVENTS_BYTES: u32 = 1 << 20;
+/// Words of [`TAP_PORTS`].
+pub const TAP_PORTS_WORDS: u32 = 1024;

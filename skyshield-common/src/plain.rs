@@ -1,6 +1,7 @@
 //! What may be copied to and from a kernel map as bytes.
 
 use crate::gate::{Gate, Shielding};
+use crate::tap::{Flow, Segment, TapCounter, Tapping};
 use crate::{Ban, Counter, Event, EventCounter, PrefixBan, Rate, Settings};
 
 /// A type whose every bit pattern is a value and which has no padding.
@@ -31,4 +32,8 @@ plain! {
     Rate => 16,
     Gate => 40,
     Shielding => 56,
+    Segment => 88,
+    Tapping => 40,
+    Flow => 16,
+    TapCounter => 112,
 }

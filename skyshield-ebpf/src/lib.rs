@@ -17,10 +17,12 @@ mod look;
 mod parse;
 mod scatter;
 mod screen;
+mod segment;
 mod walk;
 
 pub use look::{Class, Looked, look};
 pub use parse::{Details, Frame, Packet, details, parse};
 pub use scatter::scattered;
 pub use screen::{Admission, Limit, Outcome, Tables, screen};
+pub use segment::{Carried, carried};
 pub use walk::{Part, Walked, walk};

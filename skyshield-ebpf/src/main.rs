@@ -27,6 +27,8 @@ mod maps;
 mod ranges;
 #[cfg(target_arch = "bpf")]
 mod report;
+#[cfg(target_arch = "bpf")]
+mod tap;
 
 #[cfg(target_arch = "bpf")]
 mod program {
@@ -40,6 +42,7 @@ mod program {
     use crate::frame::XdpFrame;
     use crate::maps::{self, KernelMaps};
     use crate::report;
+    use crate::tap::listen;
 
     #[xdp(frags)]
     #[expect(clippy::needless_pass_by_value, reason = "the signature is the macro's")]
@@ -55,14 +58,47 @@ mod program {
     #[xdp(frags)]
     #[expect(clippy::needless_pass_by_value, reason = "the signature is the macro's")]
     fn skyshield_syn(ctx: XdpContext) -> u32 {
-        let frame = XdpFrame::of(&ctx);
-        let mut outcome = screen(&frame, &KernelMaps);
-        if outcome.reason == Reason::Passed && answer(&frame, outcome.now_ns) {
+        match screen_or_answer(&XdpFrame::of(&ctx)) {
+            Verdict::Pass => xdp_action::XDP_PASS,
+            Verdict::Drop => xdp_action::XDP_DROP,
+            Verdict::Answer => xdp_action::XDP_TX,
+        }
+    }
+
+    #[inline(always)]
+    fn screen_or_answer(frame: &XdpFrame<'_>) -> Verdict {
+        let mut outcome = screen(frame, &KernelMaps);
+        if outcome.reason == Reason::Passed && answer(frame, outcome.now_ns) {
             outcome.reason = Reason::SynAnswered;
         }
+        report::report(frame, &outcome);
+        outcome.reason.verdict()
+    }
+
+    /// As [`skyshield`], and what passes is copied for the tap; likewise where that is wanted.
+    #[xdp(frags)]
+    #[expect(clippy::needless_pass_by_value, reason = "the signature is the macro's")]
+    fn skyshield_tap(ctx: XdpContext) -> u32 {
+        let frame = XdpFrame::of(&ctx);
+        let outcome = screen(&frame, &KernelMaps);
         report::report(&frame, &outcome);
-        match outcome.reason.verdict() {
-            Verdict::Pass => xdp_action::XDP_PASS,
+        if outcome.reason.drops() {
+            return xdp_action::XDP_DROP;
+        }
+        listen(&frame);
+        xdp_action::XDP_PASS
+    }
+
+    /// As [`skyshield_syn`], and what passes is copied.
+    #[xdp(frags)]
+    #[expect(clippy::needless_pass_by_value, reason = "the signature is the macro's")]
+    fn skyshield_tap_syn(ctx: XdpContext) -> u32 {
+        let frame = XdpFrame::of(&ctx);
+        match screen_or_answer(&frame) {
+            Verdict::Pass => {
+                listen(&frame);
+                xdp_action::XDP_PASS
+            }
             Verdict::Drop => xdp_action::XDP_DROP,
             Verdict::Answer => xdp_action::XDP_TX,
         }

@@ -243,7 +243,7 @@ fn open_dataplane(config: &Config, kernel_side: KernelSide) -> anyhow::Result<Da
     if dataplane.guarded().is_empty() {
         dataplane.interface = host::default_interface();
     }
-    let Kernel { enforcer, attachment, events } =
+    let Kernel { enforcer, attachment, events, segments: _ } =
         Kernel::open(&dataplane).context("the kernel side cannot start")?;
     let keeper = Keeper::new(attachment)?;
     let facts = Facts { interfaces: Some(keeper.states()), started_at };

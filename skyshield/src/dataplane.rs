@@ -9,6 +9,7 @@
 mod attachment;
 mod backing;
 mod bpffs;
+mod btf;
 mod capability;
 mod clock;
 mod collector;
@@ -30,10 +31,12 @@ mod near_allowed;
 mod pinned;
 mod prefixes;
 mod ranges;
+mod ring;
 mod shared;
 mod stats;
 mod sys;
 mod table;
+mod tap;
 
 pub use attachment::{Attached, Attachment, Change, Checked};
 pub use collector::Collector;
@@ -45,3 +48,4 @@ pub use interface::XdpMode;
 pub use kernel::{Kernel, OBJECT};
 pub use memory::Memory;
 pub use pinned::{Pinned, Remains};
+pub use tap::{FlowWishes, Segments, TapCollector, Tapped};

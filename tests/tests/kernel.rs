@@ -39,6 +39,8 @@ mod refusals;
 mod rows;
 #[path = "kernel/table.rs"]
 mod table;
+#[path = "kernel/tap.rs"]
+mod tap;
 #[path = "kernel/versions.rs"]
 mod versions;
 #[path = "kernel/wire.rs"]
@@ -91,6 +93,9 @@ fn main() -> ExitCode {
         ("cookies_are_given_by_both_families", cookies::both_families),
         ("cookies_end_with_the_flood", cookies::disarm),
         ("cookies_are_refused_where_the_stack_takes_none", cookies::refused),
+        ("tap_copies_what_a_connection_carries", tap::copies),
+        ("tap_believes_no_segment_of_a_spoofer", tap::spoofed),
+        ("tap_without_a_reader_harms_nothing_and_counts_what_it_loses", tap::lost),
         ("another_owner_is_named_and_left_alone", refusals::other_owner),
         ("another_owner_by_netlink_is_named_and_left_alone", refusals::netlink_owner),
         ("missing_interface_and_wrong_folder_are_named", refusals::named),

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::enforcer::Settings;
+use super::tap::Tapped;
 
 /// What the kernel side is told. Sizes are per address family, and cost memory when the daemon
 /// starts: 80 to 90 bytes for a ban, about 140 for a prefix in use, 100 for a source's rate.
@@ -65,6 +66,9 @@ pub struct Config {
     pub on_silence: OnSilence,
     /// How long the daemon may be silent, in seconds, where it is to be missed.
     pub silent_after_secs: u64,
+    /// What is copied for the tap; its own section says it.
+    #[serde(skip)]
+    pub tapped: Option<Tapped>,
 }
 
 impl Default for Config {
@@ -94,6 +98,7 @@ impl Default for Config {
             events_per_ms: 4,
             on_silence: OnSilence::Keep,
             silent_after_secs: 30,
+            tapped: None,
         }
     }
 }

@@ -60,6 +60,15 @@ pub enum OpenError {
         /// The sysctl's value.
         found: String,
     },
+    /// The kernel does not say where its sockets hold what the tap asks of them.
+    #[error(
+        "the tap needs a kernel that describes its types (CONFIG_DEBUG_INFO_BTF) in /sys/kernel/btf/vmlinux: \
+         take `tap.ports` out of the configuration, or take another kernel"
+    )]
+    Types {
+        /// Why they are not known.
+        source: io::Error,
+    },
     /// Frames on the interface do not begin with an Ethernet header.
     #[error("interface `{interface}` does not carry Ethernet frames (link type {link_type})")]
     NotEthernet {

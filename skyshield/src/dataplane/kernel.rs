@@ -1,6 +1,7 @@
 //! Bringing the kernel side up: load, verify what is pinned, adopt, attach.
 
 use std::fs;
+use std::hash::{BuildHasher as _, RandomState};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -9,6 +10,7 @@ use aya::programs::{ProgramError, ProgramFd, Xdp};
 use aya::{Ebpf, EbpfLoader};
 use skyshield_common::gate::{Gate, Shielding};
 use skyshield_common::maps as names;
+use skyshield_common::tap::{Flow, SocketFields, TapCounter, Tapping};
 use skyshield_common::{
     Ban, Counter, EventCounter, PrefixBan, Rate, Settings as Wire, host, near, range, rate,
 };
@@ -30,6 +32,7 @@ use super::maps::KernelMaps;
 use super::ranges;
 use super::stats;
 use super::table::Table;
+use super::tap::{self, Segments, TapCollector};
 
 /// The kernel object.
 pub static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/skyshield-xdp"));
@@ -43,6 +46,8 @@ pub struct Kernel {
     pub attachment: Attachment,
     /// Tells of drops.
     pub events: Events,
+    /// What is copied for the tap, and its counters; none where there is no tap.
+    pub segments: Option<(Segments, TapCollector)>,
 }
 
 impl Kernel {
@@ -63,9 +68,9 @@ impl Kernel {
         let pin_dir = PinDir::claim(&config.pin_dir)?;
         let nothing_before = pin_dir.is_empty()?;
         match bring_up(config, &pin_dir, interfaces) {
-            Ok(Up { guarded, enforcer, events }) => {
+            Ok(Up { guarded, enforcer, events, segments }) => {
                 let attachment = Attachment::new(guarded, pin_dir, config.mode);
-                Ok(Self { enforcer: Box::new(enforcer), attachment, events })
+                Ok(Self { enforcer: Box::new(enforcer), attachment, events, segments })
             }
             Err(error) => {
                 // What was there before stays; of what was not, nothing does.
@@ -82,6 +87,7 @@ struct Up {
     guarded: Vec<Guarded>,
     enforcer: Table<KernelMaps>,
     events: Events,
+    segments: Option<(Segments, TapCollector)>,
 }
 
 fn bring_up(config: &Config, pin_dir: &PinDir, interfaces: Vec<Wanted>) -> Result<Up, OpenError> {
@@ -103,12 +109,13 @@ fn bring_up_in(
     interfaces: Vec<Wanted>,
 ) -> Result<Up, OpenError> {
     let shapes = shapes(config);
+    let fields = config.tapped.as_ref().map(|_| tap::socket_fields()).transpose()?;
     let mut loaded = Vec::new();
     for wanted in &interfaces {
         for shape in &shapes {
             shape.verify(&shape.pin(dir, &wanted.name))?;
         }
-        loaded.push(load(dir, &shapes, config, &wanted.name)?);
+        loaded.push(load(dir, &shapes, config, &wanted.name, fields.as_ref())?);
     }
     let Some(first) = loaded.first_mut() else {
         return Err(OpenError::NoInterface { present: interface::names() });
@@ -126,9 +133,15 @@ fn bring_up_in(
         enforcer.heartbeat(Duration::from_secs(config.silent_after_secs))?;
     }
     let events = Events::open(dir)?;
+    let seed = RandomState::new().hash_one(());
+    tap::say(dir, config.tapped.as_ref(), seed)?;
+    let segments = match config.tapped {
+        Some(_) => Some((Segments::open(dir, seed)?, TapCollector::open(dir)?)),
+        None => None,
+    };
     let guarded = attachment::attach_all(loaded, interfaces, pin_dir, config.mode)?;
     inherited.forget()?;
-    Ok(Up { guarded, enforcer, events })
+    Ok(Up { guarded, enforcer, events, segments })
 }
 
 /// The folder of maps of the layout that this build knows.
@@ -158,25 +171,37 @@ fn wanted_interfaces(config: &Config) -> Result<Vec<Wanted>, OpenError> {
 }
 
 /// The program for one interface: the same for all, over maps that are all but one the same.
-fn load(dir: &Path, shapes: &[Shape], config: &Config, interface: &str) -> Result<Loaded, OpenError> {
+fn load(
+    dir: &Path,
+    shapes: &[Shape],
+    config: &Config,
+    interface: &str,
+    fields: Option<&SocketFields>,
+) -> Result<Loaded, OpenError> {
     let mut loader = EbpfLoader::new();
     for shape in shapes {
         loader.map_max_entries(shape.name, shape.entries).map_pin_path(shape.name, shape.pin(dir, interface));
     }
+    if let Some(fields) = fields {
+        loader.override_global(names::SOCKET_FIELDS, fields, true);
+    }
     let mut object =
         loader.load(OBJECT).map_err(|error| OpenError::Load { log: None, source: error.into() })?;
+    let (plain, with_cookies) = match fields {
+        None => (names::PROGRAM, names::COOKIES_PROGRAM),
+        Some(_) => (names::TAP_PROGRAM, names::TAP_COOKIES_PROGRAM),
+    };
     if config.syn_cookies_above > 0 {
-        let name = names::COOKIES_PROGRAM;
-        match load_program(&mut object, name) {
-            Ok(program) => return Ok(Loaded { object, program, name }),
+        match load_program(&mut object, with_cookies) {
+            Ok(program) => return Ok(Loaded { object, program, name: with_cookies }),
             // A host without them is still better guarded than one without the rest.
             Err(error) => {
                 error!(%error, "no SYN cookies: this kernel does not load what makes them (Linux 6.0 is needed)");
             }
         }
     }
-    let program = load_program(&mut object, names::PROGRAM)?;
-    Ok(Loaded { object, program, name: names::PROGRAM })
+    let program = load_program(&mut object, plain)?;
+    Ok(Loaded { object, program, name: plain })
 }
 
 fn load_program(object: &mut Ebpf, name: &str) -> Result<ProgramFd, OpenError> {
@@ -242,6 +267,7 @@ fn shapes(config: &Config) -> Vec<Shape> {
     let allowing = Some(("max_allowed", config.max_allowed));
     let buckets = host::bucket_count(config.max_bans.saturating_add(config.max_listed));
     let hosts = Some(("max_listed", config.max_listed));
+    let (ring, flows) = tap::sizes(config.tapped.as_ref());
     let prefixes_listed = Some(("max_listed_prefixes", config.max_listed_prefixes));
     vec![
         shape(names::SETTINGS, MapType::Array, 4, size_of::<Wire>(), 1, None),
@@ -254,6 +280,11 @@ fn shapes(config: &Config) -> Vec<Shape> {
         shape(names::RATES, MapType::Array, 4, size_of::<rate::Bucket>(), rate_buckets(config), sources),
         shape(names::SHIELDING, MapType::Array, 4, size_of::<Shielding>(), 1, None),
         shape(names::GATES, MapType::Array, 4, size_of::<Gate>(), cookies::gates(config), None),
+        shape(names::TAP, MapType::Array, 4, size_of::<Tapping>(), 1, None),
+        shape(names::TAP_PORTS, MapType::Array, 4, 8, names::TAP_PORTS_WORDS, None),
+        shape(names::TAP_FLOWS, MapType::Array, 4, size_of::<Flow>(), flows, None),
+        shape(names::TAP_RING, MapType::RingBuf, 0, 0, ring, None),
+        shape(names::TAP_STATS, MapType::PerCpuArray, 4, size_of::<TapCounter>(), 1, None),
         shape(names::SHAPES, MapType::Hash, 16, size_of::<Rate>(), config.max_allowed.max(1), allowing),
         shape(names::HOSTS_V4, MapType::Array, 4, size_of::<host::Bucket>(), buckets, hosts),
         shape(
@@ -306,7 +337,7 @@ impl Shape {
         if info.max_entries() == self.entries {
             return Ok(());
         }
-        if [names::RATES, names::GATES].contains(&self.name) {
+        if [names::RATES, names::GATES, names::TAP_FLOWS, names::TAP_RING].contains(&self.name) {
             // State, not policy: the new program begins with an empty one of the new size.
             return fs::remove_file(path).map_err(file(path));
         }
