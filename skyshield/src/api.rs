@@ -1,20 +1,26 @@
 //! The admin API: `/api/v1` for operators, liveness and readiness for everyone, metrics for scrapers.
 
 mod allowlist;
+mod audit;
 mod auth;
 mod config;
 mod decisions;
+mod document;
 mod exceptions;
 mod explain;
 mod health;
 mod incidents;
 mod life;
 mod listen;
+mod page;
 mod problem;
 mod prometheus;
+mod role;
+mod table;
 mod terms;
 mod time;
 mod tokens;
+mod writes;
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -23,15 +29,20 @@ use axum::Router;
 use axum::extract::FromRef;
 use axum::routing::get;
 use tokio::sync::watch;
+use utoipa_axum::routes;
 
 use crate::control::Control;
 use crate::engine::upstream::Upstream;
 use crate::lifecycle::Wishes;
 use crate::store::{Reader, Store};
 
+use table::Needs;
+
 pub use auth::Operator;
 pub use config::Config;
 pub use listen::{BindError, Listeners};
+pub use role::{Role, Scope, Scopes};
+pub use writes::Once;
 
 /// What stays the same for the life of a daemon, for people who ask.
 #[derive(Clone, Debug)]
@@ -72,6 +83,8 @@ pub struct Api {
     pub wishes: Wishes,
     /// How the upstreams are.
     pub upstreams: UpstreamStates,
+    /// What was answered under which idempotency key.
+    pub once: Once,
 }
 
 impl FromRef<Api> for Control {
@@ -116,33 +129,51 @@ impl FromRef<Api> for UpstreamStates {
     }
 }
 
+/// Every route: what it needs, and its handler, which carries its own description.
+fn table(api: &Api) -> table::Table {
+    use Needs::{Anyone, Nothing, Scope};
+    use role::Scope::{AuditRead, ConfigWrite, DecisionsWrite, EventsRead, MonitoringRead};
+    table::Table::new(api)
+        .route(Nothing, routes!(health::live))
+        .route(Nothing, routes!(health::ready))
+        .route(Anyone, routes!(document::show))
+        .route(Scope(MonitoringRead), routes!(health::health))
+        .route(Scope(MonitoringRead), routes!(prometheus::page))
+        .route(Scope(EventsRead), routes!(decisions::list))
+        .route(Scope(DecisionsWrite), routes!(decisions::ban))
+        .route(Scope(DecisionsWrite), routes!(decisions::lift_source))
+        .route(Scope(EventsRead), routes!(decisions::show))
+        .route(Scope(DecisionsWrite), routes!(decisions::lift))
+        .route(Scope(EventsRead), routes!(exceptions::list))
+        .route(Scope(DecisionsWrite), routes!(exceptions::add))
+        .route(Scope(DecisionsWrite), routes!(exceptions::remove))
+        .route(Scope(EventsRead), routes!(explain::explain))
+        .route(Scope(EventsRead), routes!(allowlist::list))
+        .route(Scope(DecisionsWrite), routes!(allowlist::add))
+        .route(Scope(DecisionsWrite), routes!(allowlist::remove_whom))
+        .route(Scope(DecisionsWrite), routes!(allowlist::remove))
+        .route(Scope(EventsRead), routes!(incidents::list))
+        .route(Scope(EventsRead), routes!(incidents::show))
+        .route(Scope(AuditRead), routes!(audit::list))
+        .route(Scope(AuditRead), routes!(audit::verify))
+        .route(Scope(ConfigWrite), routes!(tokens::list))
+        .route(Scope(ConfigWrite), routes!(tokens::add))
+        .route(Scope(ConfigWrite), routes!(tokens::revoke))
+        .route(Scope(ConfigWrite), routes!(life::reload))
+        .route(Scope(ConfigWrite), routes!(life::upgrade))
+}
+
 /// The admin API. Everything below `/api` is for operators only.
 pub fn router(api: Api) -> Router {
-    let operators = Router::new()
-        .merge(both("/api/v1/monitoring/health", || get(health::health)))
-        .merge(both("/api/v1/monitoring/prometheus", || get(prometheus::page)))
-        .merge(both("/api/v1/decisions", || {
-            get(decisions::list).post(decisions::ban).delete(decisions::lift_source)
-        }))
-        .merge(both("/api/v1/decisions/{id}", || get(decisions::show).delete(decisions::lift)))
-        .merge(both("/api/v1/exceptions", || get(exceptions::list).post(exceptions::add)))
-        .merge(both("/api/v1/exceptions/{id}", || axum::routing::delete(exceptions::remove)))
-        .merge(both("/api/v1/explain/{what}", || get(explain::explain)))
-        .merge(both("/api/v1/allowlist", || {
-            get(allowlist::list).post(allowlist::add).delete(allowlist::remove_whom)
-        }))
-        .merge(both("/api/v1/allowlist/{id}", || axum::routing::delete(allowlist::remove)))
-        .merge(both("/api/v1/incidents", || get(incidents::list)))
-        .merge(both("/api/v1/incidents/{id}", || get(incidents::show)))
-        .merge(both("/api/v1/tokens", || get(tokens::list).post(tokens::add)))
-        .merge(both("/api/v1/reload", || axum::routing::post(life::reload)))
-        .merge(both("/api/v1/upgrade", || axum::routing::post(life::upgrade)))
-        .merge(both("/api/v1/tokens/{id}", || axum::routing::delete(tokens::revoke)))
+    let (open, guarded, document) = table(&api).into_parts();
+    // A document of strings and numbers: there is nothing in it that JSON cannot say.
+    let document = document::Document(document.to_json().unwrap_or_default().into());
+    let operators = guarded
+        .layer(axum::Extension(document))
         .layer(axum::middleware::from_fn_with_state(api.reader.clone(), auth::require_operator));
     Router::new()
         .merge(operators)
-        .route("/healthz", get(health::live))
-        .route("/readyz", get(health::ready))
+        .merge(open)
         .fallback(problem::not_found)
         .method_not_allowed_fallback(problem::method_not_allowed)
         .with_state(api)
@@ -151,11 +182,6 @@ pub fn router(api: Api) -> Router {
 /// What scrapers see: the metrics page, without a login, on a listener of its own.
 pub fn metrics_router(registry: ::prometheus::Registry) -> Router {
     Router::new().route("/metrics", get(prometheus::page)).fallback(problem::not_found).with_state(registry)
-}
-
-/// A route with and without the trailing slash: the mission's paths end in one, hands forget it.
-fn both(path: &str, methods: impl Fn() -> axum::routing::MethodRouter<Api>) -> Router<Api> {
-    Router::new().route(path, methods()).route(&format!("{path}/"), methods())
 }
 
 /// Reads from the store, off the tasks that must not wait for a disk.

@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::reload::{Known, Reloader};
 use self::succession::{Doors, Succession};
-use crate::api::{Api, Facts, UpstreamStates};
+use crate::api::{Api, Facts, Once, UpstreamStates};
 use crate::config::Config;
 use crate::control::{self, Parts, Task};
 use crate::dataplane::{Enforcer, Events, Kernel, Memory, OnSilence};
@@ -123,6 +123,7 @@ pub async fn run(start: Start) -> anyhow::Result<()> {
         facts: Arc::new(kernel.facts),
         wishes,
         upstreams: states_of(upstreams.clone()),
+        once: Once::default(),
     };
     // The control task outlives the doors: what they reported last is still carried out.
     let controlling =

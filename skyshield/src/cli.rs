@@ -82,6 +82,8 @@ enum Command {
     /// Make, list and revoke the tokens that operators come in with by the network
     #[command(subcommand)]
     Tokens(Tokens),
+    /// Say who changed what, when and why, newest first
+    Audit(Audit),
     /// Put recorded requests before the rules and count what would be refused; no daemon is needed
     Replay(Replay),
     /// List, explain and test the rules of inspection
@@ -89,6 +91,21 @@ enum Command {
     Rules(Rules),
     /// Take the program and all that is in force out of the kernel; the daemon must be stopped
     Detach,
+}
+
+#[derive(Debug, Args)]
+struct Audit {
+    /// How many at the most
+    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..))]
+    limit: u32,
+    #[command(subcommand)]
+    command: Option<AuditCommand>,
+}
+
+#[derive(Debug, Subcommand)]
+enum AuditCommand {
+    /// Look through the whole log: was a line changed, removed or inserted?
+    Verify,
 }
 
 #[derive(Debug, Args)]
@@ -235,6 +252,15 @@ enum Tokens {
         /// For how long: 30d, forever
         #[arg(long, default_value = "forever")]
         ttl: String,
+        /// What it is trusted with: viewer, operator, admin
+        #[arg(long, default_value = "viewer")]
+        role: String,
+        /// What of that it may do, such as `events:read`; may be given more than once [default: all of it]
+        #[arg(long = "scope", value_name = "SCOPE")]
+        scopes: Vec<String>,
+        /// An address or a prefix it is good from; may be given more than once [default: everywhere]
+        #[arg(long = "network", value_name = "NETWORK")]
+        networks: Vec<Source>,
     },
     /// List the tokens
     List,

@@ -1,6 +1,7 @@
 //! What must outlive the daemon, on disk: decisions, incidents, operator tokens.
 
 mod allows;
+mod audit;
 mod collector;
 mod key;
 mod migrations;
@@ -16,6 +17,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
 
 pub use allows::AllowRow;
+pub use audit::{AuditLine, AuditRow, Audited, ERASED};
 pub use collector::Collector;
 pub use open::OpenError;
 pub use read::Reader;
@@ -120,11 +122,12 @@ pub struct Opened {
 /// Opens the store in `config.dir`, alone: a second daemon is refused.
 pub fn open(config: &Config) -> Result<Opened, OpenError> {
     let (connection, lock, quarantined) = open::open(&config.dir)?;
-    let reader = Reader::open(&open::database(&config.dir))?;
     let key = key::load(&config.dir)?;
+    let audit_key = audit::Key::of(&key);
+    let reader = Reader::open(&open::database(&config.dir), audit_key)?;
     let counters = Counters::default();
     let (queue, jobs) = std::sync::mpsc::sync_channel(QUEUE);
-    let writer = writer::Writer::new(connection, lock, config, counters.clone());
+    let writer = writer::Writer::new(connection, lock, config, counters.clone(), audit_key);
     let writer = std::thread::Builder::new()
         .name("store".to_owned())
         .spawn(move || writer.run(&jobs))

@@ -118,7 +118,8 @@ fn watch(
 
 /// Opens the admin API of the guarded host on this host's loopback, and says how to come in.
 fn tell_of_admin(world: &World, daemon: &Daemon) -> anyhow::Result<()> {
-    let made: Value = serde_json::from_str(&daemon.ask("POST", "/api/v1/tokens", r#"{"name":"demo"}"#)?)?;
+    let made: Value =
+        serde_json::from_str(&daemon.ask("POST", "/api/v1/tokens", r#"{"name":"demo","role":"admin"}"#)?)?;
     let token = text(&made["token"]);
     let admin = relay::open(&world.host, 9464)?;
     let metrics = relay::open(&world.host, 9465)?;

@@ -8,6 +8,7 @@ use axum::extract::rejection::{JsonRejection, QueryRejection};
 use axum::extract::{Extension, Query, State};
 use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
 
 use super::auth::Operator;
 use super::problem::{Name, Problem};
@@ -21,8 +22,9 @@ use crate::engine::source::Source;
 /// An operator's comment, in characters at the most.
 const MAX_COMMENT: usize = 200;
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(super) struct AllowBody {
+    #[schema(value_type = u64)]
     id: AllowId,
     whom: String,
     comment: String,
@@ -31,6 +33,7 @@ pub(super) struct AllowBody {
     expires_at: Option<String>,
     ttl_seconds: Option<u64>,
     /// Of a name, the addresses of its last good answer.
+    #[schema(value_type = Vec<String>)]
     addresses: Vec<IpAddr>,
 }
 
@@ -51,38 +54,50 @@ impl AllowBody {
 }
 
 /// A source that no decision may cut off, for whatever reason.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(super) struct ProtectedBody {
+    #[schema(value_type = String)]
     source: Source,
+    #[schema(value_type = String)]
     why: Protection,
 }
 
-#[derive(Debug, Serialize)]
-pub(super) struct Page {
+/// The operator's entries, and all that is protected.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Allowlist {
     items: Vec<AllowBody>,
     /// The whole never-ban set: the entries above, and what the host protects by itself.
     protected: Vec<ProtectedBody>,
     next_cursor: Option<String>,
 }
 
-pub(super) async fn list(State(control): State<Control>) -> Result<Json<Page>, Problem> {
+/// Whom no decision may cut off, and why.
+#[utoipa::path(get, path = "/api/v1/allowlist", tag = "decisions", responses((status = 200, body = Allowlist)))]
+pub(super) async fn list(State(control): State<Control>) -> Result<Json<Allowlist>, Problem> {
     let now = clock::now();
     let items = control.allows().await?.into_iter().map(|entry| AllowBody::new(entry, now)).collect();
     let never_ban = control.never_ban().await?;
     let protected = never_ban.entries().iter().map(|&(source, why)| ProtectedBody { source, why }).collect();
-    Ok(Json(Page { items, protected, next_cursor: None }))
+    Ok(Json(Allowlist { items, protected, next_cursor: None }))
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = NewAllow)]
 pub(super) struct NewBody {
+    /// An address, a prefix or a DNS name.
     whom: String,
+    /// For how long: 30m, 4h, 7d, forever; forever where nothing is said.
     ttl: Option<String>,
+    #[schema(max_length = 200)]
     comment: Option<String>,
+    /// Let through even a prefix that is a share of the whole internet.
     #[serde(default)]
     force: bool,
 }
 
+/// Lets a source through, whatever it does; bans of it end at once.
+#[utoipa::path(post, path = "/api/v1/allowlist", tag = "decisions", request_body = NewBody, responses((status = 201, body = AllowBody), (status = 507, description = "There are too many")))]
 pub(super) async fn add(
     State(control): State<Control>,
     Extension(operator): Extension<Operator>,
@@ -107,6 +122,8 @@ pub(super) async fn add(
     Ok((StatusCode::CREATED, Json(AllowBody::new(entry, clock::now()))))
 }
 
+/// Takes an entry back.
+#[utoipa::path(delete, path = "/api/v1/allowlist/{id}", tag = "decisions", params(("id" = u64, Path, description = "Its number")), responses((status = 200, body = AllowBody)))]
 pub(super) async fn remove(
     State(control): State<Control>,
     Extension(operator): Extension<Operator>,
@@ -116,12 +133,16 @@ pub(super) async fn remove(
     take_back(&control, &operator, AllowTarget::Id(AllowId(id))).await
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub(super) struct RemoveQuery {
+    /// The address, the prefix or the name.
     whom: String,
 }
 
+/// Takes the entry for exactly this back.
+#[utoipa::path(delete, path = "/api/v1/allowlist", tag = "decisions", params(RemoveQuery), responses((status = 200, body = AllowBody), (status = 404)))]
 pub(super) async fn remove_whom(
     State(control): State<Control>,
     Extension(operator): Extension<Operator>,

@@ -1,13 +1,18 @@
-//! Who asks: root by the socket, or an operator by token.
+//! Who asks, and what they may: root by the socket, or an operator by token.
+
+use std::net::IpAddr;
 
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use ipnet::IpNet;
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
 use super::problem::Problem;
+use super::role::{Role, Scopes};
+use super::table::Needs;
 use crate::clock;
 use crate::control::millis;
 use crate::store::{Reader, TokenRow};
@@ -20,7 +25,25 @@ const MARK: &str = "sky_";
 pub struct Operator {
     /// How logs and answers name them: `root`, or the token's name.
     pub name: String,
+    /// The public part of the token they came with, if they did.
+    pub token: Option<String>,
+    /// What they are trusted with.
+    pub role: Role,
+    /// What they may do: of the role, what the token was not narrowed to leave out.
+    pub scopes: Scopes,
 }
+
+impl Operator {
+    /// Root on this host, by the admin socket.
+    pub fn root() -> Self {
+        let role = Role::Admin;
+        Self { name: "root".to_owned(), token: None, role, scopes: role.scopes() }
+    }
+}
+
+/// The address that a connection comes from; the socket's have none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Peer(pub(super) IpAddr);
 
 /// Lets only operators through. The socket's listener has put its operator in already.
 pub(super) async fn require_operator(
@@ -29,7 +52,8 @@ pub(super) async fn require_operator(
     next: Next,
 ) -> Response {
     if request.extensions().get::<Operator>().is_none() {
-        match by_token(reader, request.headers()).await {
+        let peer = request.extensions().get::<Peer>().copied();
+        match by_token(reader, request.headers(), peer).await {
             Ok(operator) => request.extensions_mut().insert(operator),
             Err(refused) => return refused.into_response(),
         };
@@ -37,10 +61,25 @@ pub(super) async fn require_operator(
     next.run(request).await
 }
 
+/// Lets only those through who may do what the route does.
+pub(super) async fn require(State(needs): State<Needs>, request: Request, next: Next) -> Response {
+    let Needs::Scope(scope) = needs else { return next.run(request).await };
+    match request.extensions().get::<Operator>() {
+        Some(operator) if operator.scopes.holds(scope) => next.run(request).await,
+        Some(operator) => {
+            let what = format!("this needs the scope `{}`, which `{}` has not", scope.name(), operator.name);
+            Problem::new(StatusCode::FORBIDDEN, what).into_response()
+        }
+        // A route that needs a scope stands behind `require_operator`; if it ever did not, nobody is let in.
+        None => Refused::NoToken.into_response(),
+    }
+}
+
 /// Why somebody is not let in.
 enum Refused {
     NoToken,
     BadToken,
+    WrongNetwork,
     Failed(Problem),
 }
 
@@ -51,6 +90,10 @@ impl IntoResponse for Refused {
                 "a token is asked for: `Authorization: Bearer sky_…` (skyshield tokens add NAME)"
             }
             Self::BadToken => "this token is not, or no longer, valid",
+            Self::WrongNetwork => {
+                let what = "this token is not good from where you are";
+                return Problem::new(StatusCode::FORBIDDEN, what).into_response();
+            }
             Self::Failed(problem) => return problem.into_response(),
         };
         let mut response = Problem::new(StatusCode::UNAUTHORIZED, detail).into_response();
@@ -60,7 +103,7 @@ impl IntoResponse for Refused {
     }
 }
 
-async fn by_token(reader: Reader, headers: &HeaderMap) -> Result<Operator, Refused> {
+async fn by_token(reader: Reader, headers: &HeaderMap, peer: Option<Peer>) -> Result<Operator, Refused> {
     let presented = headers
         .get(header::AUTHORIZATION)
         .and_then(|value| value.to_str().ok())
@@ -70,15 +113,33 @@ async fn by_token(reader: Reader, headers: &HeaderMap) -> Result<Operator, Refus
     let (id, secret) = presented.ok_or(Refused::NoToken)?;
     let (id, digest) = (id.to_owned(), digest(secret));
     let row = super::read(move || reader.token(&id)).await.map_err(Refused::Failed)?;
-    admit(row, &digest, millis(clock::wall())).ok_or(Refused::BadToken)
+    let row = admit(row, &digest, millis(clock::wall())).ok_or(Refused::BadToken)?;
+    if !is_good_from(&row.networks, peer) {
+        return Err(Refused::WrongNetwork);
+    }
+    // A role that this release does not know gives no right.
+    let role = Role::from_name(&row.role).ok_or(Refused::BadToken)?;
+    let scopes =
+        row.scopes.as_deref().map_or(role.scopes(), |kept| Scopes::from_text(kept).within(role.scopes()));
+    Ok(Operator { name: row.name, token: Some(row.id), role, scopes })
 }
 
-/// The operator whose token this is, while it is valid. An unknown id costs the same comparison.
-fn admit(row: Option<TokenRow>, digest: &[u8], now_ms: i64) -> Option<Operator> {
+/// The token this is, while it is valid. An unknown id costs the same comparison.
+fn admit(row: Option<TokenRow>, digest: &[u8], now_ms: i64) -> Option<TokenRow> {
     let kept = row.as_ref().map_or([0; 32].as_slice(), |row| row.secret_sha256.as_slice());
     let is_same = bool::from(kept.ct_eq(digest));
-    let row = row.filter(|row| is_same && row.expires_at_ms.is_none_or(|expires| now_ms < expires))?;
-    Some(Operator { name: row.name })
+    row.filter(|row| is_same && row.expires_at_ms.is_none_or(|expires| now_ms < expires))
+}
+
+/// Whether a token bound to `networks` is good for `peer`. One that is bound is good for no unknown peer.
+fn is_good_from(networks: &str, peer: Option<Peer>) -> bool {
+    let mut networks = networks.split_whitespace().peekable();
+    if networks.peek().is_none() {
+        return true;
+    }
+    let Some(Peer(address)) = peer else { return false };
+    let address = address.to_canonical();
+    networks.filter_map(|network| network.parse::<IpNet>().ok()).any(|network| network.contains(&address))
 }
 
 /// A new token: the whole of it, its public part, and what is kept. Secrets are 256 random bits, so
@@ -92,11 +153,11 @@ pub(super) fn mint() -> Result<(String, String, Vec<u8>), getrandom::Error> {
     Ok((format!("{MARK}{id}_{secret}"), id, kept))
 }
 
-fn digest(secret: &str) -> Vec<u8> {
+pub(super) fn digest(secret: &str) -> Vec<u8> {
     Sha256::digest(secret.as_bytes()).to_vec()
 }
 
-fn hex(bytes: &[u8]) -> String {
+pub(super) fn hex(bytes: &[u8]) -> String {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
     bytes
         .iter()
@@ -110,8 +171,16 @@ mod tests {
     use super::*;
 
     fn row(secret: &str, expires_at_ms: Option<i64>) -> TokenRow {
-        let (id, name) = ("00000000".to_owned(), "ops".to_owned());
-        TokenRow { id, name, secret_sha256: digest(secret), made_at_ms: 0, expires_at_ms }
+        TokenRow {
+            id: "00000000".to_owned(),
+            name: "ops".to_owned(),
+            secret_sha256: digest(secret),
+            made_at_ms: 0,
+            expires_at_ms,
+            role: "viewer".to_owned(),
+            scopes: None,
+            networks: String::new(),
+        }
     }
 
     #[test]
@@ -121,6 +190,19 @@ mod tests {
         assert!(admit(Some(row("s", Some(5))), &digest("s"), 5).is_none());
         assert!(admit(Some(row("s", None)), &digest("t"), 5).is_none());
         assert!(admit(None, &[0; 32], 5).is_none());
+    }
+
+    #[test]
+    fn a_bound_token_is_good_from_its_networks_only() {
+        let peer = |text: &str| Some(Peer(text.parse().unwrap()));
+        let networks = "192.0.2.0/24 2001:db8::/32";
+        assert!(is_good_from(networks, peer("192.0.2.7")));
+        assert!(is_good_from(networks, peer("::ffff:192.0.2.7")));
+        assert!(is_good_from(networks, peer("2001:db8::1")));
+        assert!(!is_good_from(networks, peer("198.51.100.7")));
+        assert!(!is_good_from(networks, None));
+        assert!(!is_good_from("nonsense", peer("192.0.2.7")));
+        assert!(is_good_from("", None));
     }
 
     #[test]

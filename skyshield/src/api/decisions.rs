@@ -8,8 +8,10 @@ use axum::extract::{Extension, Query, State};
 use axum::http::StatusCode;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
 
 use super::auth::Operator;
+use super::page::{Page, limit_of};
 use super::problem::{Name, Problem};
 use super::time::{Ttl, far, rfc3339, ttl};
 use crate::clock;
@@ -18,20 +20,24 @@ use crate::engine::decision::{Decision, DecisionId, Layer, NewBan, Origin};
 use crate::engine::ledger::Banned;
 use crate::engine::source::Source;
 
-/// Decisions of one page when nothing else is asked for.
-const DEFAULT_LIMIT: usize = 100;
-/// Decisions of one page at the most.
-const MAX_LIMIT: usize = 1000;
 /// How long an operator's ban lasts when nothing else is asked for.
 const DEFAULT_TTL: &str = "4h";
 /// An operator's reason, in characters at the most.
 const MAX_REASON: usize = 200;
 
-#[derive(Debug, Serialize)]
+/// What is in force against a source, and for how long.
+#[derive(Debug, Serialize, ToSchema)]
 pub(super) struct DecisionBody {
+    #[schema(value_type = u64)]
     id: DecisionId,
+    /// An address or a prefix.
+    #[schema(value_type = String)]
     source: Source,
+    /// On whose authority: `operator`, `detector`, …
+    #[schema(value_type = String)]
     origin: Origin,
+    /// Where it is enforced: `packet` or `request`.
+    #[schema(value_type = String)]
     layer: Layer,
     reason: String,
     incident: Option<String>,
@@ -59,37 +65,36 @@ impl DecisionBody {
     }
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub(super) struct ListQuery {
-    limit: Option<usize>,
+    /// How many items at the most: 1 to 1000, 100 where nothing is said.
+    limit: Option<u32>,
+    /// What the page before gave as `next_cursor`.
     cursor: Option<u64>,
+    /// Only the one against exactly this address or prefix.
+    #[param(value_type = Option<String>)]
     source: Option<Source>,
 }
 
-#[derive(Debug, Serialize)]
-pub(super) struct Page {
-    items: Vec<DecisionBody>,
-    next_cursor: Option<String>,
-}
-
+/// What is in force, in the order of its numbers.
+#[utoipa::path(get, path = "/api/v1/decisions", tag = "decisions", params(ListQuery), responses((status = 200, body = Page<DecisionBody>)))]
 pub(super) async fn list(
     State(control): State<Control>,
     query: Result<Query<ListQuery>, QueryRejection>,
-) -> Result<Json<Page>, Problem> {
+) -> Result<Json<Page<DecisionBody>>, Problem> {
     let Query(query) = query.map_err(|rejection| Problem::bad_request(rejection.body_text()))?;
-    let limit = query.limit.unwrap_or(DEFAULT_LIMIT).clamp(1, MAX_LIMIT);
-    let mut decisions = control
-        .decisions(Wanted { after: query.cursor.map(DecisionId), source: query.source, limit: limit + 1 })
-        .await?;
-    let more = decisions.len() > limit;
-    decisions.truncate(limit);
-    let next_cursor = decisions.last().filter(|_| more).map(|last| last.id.to_string());
-    let now = clock::now();
+    let limit = limit_of(query.limit);
+    let wanted =
+        Wanted { after: query.cursor.map(DecisionId), source: query.source, limit: limit as usize + 1 };
+    let (decisions, now) = (control.decisions(wanted).await?, clock::now());
     let items = decisions.into_iter().map(|decision| DecisionBody::new(decision, now)).collect();
-    Ok(Json(Page { items, next_cursor }))
+    Ok(Page::cut(items, limit, |last: &DecisionBody| last.id.to_string()))
 }
 
+/// One decision in force.
+#[utoipa::path(get, path = "/api/v1/decisions/{id}", tag = "decisions", params(("id" = u64, Path, description = "Its number")), responses((status = 200, body = DecisionBody)))]
 pub(super) async fn show(
     State(control): State<Control>,
     Name(id): Name,
@@ -105,16 +110,33 @@ pub(super) async fn show(
     Ok(Json(DecisionBody::new(found, clock::now())))
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct BanBody {
+    /// An address or a prefix.
     source: String,
+    /// For how long: 30m, 4h, 7d, forever; 4h where nothing is said.
     ttl: Option<String>,
+    /// Why, for those who read it later.
+    #[schema(max_length = 200)]
     reason: Option<String>,
+    /// Ban even a prefix that is a share of the whole internet.
     #[serde(default)]
     force: bool,
 }
 
+/// Bans a source: on disk and in the kernel when this answers.
+#[utoipa::path(
+    post,
+    path = "/api/v1/decisions",
+    tag = "decisions",
+    request_body = BanBody,
+    responses(
+        (status = 200, description = "A ban in force was extended, or lasts as long anyway", body = DecisionBody),
+        (status = 201, body = DecisionBody),
+        (status = 507, description = "There is no room for another decision")
+    )
+)]
 pub(super) async fn ban(
     State(control): State<Control>,
     Extension(operator): Extension<Operator>,
@@ -153,6 +175,8 @@ pub(super) async fn ban(
     Ok((status, Json(DecisionBody::new(decision, clock::now()))))
 }
 
+/// Takes a ban back.
+#[utoipa::path(delete, path = "/api/v1/decisions/{id}", tag = "decisions", params(("id" = u64, Path, description = "Its number")), responses((status = 200, body = DecisionBody)))]
 pub(super) async fn lift(
     State(control): State<Control>,
     Extension(operator): Extension<Operator>,
@@ -161,12 +185,17 @@ pub(super) async fn lift(
     lift_target(&control, &operator, Target::Decision(decision_id(&id)?)).await
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub(super) struct LiftQuery {
+    /// The address or the prefix.
+    #[param(value_type = String)]
     source: Source,
 }
 
+/// Takes back the ban against exactly this source.
+#[utoipa::path(delete, path = "/api/v1/decisions", tag = "decisions", params(LiftQuery), responses((status = 200, body = DecisionBody), (status = 404)))]
 pub(super) async fn lift_source(
     State(control): State<Control>,
     Extension(operator): Extension<Operator>,

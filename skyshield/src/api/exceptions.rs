@@ -7,8 +7,10 @@ use axum::extract::rejection::JsonRejection;
 use axum::extract::{Extension, State};
 use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::auth::Operator;
+use super::page::Page;
 use super::problem::{Name, Problem};
 use super::time::{Ttl, far, rfc3339, ttl};
 use crate::clock;
@@ -23,7 +25,7 @@ const DEFAULT_TTL: &str = "7d";
 const MAX_COMMENT: usize = 200;
 
 /// A scope as the API says it.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ScopeBody {
     pub(super) rules: Vec<String>,
@@ -62,7 +64,7 @@ impl ScopeBody {
     }
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(super) struct ExceptionBody {
     id: String,
     #[serde(flatten)]
@@ -96,20 +98,16 @@ impl ExceptionBody {
     }
 }
 
-#[derive(Debug, Serialize)]
-pub(super) struct Page {
-    items: Vec<ExceptionBody>,
-    next_cursor: Option<String>,
-}
-
-pub(super) async fn list(State(control): State<Control>) -> Json<Page> {
+/// The exceptions in force, all on one page.
+#[utoipa::path(get, path = "/api/v1/exceptions", tag = "decisions", responses((status = 200, body = Page<ExceptionBody>)))]
+pub(super) async fn list(State(control): State<Control>) -> Json<Page<ExceptionBody>> {
     let now = clock::now();
     let set = control.exceptions().load();
     let items = set.iter().filter(|held| held.exception.holds(now));
-    Json(Page { items: items.map(|held| ExceptionBody::new(held, now)).collect(), next_cursor: None })
+    Page::whole(items.map(|held| ExceptionBody::new(held, now)).collect())
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct NewException {
     rules: Vec<String>,
@@ -121,6 +119,8 @@ pub(super) struct NewException {
     comment: Option<String>,
 }
 
+/// Makes an exception: what it covers no longer counts against a request.
+#[utoipa::path(post, path = "/api/v1/exceptions", tag = "decisions", request_body = NewException, responses((status = 201, body = ExceptionBody), (status = 507, description = "There are too many")))]
 pub(super) async fn add(
     State(control): State<Control>,
     Extension(operator): Extension<Operator>,
@@ -157,6 +157,8 @@ pub(super) async fn add(
     Ok((StatusCode::CREATED, Json(ExceptionBody::new(&held, now))))
 }
 
+/// Takes an exception back.
+#[utoipa::path(delete, path = "/api/v1/exceptions/{id}", tag = "decisions", params(("id" = String, Path, description = "Its id")), responses((status = 200, body = ExceptionBody)))]
 pub(super) async fn remove(
     State(control): State<Control>,
     Extension(operator): Extension<Operator>,

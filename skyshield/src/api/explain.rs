@@ -7,6 +7,7 @@ use std::time::Duration;
 use axum::Json;
 use axum::extract::State;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::decisions::DecisionBody;
 use super::exceptions::ScopeBody;
@@ -21,6 +22,16 @@ use crate::engine::source::Source;
 use crate::exceptions::{Change, Circumstances, Past, Scope, change, place_text, preview, propose};
 use crate::store::{IncidentRow, Reader};
 
+/// Where scores turn into acts: the shape of [`Thresholds`], for the document.
+#[derive(ToSchema)]
+#[schema(as = Thresholds)]
+#[expect(dead_code, reason = "it describes the engine's own type, which is what is sent")]
+struct ThresholdsBody {
+    shape: f64,
+    refuse: f64,
+    ban: f64,
+}
+
 /// How far back a preview looks.
 const PREVIEW: Duration = Duration::from_hours(24);
 /// Incidents that a preview looks at, the newest.
@@ -28,16 +39,17 @@ const PREVIEW_ROWS: u32 = 100_000;
 /// Incidents that an answer names.
 const NAMED: usize = 20;
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 #[serde(untagged)]
 pub(super) enum Explained {
     Incident(Box<ExplainedIncident>),
     Source(Box<ExplainedSource>),
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(super) struct ExplainedIncident {
     incident: IncidentBody,
+    #[schema(value_type = ThresholdsBody)]
     thresholds: Thresholds,
     /// Why it was refused, in words.
     why: String,
@@ -53,7 +65,7 @@ pub(super) struct ExplainedIncident {
     ban: Option<DecisionBody>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(super) struct ChangeBody {
     /// Places of the request without whose content it passes.
     places: Vec<String>,
@@ -62,7 +74,7 @@ pub(super) struct ChangeBody {
     says: String,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(super) struct PreviewBody {
     hours: u64,
     /// Refused requests that were looked at.
@@ -73,24 +85,27 @@ pub(super) struct PreviewBody {
     incidents: Vec<AdmittedBody>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 struct AdmittedBody {
     id: String,
     score_then: f64,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(super) struct ExplainedSource {
     address: String,
     /// What a request of it scores in which nothing is found.
     score: f64,
     terms: Vec<TermBody>,
+    #[schema(value_type = ThresholdsBody)]
     thresholds: Thresholds,
     ban: Option<DecisionBody>,
     /// Its newest incidents of the last 24 hours.
     incidents: Vec<IncidentBody>,
 }
 
+/// What a score is made of, what would have passed, and what an exception for it would let in.
+#[utoipa::path(get, path = "/api/v1/explain/{what}", tag = "events", params(("what" = String, Path, description = "An incident's id, or an address")), responses((status = 200, body = Explained)))]
 pub(super) async fn explain(
     State(control): State<Control>,
     State(reader): State<Reader>,

@@ -6,6 +6,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::problem::Problem;
 use super::{Facts, Interface, UpstreamStates};
@@ -13,12 +14,14 @@ use crate::clock;
 use crate::control::{Control, Health};
 use crate::engine::upstream::{State as UpstreamState, Upstream};
 
-/// `GET /healthz`: the process answers.
+/// The process answers.
+#[utoipa::path(get, path = "/healthz", tag = "about", responses((status = 200, description = "It does", body = str, content_type = "text/plain; charset=utf-8")))]
 pub(super) async fn live() -> &'static str {
     "ok\n"
 }
 
-/// `GET /readyz`: the kernel takes changes, the disk takes writes, the control task answers.
+/// The kernel takes changes, the disk takes writes, the control task answers.
+#[utoipa::path(get, path = "/readyz", tag = "about", responses((status = 200, description = "They do", body = str, content_type = "text/plain; charset=utf-8")))]
 pub(super) async fn ready(State(control): State<Control>) -> Result<&'static str, Problem> {
     let health = control.health().await?;
     if is_well(&health) {
@@ -28,7 +31,7 @@ pub(super) async fn ready(State(control): State<Control>) -> Result<&'static str
     Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, what))
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(super) struct HealthBody {
     status: &'static str,
     version: &'static str,
@@ -39,7 +42,7 @@ pub(super) struct HealthBody {
     drift: usize,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 struct Components {
     control: Component,
     dataplane: Dataplane,
@@ -47,13 +50,14 @@ struct Components {
     store: Component,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = GatewayHealth)]
 struct Gateway {
     status: &'static str,
     upstreams: Vec<UpstreamBody>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 struct UpstreamBody {
     site: String,
     upstream: String,
@@ -62,12 +66,13 @@ struct UpstreamBody {
     requests_in_progress: usize,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 struct Component {
     status: &'static str,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = DataplaneHealth)]
 struct Dataplane {
     status: &'static str,
     interface: Option<String>,
@@ -75,7 +80,7 @@ struct Dataplane {
     interfaces: Vec<InterfaceBody>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 struct InterfaceBody {
     name: String,
     status: &'static str,
@@ -104,7 +109,8 @@ impl Dataplane {
     }
 }
 
-/// `GET /api/v1/monitoring/health/`.
+/// How every part of the daemon is.
+#[utoipa::path(get, path = "/api/v1/monitoring/health/", tag = "monitoring", responses((status = 200, body = HealthBody)))]
 pub(super) async fn health(
     State(control): State<Control>,
     State(facts): State<Arc<Facts>>,

@@ -4,19 +4,16 @@ use axum::Json;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
 use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
 
+use super::page::{Page, limit_of};
 use super::problem::{Name, Problem};
 use super::terms::TermBody;
 use super::time::rfc3339;
 use crate::control::moment;
 use crate::store::{IncidentRow, Reader};
 
-/// Incidents of one page when nothing else is asked for.
-const DEFAULT_LIMIT: u32 = 100;
-/// Incidents of one page at the most.
-const MAX_LIMIT: u32 = 1000;
-
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(super) struct IncidentBody {
     id: String,
     at: String,
@@ -31,6 +28,8 @@ pub(super) struct IncidentBody {
     target: String,
     /// What the score is made of: `adds` of all terms is the score.
     terms: Vec<TermBody>,
+    /// What was found in it: rule, place, bytes that matched, confidence.
+    #[schema(value_type = Vec<serde_json::Value>)]
     findings: serde_json::Value,
 }
 
@@ -56,32 +55,31 @@ impl IncidentBody {
     }
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub(super) struct ListQuery {
+    /// How many items at the most: 1 to 1000, 100 where nothing is said.
     limit: Option<u32>,
+    /// What the page before gave as `next_cursor`.
     cursor: Option<String>,
 }
 
-#[derive(Debug, Serialize)]
-pub(super) struct Page {
-    items: Vec<IncidentBody>,
-    next_cursor: Option<String>,
-}
-
+/// What was refused or flagged, newest first.
+#[utoipa::path(get, path = "/api/v1/incidents", tag = "events", params(ListQuery), responses((status = 200, body = Page<IncidentBody>)))]
 pub(super) async fn list(
     State(reader): State<Reader>,
     query: Result<Query<ListQuery>, QueryRejection>,
-) -> Result<Json<Page>, Problem> {
+) -> Result<Json<Page<IncidentBody>>, Problem> {
     let Query(query) = query.map_err(|rejection| Problem::bad_request(rejection.body_text()))?;
-    let limit = query.limit.unwrap_or(DEFAULT_LIMIT).clamp(1, MAX_LIMIT);
+    let limit = limit_of(query.limit);
     let rows = super::read(move || reader.incidents(query.cursor.as_deref(), limit + 1)).await?;
-    let more = rows.len() > limit as usize;
-    let items: Vec<_> = rows.into_iter().take(limit as usize).map(IncidentBody::new).collect();
-    let next_cursor = items.last().filter(|_| more).map(|last| last.id.clone());
-    Ok(Json(Page { items, next_cursor }))
+    let items = rows.into_iter().map(IncidentBody::new).collect();
+    Ok(Page::cut(items, limit, |last: &IncidentBody| last.id.clone()))
 }
 
+/// One incident, whole.
+#[utoipa::path(get, path = "/api/v1/incidents/{id}", tag = "events", params(("id" = String, Path, description = "Its id, as on the refusal page")), responses((status = 200, body = IncidentBody)))]
 pub(super) async fn show(
     State(reader): State<Reader>,
     Name(id): Name,

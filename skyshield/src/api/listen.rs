@@ -88,7 +88,7 @@ impl Listeners {
     /// Serves until `stop`; what is being answered then is to be waited for.
     pub async fn serve(self, api: Api, stop: CancellationToken) -> Conversations {
         let by_token = router(api.clone());
-        let by_socket = router(api.clone()).layer(Extension(Operator { name: "root".to_owned() }));
+        let by_socket = router(api.clone()).layer(Extension(Operator::root()));
         let metrics = metrics_router(api.registry);
         let Self { admin, socket, metrics: scrapers } = self;
         let (going_on, ended) = mpsc::channel(1);

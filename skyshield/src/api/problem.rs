@@ -12,10 +12,12 @@ use crate::engine::allow::NotAllowed;
 use crate::engine::ledger::Rejected;
 
 /// A problem as it is answered.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub(super) struct Problem {
     #[serde(rename = "type")]
+    #[schema(value_type = String)]
     kind: &'static str,
+    #[schema(value_type = String)]
     title: &'static str,
     status: u16,
     detail: String,

@@ -8,7 +8,9 @@ use prometheus::Registry;
 use super::problem::Problem;
 use crate::telemetry;
 
-/// `GET /api/v1/monitoring/prometheus/`, and `GET /metrics` on the scrapers' listener.
+/// Every metric, in the text form of Prometheus. Scrapers have it without a login at `/metrics` on a
+/// listener of their own.
+#[utoipa::path(get, path = "/api/v1/monitoring/prometheus/", tag = "monitoring", responses((status = 200, description = "The page", body = str, content_type = "text/plain; version=0.0.4; charset=utf-8")))]
 pub(super) async fn page(State(registry): State<Registry>) -> Result<impl IntoResponse, Problem> {
     // Reading the kernel's counters and every series takes a moment.
     let page = tokio::task::spawn_blocking(move || telemetry::page(&registry)).await;

@@ -1,12 +1,14 @@
 //! What a score is made of, as the API says it.
 
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::engine::risk::{Kind, Term};
 
 /// One line of the bill. `adds` of all lines, taken as decimals, is the score.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(super) struct TermBody {
+    #[schema(value_type = String)]
     kind: Kind,
     rule: String,
     place: serde_json::Value,

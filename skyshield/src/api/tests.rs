@@ -1,6 +1,9 @@
 //! The router by `oneshot`: who may ask, what is answered, and what bad input changes (nothing).
 
 mod allowlist;
+mod audit;
+mod matrix;
+mod openapi;
 
 use std::sync::Arc;
 
@@ -12,6 +15,7 @@ use serde_json::{Value, json};
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tower::ServiceExt as _;
 
+use super::table::Needs;
 use super::{Api, Facts, UpstreamStates, metrics_router, router};
 use crate::control::{self, Parts, Task};
 use crate::dataplane::{self, Memory};
@@ -63,7 +67,9 @@ pub(super) fn parts() -> (Api, tempfile::TempDir, DropGuard) {
         vec![state("shop", "10.0.0.1:80", State::Down), state("shop", "10.0.0.2:80", State::Up)]
     }));
     let facts = facts.into();
-    let api = Api { control, store: opened.store, reader: opened.reader, registry, facts, wishes, upstreams };
+    let once = super::Once::default();
+    let api =
+        Api { control, store: opened.store, reader: opened.reader, registry, facts, wishes, upstreams, once };
     (api, dir, stop.drop_guard())
 }
 
@@ -71,8 +77,9 @@ impl TestApp {
     async fn new() -> Self {
         let (api, dir, stop) = parts();
         let metrics = metrics_router(api.registry.clone());
-        let by_root = router(api.clone()).layer(axum::Extension(super::Operator { name: "root".to_owned() }));
-        let made = answer(&by_root, post("/api/v1/tokens", &json!({ "name": "tests" }))).await;
+        let by_root = router(api.clone()).layer(axum::Extension(super::Operator::root()));
+        let made =
+            answer(&by_root, post("/api/v1/tokens", &json!({ "name": "tests", "role": "admin" }))).await;
         let token = made.body["token"].as_str().unwrap().to_owned();
         Self { router: router(api), metrics, token, _dir: dir, _stop: stop }
     }
@@ -133,44 +140,48 @@ fn delete(path: &str) -> Request<Body> {
     Request::delete(path).body(Body::empty()).unwrap()
 }
 
-/// Every path of operators, and the methods it takes.
-const PATHS: &[(&str, &[Method])] = &[
-    ("/api/v1/monitoring/health", &[Method::GET]),
-    ("/api/v1/monitoring/prometheus", &[Method::GET]),
-    ("/api/v1/decisions", &[Method::GET, Method::POST, Method::DELETE]),
-    ("/api/v1/decisions/1", &[Method::GET, Method::DELETE]),
-    ("/api/v1/allowlist", &[Method::GET, Method::POST, Method::DELETE]),
-    ("/api/v1/allowlist/1", &[Method::DELETE]),
-    ("/api/v1/incidents", &[Method::GET]),
-    ("/api/v1/incidents/1", &[Method::GET]),
-    ("/api/v1/tokens", &[Method::GET, Method::POST]),
-    ("/api/v1/tokens/1", &[Method::DELETE]),
-];
+/// Every line of the table that is for operators, with something for each part that names something.
+fn for_operators() -> Vec<(Method, String, Needs)> {
+    let (api, _dir, _stop) = parts();
+    let table = super::table(&api);
+    let lines = table.entries().iter().filter(|entry| entry.needs != Needs::Nothing);
+    let filled = lines.map(|entry| {
+        let path = entry.path.split('/').map(|part| if part.starts_with('{') { "1" } else { part });
+        (entry.method.clone(), path.collect::<Vec<_>>().join("/"), entry.needs)
+    });
+    filled.collect()
+}
+
+/// A path with and without its slash.
+fn both(path: &str) -> [String; 2] {
+    let bare = path.trim_end_matches('/');
+    [bare.to_owned(), format!("{bare}/")]
+}
 
 #[tokio::test]
 async fn nobody_comes_in_without_a_token() {
     let app = TestApp::new().await;
     let wrong_secret = format!("{}0", &app.token[..app.token.len() - 1]);
     let wrong_secret = if wrong_secret == app.token { wrong_secret.replace('0', "1") } else { wrong_secret };
-    for (path, methods) in PATHS {
-        for method in *methods {
-            for path in [(*path).to_owned(), format!("{path}/")] {
-                for sent in [
-                    None,
-                    Some("Basic cm9vdDpyb290".to_owned()),
-                    Some("Bearer ".to_owned()),
-                    Some("Bearer sky_00000000_00".to_owned()),
-                    Some(format!("Bearer {wrong_secret}")),
-                    Some(format!("Bearer {}", &app.token[4..])),
-                ] {
-                    let mut request = Request::builder().method(method).uri(&path);
-                    if let Some(sent) = &sent {
-                        request = request.header(header::AUTHORIZATION, sent);
-                    }
-                    let refused = answer(&app.router, request.body(Body::empty()).unwrap()).await;
-                    refused.is_problem(401, "token");
-                    assert!(refused.challenge, "{method} {path} with {sent:?}");
+    let lines = for_operators();
+    assert!(lines.len() > 20, "{lines:?}");
+    for (method, path, _) in lines {
+        for path in both(&path) {
+            for sent in [
+                None,
+                Some("Basic cm9vdDpyb290".to_owned()),
+                Some("Bearer ".to_owned()),
+                Some("Bearer sky_00000000_00".to_owned()),
+                Some(format!("Bearer {wrong_secret}")),
+                Some(format!("Bearer {}", &app.token[4..])),
+            ] {
+                let mut request = Request::builder().method(&method).uri(&path);
+                if let Some(sent) = &sent {
+                    request = request.header(header::AUTHORIZATION, sent);
                 }
+                let refused = answer(&app.router, request.body(Body::empty()).unwrap()).await;
+                refused.is_problem(401, "token");
+                assert!(refused.challenge, "{method} {path} with {sent:?}");
             }
         }
     }
@@ -180,9 +191,10 @@ async fn nobody_comes_in_without_a_token() {
 #[tokio::test]
 async fn every_path_is_there_with_and_without_its_slash() {
     let app = TestApp::new().await;
-    for (path, methods) in PATHS.iter().filter(|(path, _)| !path.ends_with("/1")) {
-        assert!(methods.contains(&Method::GET));
-        for path in [(*path).to_owned(), format!("{path}/")] {
+    let lines = for_operators();
+    for (_, path, _) in lines.iter().filter(|(method, path, _)| method == Method::GET && !path.contains("/1"))
+    {
+        for path in both(path) {
             assert_eq!(app.get(&path).await.status, StatusCode::OK, "{path}");
         }
     }

@@ -7,7 +7,9 @@ use hyper::Method;
 use serde_json::{Value, json};
 
 use super::client::{ask, encoded};
-use super::{Arguments, Ban, Command, Exceptions, Failure, NewException, Overrides, Run, Tokens};
+use super::{
+    Arguments, Audit, AuditCommand, Ban, Command, Exceptions, Failure, NewException, Overrides, Run, Tokens,
+};
 use super::{allow, replay, rules, show};
 use crate::app::{self, KernelSide, Start};
 use crate::config::{self, Config};
@@ -77,6 +79,7 @@ pub(super) fn obey(arguments: Arguments) -> Result<(), Failure> {
         Command::Replay(replay) => replay::obey(&load(config, &Overrides::default())?, &replay, json),
         Command::Rules(rules) => rules::obey(&load(config, &Overrides::default())?, &rules, json),
         Command::Tokens(tokens) => self::tokens(&place()?, tokens, json),
+        Command::Audit(audit) => self::audit(&place()?, &audit, json),
     }
 }
 
@@ -186,8 +189,10 @@ fn exceptions(socket: &Path, exceptions: Exceptions, json: bool) -> Result<(), F
 
 fn tokens(socket: &Path, tokens: Tokens, json: bool) -> Result<(), Failure> {
     match tokens {
-        Tokens::Add { name, ttl } => {
-            let body = json!({ "name": name, "ttl": ttl });
+        Tokens::Add { name, ttl, role, scopes, networks } => {
+            let scopes = (!scopes.is_empty()).then_some(scopes);
+            let body =
+                json!({ "name": name, "ttl": ttl, "role": role, "scopes": scopes, "networks": networks });
             show::token_made(&ask(socket, Method::POST, "/api/v1/tokens", Some(&body))?, json);
         }
         Tokens::List => show::tokens(&pages(socket, "/api/v1/tokens", "", usize::MAX)?, json),
@@ -199,16 +204,26 @@ fn tokens(socket: &Path, tokens: Tokens, json: bool) -> Result<(), Failure> {
     Ok(())
 }
 
+fn audit(socket: &Path, audit: &Audit, json: bool) -> Result<(), Failure> {
+    match audit.command {
+        None => show::audit(&pages(socket, "/api/v1/audit", "", audit.limit as usize)?, json),
+        Some(AuditCommand::Verify) => {
+            let answer = ask(socket, Method::GET, "/api/v1/audit/verify", None)?;
+            show::audited(&answer, json);
+            if answer["whole"] != true {
+                return Err(Failure::Told);
+            }
+        }
+    }
+    Ok(())
+}
+
 /// Up to `limit` items of a list, page by page.
 fn pages(socket: &Path, path: &str, filter: &str, limit: usize) -> Result<Vec<Value>, Failure> {
     let mut rows = Vec::new();
     let mut cursor = String::new();
     while rows.len() < limit {
-        let page = if path.ends_with("/tokens") || path.ends_with("/exceptions") {
-            path.to_owned()
-        } else {
-            format!("{path}?limit={}{filter}{cursor}", PAGE.min(limit - rows.len()))
-        };
+        let page = format!("{path}?limit={}{filter}{cursor}", PAGE.min(limit - rows.len()));
         let mut answer = ask(socket, Method::GET, &page, None)?;
         if let Some(Value::Array(items)) = answer.get_mut("items").map(Value::take) {
             rows.extend(items);

@@ -1,6 +1,7 @@
 //! What the commands print: tables and sentences for people, JSON for programs.
 #![expect(clippy::print_stderr, reason = "what a command prints is its product")]
 
+mod access;
 mod allow;
 mod detection;
 mod explain;
@@ -17,6 +18,7 @@ use super::Failure;
 use crate::config::{Config, DEFAULT_PATH};
 use crate::dataplane::{Attached, Remains};
 
+pub(super) use access::{audit, audited, token_made, token_revoked, tokens};
 pub(super) use allow::{allowed, allows, disallowed, protected};
 pub(super) use detection::{replayed, rule, rules, tested};
 pub(super) use explain::{exception_made, exception_removed, exceptions, explained};
@@ -129,29 +131,6 @@ fn place(place: &Value) -> String {
         (part, name) if name.is_empty() => part,
         (part, name) => format!("{part} `{name}`"),
     }
-}
-
-pub(super) fn tokens(rows: &[Value], as_json: bool) {
-    listed(
-        rows,
-        as_json,
-        "there are no tokens; make one with `skyshield tokens add NAME`",
-        &["id", "name", "made", "ends"],
-        |row| {
-            let ends = row["expires_at"].as_str().unwrap_or("when revoked").to_owned();
-            vec![text(&row["id"]), text(&row["name"]), text(&row["made_at"]), ends]
-        },
-    );
-}
-
-pub(super) fn token_made(answer: &Value, as_json: bool) {
-    said(answer, as_json, || {
-        format!("{}\n(shown this once; only its digest is kept)", text(&answer["token"]))
-    });
-}
-
-pub(super) fn token_revoked(answer: &Value, as_json: bool) {
-    said(answer, as_json, || format!("revoked the token of {}", text(&answer["name"])));
 }
 
 pub(super) fn reloaded(answer: &Value, as_json: bool) {

@@ -4,7 +4,7 @@ use rusqlite_migration::{M, Migrations};
 
 /// Every step, oldest first; a step once released is never changed.
 const STEPS: &[M<'static>] =
-    &[M::up(FIRST), M::up(ACTS), M::up(ASSESSMENTS), M::up(ALLOWS), M::up(EXCEPTIONS)];
+    &[M::up(FIRST), M::up(ACTS), M::up(ASSESSMENTS), M::up(ALLOWS), M::up(EXCEPTIONS), M::up(AUDIT)];
 
 const FIRST: &str = "CREATE TABLE decisions (
          id INTEGER PRIMARY KEY,
@@ -63,6 +63,24 @@ const EXCEPTIONS: &str = "CREATE TABLE exceptions (
          made_at_ms INTEGER NOT NULL,
          expires_at_ms INTEGER
      ) STRICT, WITHOUT ROWID;";
+
+const AUDIT: &str = "CREATE TABLE audit (
+         seq INTEGER PRIMARY KEY,
+         at_ms INTEGER NOT NULL,
+         actor TEXT NOT NULL,
+         token TEXT,
+         role TEXT NOT NULL,
+         action TEXT NOT NULL,
+         content TEXT,
+         salt BLOB,
+         commitment BLOB NOT NULL,
+         hash BLOB NOT NULL
+     ) STRICT;
+     CREATE TABLE audit_ends (which TEXT PRIMARY KEY, seq INTEGER NOT NULL, hash BLOB NOT NULL, mac BLOB NOT NULL)
+     STRICT, WITHOUT ROWID;
+     ALTER TABLE tokens ADD COLUMN role TEXT NOT NULL DEFAULT 'admin';
+     ALTER TABLE tokens ADD COLUMN scopes TEXT;
+     ALTER TABLE tokens ADD COLUMN networks TEXT NOT NULL DEFAULT '';";
 
 /// The steps.
 pub(super) const MIGRATIONS: Migrations<'static> = Migrations::from_slice(STEPS);

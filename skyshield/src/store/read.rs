@@ -6,18 +6,22 @@ use std::sync::{Arc, Mutex, PoisonError};
 use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
 
 use super::allows::AllowRow;
+use super::audit::{self, AuditLine, Audited};
 use super::open::OpenError;
 use super::records::{DecisionRow, ExceptionRow, IncidentRow, Repeat, TokenRow};
 
 /// A reader. Its calls block for as long as the disk does: call them where that is allowed.
 #[derive(Clone, Debug)]
-pub struct Reader(Arc<Mutex<Connection>>);
+pub struct Reader {
+    connection: Arc<Mutex<Connection>>,
+    audit_key: audit::Key,
+}
 
 impl Reader {
-    pub(super) fn open(path: &Path) -> Result<Self, OpenError> {
+    pub(super) fn open(path: &Path, audit_key: audit::Key) -> Result<Self, OpenError> {
         let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY)
             .map_err(|source| OpenError::Database { path: path.to_owned(), source })?;
-        Ok(Self(Arc::new(Mutex::new(connection))))
+        Ok(Self { connection: Arc::new(Mutex::new(connection)), audit_key })
     }
 
     /// The decisions that have not ended, of which those whose time is over at `now_ms` are left out.
@@ -129,8 +133,18 @@ impl Reader {
         self.with(|connection| connection.prepare_cached(sql)?.query_row([id], TokenRow::read).optional())
     }
 
+    /// At the most `limit` lines of the audit log before number `before` (or the newest), newest first.
+    pub fn audit(&self, before: Option<u64>, limit: u32) -> rusqlite::Result<Vec<AuditLine>> {
+        self.with(|connection| audit::lines(connection, before, limit))
+    }
+
+    /// Looks through the whole audit log.
+    pub fn verify_audit(&self) -> rusqlite::Result<Audited> {
+        self.with(|connection| audit::verify(connection, &self.audit_key))
+    }
+
     fn with<T>(&self, read: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> rusqlite::Result<T> {
         // A reader that panicked leaves a connection that is whole: statements reset themselves.
-        read(&self.0.lock().unwrap_or_else(PoisonError::into_inner))
+        read(&self.connection.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }

@@ -3,6 +3,7 @@
 use rusqlite::{Connection, Row, params};
 
 use super::allows::AllowRow;
+use super::audit::{self, AuditRow};
 use crate::engine::allow::AllowId;
 use crate::engine::decision::{DecisionId, Ended};
 use crate::engine::incident::Assessment;
@@ -74,6 +75,12 @@ pub struct TokenRow {
     pub made_at_ms: i64,
     /// When it ends by itself.
     pub expires_at_ms: Option<i64>,
+    /// What it is trusted with: viewer, operator, admin.
+    pub role: String,
+    /// What it is narrowed to, names with spaces between; none is all that its role may do.
+    pub scopes: Option<String>,
+    /// From where it is good, prefixes with spaces between; empty is from everywhere.
+    pub networks: String,
 }
 
 /// How often a source was banned by detectors.
@@ -136,6 +143,8 @@ pub enum Record {
         /// Its id.
         id: String,
     },
+    /// Somebody changed something.
+    Audit(AuditRow),
     /// A token was taken back.
     TokenRevoked {
         /// The public part.
@@ -145,7 +154,7 @@ pub enum Record {
 
 impl Record {
     /// Writes the change. A decision seen again keeps the moment it was made and how fast it was enforced.
-    pub(super) fn write(&self, connection: &Connection) -> rusqlite::Result<()> {
+    pub(super) fn write(&self, connection: &Connection, key: &audit::Key) -> rusqlite::Result<()> {
         match self {
             Self::Decision(row) => connection
                 .prepare_cached(
@@ -192,8 +201,18 @@ impl Record {
                 .prepare_cached("DELETE FROM allows WHERE id = ?1")?
                 .execute([id.0.cast_signed()]),
             Self::Token(row) => connection
-                .prepare_cached("INSERT INTO tokens VALUES (?1, ?2, ?3, ?4, ?5)")?
-                .execute(params![row.id, row.name, row.secret_sha256, row.made_at_ms, row.expires_at_ms]),
+                .prepare_cached("INSERT INTO tokens VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)")?
+                .execute(params![
+                    row.id,
+                    row.name,
+                    row.secret_sha256,
+                    row.made_at_ms,
+                    row.expires_at_ms,
+                    row.role,
+                    row.scopes,
+                    row.networks
+                ]),
+            Self::Audit(row) => row.write(connection, key),
             Self::Exception(row) => connection
                 .prepare_cached("INSERT INTO exceptions VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?
                 .execute(params![
@@ -278,6 +297,9 @@ impl TokenRow {
             secret_sha256: row.get(2)?,
             made_at_ms: row.get(3)?,
             expires_at_ms: row.get(4)?,
+            role: row.get(5)?,
+            scopes: row.get(6)?,
+            networks: row.get(7)?,
         })
     }
 }

@@ -11,6 +11,7 @@ use nix::fcntl::Flock;
 use rusqlite::{Connection, params};
 use tokio::sync::oneshot;
 
+use super::audit;
 use super::records::Record;
 use super::{Config, Error};
 use crate::clock;
@@ -26,6 +27,9 @@ const PRUNE_EVERY: Duration = Duration::from_mins(1);
 /// Rows deleted at a time, so that no commit waits long behind it.
 const PRUNE_ROWS: u32 = 1000;
 const MS_PER_DAY: i64 = 86_400_000;
+/// Lines of the audit log that are kept at the most, and for how long.
+const MAX_AUDIT_LINES: u64 = 1_000_000;
+const AUDIT_DAYS: i64 = 400;
 
 /// What reaches the writer.
 #[derive(Debug)]
@@ -81,6 +85,7 @@ pub(super) struct Writer {
     max_incidents: u64,
     keep_ms: i64,
     pending: VecDeque<Record>,
+    key: audit::Key,
 }
 
 impl Writer {
@@ -89,6 +94,7 @@ impl Writer {
         lock: Flock<File>,
         config: &Config,
         counters: Counters,
+        key: audit::Key,
     ) -> Self {
         Self {
             connection,
@@ -97,6 +103,7 @@ impl Writer {
             max_incidents: config.max_incidents,
             keep_ms: i64::from(config.keep_days) * MS_PER_DAY,
             pending: VecDeque::new(),
+            key,
         }
     }
 
@@ -166,7 +173,7 @@ impl Writer {
         let mut written = 0;
         let outcome = self.connection.transaction().and_then(|transaction| {
             for record in records {
-                record.write(&transaction)?;
+                record.write(&transaction, &self.key)?;
                 written += 1;
             }
             transaction.commit()
@@ -198,6 +205,10 @@ impl Writer {
              WHERE coalesce(ended_at_ms, expires_at_ms) < ?1 AND id < (SELECT max(id) FROM decisions) LIMIT ?2)",
             params![oldest_ms, PRUNE_ROWS],
         )?;
+        let transaction = self.connection.transaction()?;
+        let oldest_ms = now_ms.saturating_sub(AUDIT_DAYS * MS_PER_DAY);
+        audit::prune(&transaction, &self.key, (oldest_ms, MAX_AUDIT_LINES), PRUNE_ROWS)?;
+        transaction.commit()?;
         self.connection.execute_batch("PRAGMA incremental_vacuum(1000)")
     }
 }

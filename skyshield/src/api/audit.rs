@@ -1,0 +1,101 @@
+//! `/api/v1/audit`: who changed what, when and why; and whether the log is whole.
+
+use axum::Json;
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Query, State};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::auth::hex;
+use super::page::{ByNumber, Page, limit_of};
+use super::problem::Problem;
+use super::time::rfc3339;
+use crate::control::moment;
+use crate::store::{AuditLine, Audited, Reader};
+
+/// A line of the audit log.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct LineBody {
+    /// Its number: one more than the line's before it.
+    seq: u64,
+    at: String,
+    /// Who: an operator's or a token's name, or `root`.
+    actor: String,
+    /// The part of the token between its underscores, where it was one.
+    token: Option<String>,
+    role: String,
+    /// What was done: method and route, or a name.
+    action: String,
+    /// To whom (`target`), from where (`from`), why (`reason`), what was `before` and what came `after`;
+    /// none where it was erased.
+    content: Option<serde_json::Value>,
+    /// What the next line hangs on.
+    hash: String,
+}
+
+impl From<AuditLine> for LineBody {
+    fn from(line: AuditLine) -> Self {
+        Self {
+            seq: line.seq,
+            at: rfc3339(moment(line.at_ms)),
+            // What was written as JSON is JSON, unless the disk says otherwise.
+            content: line.content.and_then(|content| serde_json::from_str(&content).ok()),
+            hash: hex(&line.hash),
+            actor: line.actor,
+            token: line.token,
+            role: line.role,
+            action: line.action,
+        }
+    }
+}
+
+/// What was changed, newest first.
+#[utoipa::path(get, path = "/api/v1/audit", tag = "audit", params(ByNumber), responses((status = 200, body = Page<LineBody>)))]
+pub(super) async fn list(
+    State(reader): State<Reader>,
+    query: Result<Query<ByNumber>, QueryRejection>,
+) -> Result<Json<Page<LineBody>>, Problem> {
+    let Query(query) = query.map_err(|rejection| Problem::bad_request(rejection.body_text()))?;
+    let limit = limit_of(query.limit);
+    let lines = super::read(move || reader.audit(query.cursor, limit + 1)).await?;
+    let items = lines.into_iter().map(LineBody::from).collect();
+    Ok(Page::cut(items, limit, |last: &LineBody| last.seq.to_string()))
+}
+
+/// What came of looking through the audit log.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct AuditedBody {
+    /// Whether nothing was changed, removed or inserted.
+    whole: bool,
+    /// Lines that were looked at.
+    lines: u64,
+    /// Lines whose content was erased, as another line says.
+    erased: u64,
+    /// The number of the last line.
+    last: Option<u64>,
+    /// Its hash: kept elsewhere, it shows later whether the log was cut short and begun anew.
+    last_hash: Option<String>,
+    /// What is wrong, the first few.
+    wrong: Vec<String>,
+}
+
+impl From<Audited> for AuditedBody {
+    fn from(audited: Audited) -> Self {
+        let (last, last_hash) = audited.last.map(|(seq, hash)| (seq, hex(&hash))).unzip();
+        Self {
+            whole: audited.wrong.is_empty(),
+            lines: audited.lines,
+            erased: audited.erased,
+            last,
+            last_hash,
+            wrong: audited.wrong,
+        }
+    }
+}
+
+/// Looks through the whole audit log.
+#[utoipa::path(get, path = "/api/v1/audit/verify", tag = "audit", responses((status = 200, body = AuditedBody)))]
+pub(super) async fn verify(State(reader): State<Reader>) -> Result<Json<AuditedBody>, Problem> {
+    let audited = super::read(move || reader.verify_audit()).await?;
+    Ok(Json(audited.into()))
+}

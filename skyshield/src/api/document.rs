@@ -1,0 +1,124 @@
+//! `GET /openapi.json`: what the API takes and answers, `OpenAPI` 3.1, made from the code.
+
+use std::sync::Arc;
+
+use axum::extract::Extension;
+use axum::http::{Method, header};
+use axum::response::IntoResponse;
+use utoipa::openapi::path::{Operation, ParameterBuilder, ParameterIn};
+use utoipa::openapi::security::{
+    ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme,
+};
+use utoipa::openapi::{
+    Components, ContentBuilder, InfoBuilder, ObjectBuilder, OpenApi, OpenApiBuilder, Paths, Ref, RefOr,
+    Required, ResponseBuilder, Type,
+};
+use utoipa::{PartialSchema, ToSchema};
+
+use super::problem::Problem;
+use super::table::Needs;
+
+/// The document as it is sent.
+#[derive(Clone)]
+pub(super) struct Document(pub(super) Arc<str>);
+
+/// The document, without a route in it.
+pub(super) fn empty() -> OpenApi {
+    let mut components = Components::new();
+    components.schemas.insert(Problem::name().into_owned(), Problem::schema());
+    let bearer = HttpBuilder::new()
+        .scheme(HttpAuthScheme::Bearer)
+        .description(Some("A token, `sky_…`; `skyshield tokens add NAME` makes one"))
+        .build();
+    components.security_schemes.insert("token".to_owned(), SecurityScheme::Http(bearer).into());
+    let session = ApiKeyValue::with_description("sky_session", "A session, by `POST /api/v1/session`");
+    components
+        .security_schemes
+        .insert("session".to_owned(), SecurityScheme::ApiKey(ApiKey::Cookie(session)).into());
+    OpenApiBuilder::new()
+        .info(
+            InfoBuilder::new()
+                .title("SkyShield")
+                .version(env!("CARGO_PKG_VERSION"))
+                .description(Some(
+                    "The admin API. Every path is there with and without its trailing slash. Times are RFC 3339 in \
+                     UTC, lists are never null, problems are RFC 9457.",
+                ))
+                .build(),
+        )
+        .paths(Paths::new())
+        .components(Some(components))
+        .build()
+}
+
+/// Adds to an operation what all have in common: whom it asks for, and the problems it may answer with.
+pub(super) fn complete(operation: &mut Operation, method: &Method, path: &str, needs: Needs) {
+    let mut problems = vec![400, 421, 429, 503];
+    if needs != Needs::Nothing {
+        problems.extend([401, 403]);
+        let scopes = match needs {
+            Needs::Scope(scope) => vec![scope.name()],
+            Needs::Nothing | Needs::Anyone => Vec::new(),
+        };
+        operation.security = Some(
+            ["token", "session"]
+                .map(|scheme| SecurityRequirement::new(scheme, scopes.iter().copied()))
+                .into(),
+        );
+        if let Needs::Scope(scope) = needs {
+            let told = operation.description.take().unwrap_or_default();
+            operation.description =
+                Some(format!("{told}\n\nNeeds `{}`.", scope.name()).trim_start().to_owned());
+        }
+    }
+    if path.contains('{') {
+        problems.push(404);
+    }
+    if operation.request_body.is_some() {
+        problems.extend([413, 415, 422]);
+    }
+    if *method != Method::GET {
+        // The key is in use for a request that is being answered, or was one of another request.
+        problems.extend([403, 409, 413, 422]);
+        let key = ParameterBuilder::new()
+            .name("Idempotency-Key")
+            .parameter_in(ParameterIn::Header)
+            .required(Required::False)
+            .description(Some(
+                "Up to 64 visible characters; the same request under the same key is done once",
+            ))
+            .schema(Some(
+                ObjectBuilder::new().schema_type(Type::String).pattern(Some("^[!-~]{1,64}$")).build(),
+            ));
+        operation.parameters.get_or_insert_default().push(key.build().into());
+    }
+    for status in problems {
+        let named = status.to_string();
+        operation.responses.responses.entry(named).or_insert_with(|| RefOr::T(problem(status)));
+    }
+    // A problem that the handler documents by its status alone is one of these too.
+    for (status, response) in &mut operation.responses.responses {
+        if let (Ok(status @ 400..), RefOr::T(response)) = (status.parse::<u16>(), response)
+            && response.content.is_empty()
+        {
+            response.content = problem(status).content;
+        }
+    }
+}
+
+fn problem(status: u16) -> utoipa::openapi::Response {
+    let title = axum::http::StatusCode::from_u16(status).ok().and_then(|status| status.canonical_reason());
+    ResponseBuilder::new()
+        .description(title.unwrap_or("Problem"))
+        .content(
+            "application/problem+json",
+            ContentBuilder::new().schema(Some(Ref::from_schema_name(Problem::name()))).build(),
+        )
+        .build()
+}
+
+/// This document.
+#[utoipa::path(get, path = "/openapi.json", tag = "about", responses((status = 200, description = "The document", body = serde_json::Value)))]
+pub(super) async fn show(Extension(Document(text)): Extension<Document>) -> impl IntoResponse {
+    ([(header::CONTENT_TYPE, "application/json")], text.to_string())
+}

@@ -1,0 +1,56 @@
+//! The document: it says all there is, and no two things by one name.
+
+use super::*;
+
+#[tokio::test]
+async fn every_route_is_described_once_with_its_answers_and_what_it_needs() {
+    let app = TestApp::new().await;
+    let document = app.get("/openapi.json").await.body;
+    assert_eq!(document["openapi"], "3.1.0");
+    let (api, _dir, _stop) = parts();
+    let table = super::super::table(&api);
+    assert_eq!(table.collisions(), [] as [&str; 0], "two types of one name");
+    for entry in table.entries() {
+        let operation = &document["paths"][&entry.path][entry.method.as_str().to_ascii_lowercase()];
+        assert!(
+            operation["responses"]
+                .as_object()
+                .is_some_and(|all| all.keys().any(|status| status.starts_with('2'))),
+            "{entry:?}"
+        );
+        assert!(
+            operation["summary"].as_str().is_some_and(|told| told.len() > 5),
+            "{entry:?} has no first sentence"
+        );
+        assert_eq!(operation["security"].is_array(), entry.needs != Needs::Nothing, "{entry:?}");
+        if let Needs::Scope(scope) = entry.needs {
+            assert_eq!(operation["security"][0]["token"], json!([scope.name()]), "{entry:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn every_reference_in_the_document_leads_somewhere() {
+    let app = TestApp::new().await;
+    let document = app.get("/openapi.json").await;
+    let known = document.body["components"]["schemas"].as_object().unwrap();
+    let named: std::collections::BTreeSet<_> = document
+        .text
+        .split("\"#/components/schemas/")
+        .skip(1)
+        .filter_map(|rest| rest.split('"').next())
+        .collect();
+    assert!(named.len() > 10);
+    for name in named {
+        assert!(known.contains_key(name), "{name}");
+    }
+}
+
+#[tokio::test]
+async fn the_document_is_for_operators_and_the_probes_for_everyone() {
+    let app = TestApp::new().await;
+    let get = |path: &str| Request::get(path).body(Body::empty()).unwrap();
+    answer(&app.router, get("/openapi.json")).await.is_problem(401, "token");
+    assert_eq!(answer(&app.router, get("/healthz")).await.status, StatusCode::OK);
+    assert_eq!(answer(&app.router, get("/readyz/")).await.status, StatusCode::OK);
+}
