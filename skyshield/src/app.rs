@@ -30,7 +30,7 @@ use crate::gateway;
 use crate::lifecycle::handover::Word;
 use crate::lifecycle::{Lifecycle, Wishes, notify, raise_descriptor_limit};
 use crate::limits::Limiter;
-use crate::telemetry::Level;
+use crate::telemetry::{self, Logs, Sentry};
 use crate::verdict::{Judge, Settings, Watch};
 use crate::{clock, dataplane, host, store};
 use interfaces::Keeper;
@@ -57,22 +57,24 @@ struct Dataplane {
 }
 
 /// What a daemon is started with.
-pub struct Start {
+pub struct Start<'a> {
     /// What it goes by.
     pub config: Config,
     /// Whether there is a kernel side.
     pub kernel_side: KernelSide,
     /// Reads the configuration again.
     pub load: Load,
-    /// Changes what is logged.
-    pub level: Level,
+    /// What is logged.
+    pub logs: &'a Logs,
+    /// Where faults are reported.
+    pub sentry: &'a Sentry,
     /// Whether a running daemon hands everything over to this one.
     pub is_successor: bool,
 }
 
 /// Runs the daemon until it is told to stop, or has handed over to another.
-pub async fn run(start: Start) -> anyhow::Result<()> {
-    let Start { config, kernel_side, load, level, is_successor } = start;
+pub async fn run(start: Start<'_>) -> anyhow::Result<()> {
+    let Start { config, kernel_side, load, logs, sentry, is_successor } = start;
     raise_descriptor_limit();
     let (wishes, wished) = Wishes::channel();
     // The gateway's drain takes the longest.
@@ -84,8 +86,10 @@ pub async fn run(start: Start) -> anyhow::Result<()> {
 
     let registry = Registry::new();
     let control_metrics = control::Metrics::new(&registry)?;
-    let gateway_metrics = gateway::Metrics::new(&registry)?;
+    let requests = telemetry::Requests::new(&config.log, &config.sentry);
+    let gateway_metrics = gateway::Metrics::new(&registry)?.and_tell(requests);
     let reload_metrics = reload::Metrics::new(&registry)?;
+    observe(&registry, logs, sentry, kernel_side)?;
     registry.register(Box::new(store::Collector::new(opened.store.counters().clone())?))?;
     if let Some((keeper, _)) = &kernel.running {
         registry.register(Box::new(dataplane::Collector::new(kernel.enforcer.reader()?)?))?;
@@ -138,7 +142,7 @@ pub async fn run(start: Start) -> anyhow::Result<()> {
         judge,
         control: control.clone(),
         known,
-        level,
+        level: logs.level(),
         metrics: reload_metrics,
     };
     lifecycle.spawn("gateway", async move { Ok(gateway.serve().await?) });
@@ -174,6 +178,28 @@ pub async fn run(start: Start) -> anyhow::Result<()> {
     finish.cancel();
     controlling.await.context("the control task panicked")??;
     outcome
+}
+
+/// Counts what logs and reports lose, and has reports say what they are of.
+fn observe(
+    registry: &Registry,
+    logs: &Logs,
+    sentry: &Sentry,
+    kernel_side: KernelSide,
+) -> Result<(), prometheus::Error> {
+    sentry.tag(&tags(kernel_side));
+    registry.register(Box::new(logs.collector()?))?;
+    registry.register(Box::new(sentry.collector()?))
+}
+
+/// What a report of a fault says of the daemon.
+fn tags(kernel_side: KernelSide) -> [(&'static str, String); 2] {
+    let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    let side = match kernel_side {
+        KernelSide::On => "on",
+        KernelSide::Off => "off",
+    };
+    [("kernel", release.trim().to_owned()), ("kernel_side", side.to_owned())]
 }
 
 fn states_of(upstreams: gateway::Upstreams) -> UpstreamStates {

@@ -49,6 +49,8 @@ pub struct Config {
     pub api: api::Config,
     /// What is logged.
     pub log: telemetry::Config,
+    /// Where faults are reported.
+    pub sentry: telemetry::SentryConfig,
 }
 
 /// Why there is no configuration to go by.
@@ -138,6 +140,7 @@ impl Config {
             .or_else(|| self.inspect.content.problem())
             .or_else(|| self.api.problem())
             .or_else(|| self.log.problem())
+            .or_else(|| self.sentry.problem())
             .or_else(|| self.dataplane.problem())
             .or_else(|| self.place_taken_twice())
             .or_else(|| self.upstream_is_ourselves())
@@ -161,7 +164,7 @@ impl Config {
     /// What is wrong with the files that it names, one sentence each. Reads them: may block.
     pub fn file_problems(&self) -> Vec<String> {
         let told = |error| format!("gateway.tls.certificates: {:#}", anyhow::Error::new(error));
-        self.gateway.file_problems().into_iter().map(told).collect()
+        self.gateway.file_problems().into_iter().map(told).chain(self.sentry.file_problem()).collect()
     }
 
     /// Each place that is listened on, with its key.

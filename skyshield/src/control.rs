@@ -11,6 +11,7 @@ mod reconcile;
 mod records;
 mod recover;
 mod task;
+mod told;
 
 use std::net::IpAddr;
 use std::sync::Arc;

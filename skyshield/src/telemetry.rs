@@ -1,10 +1,14 @@
-//! How the daemon tells of itself: logs, and the metrics page.
+//! How the daemon tells of itself: logs, the metrics page, and reports of its faults.
 
 mod log;
+mod requests;
+mod sentry;
 
 use prometheus::{Encoder, Registry, TextEncoder};
 
-pub use log::{Config, Format, Level, init};
+pub use log::{Collector as LostLines, Config, Error, Level, Logs, PERFORMANCE, SECURITY, init as init_logs};
+pub use requests::{Requests, Served};
+pub use sentry::{Collector as Reports, Config as SentryConfig, Sentry, init as init_sentry};
 
 /// The `Content-Type` of [`page`].
 pub const PAGE_TYPE: &str = prometheus::TEXT_FORMAT;

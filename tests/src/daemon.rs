@@ -14,7 +14,7 @@ use nix::unistd::Pid;
 use serde_json::Value;
 
 /// A start that takes longer than this has failed.
-const READY_WITHIN: Duration = Duration::from_secs(20);
+const READY_WITHIN: Duration = Duration::from_mins(2);
 
 /// The daemon's program: `SKYSHIELD_BIN`, which `cargo xtask` sets to what it has just built.
 pub fn program() -> anyhow::Result<PathBuf> {
@@ -57,6 +57,16 @@ impl Daemon {
     /// What it has logged.
     pub fn log(&self) -> String {
         fs::read_to_string(&self.log).unwrap_or_default()
+    }
+
+    /// Waits until it has logged `text`: lines are written by a thread of their own.
+    pub fn tells(&self, text: &str) -> anyhow::Result<()> {
+        let asked = now();
+        while !self.log().contains(text) {
+            ensure!(asked.elapsed() < READY_WITHIN, "not told: {text}\n{}", self.log());
+            thread::sleep(Duration::from_millis(5));
+        }
+        Ok(())
     }
 
     /// Its process.

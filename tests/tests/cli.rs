@@ -8,6 +8,10 @@ mod commands;
 mod configuration;
 #[path = "cli/explain.rs"]
 mod explain;
+#[path = "cli/faults.rs"]
+mod faults;
+#[path = "cli/logs.rs"]
+mod logs;
 #[path = "cli/reload.rs"]
 mod reload;
 #[path = "cli/starts.rs"]

@@ -104,14 +104,17 @@ fn load(path: Option<&Path>, overrides: &Overrides) -> Result<Config, Failure> {
 
 fn run(path: Option<&Path>, run: Run) -> Result<(), Failure> {
     let config = load(path, &run.overrides)?;
-    let level = telemetry::init(&config.log);
+    let failed = |error: anyhow::Error| Failure::Refused(format!("{error:#}"));
+    // Before any other thread: each of them reports to what was there when it began.
+    let sentry = telemetry::init_sentry(&config.sentry);
+    let logs = telemetry::init_logs(&config.log).map_err(|error| failed(error.into()))?;
     let path = path.map(Path::to_owned);
     let again = move || load(path.as_deref(), &run.overrides).map_err(|failure| failure.to_string());
     let kernel_side = if run.no_kernel { KernelSide::Off } else { KernelSide::On };
-    let failed = |error: anyhow::Error| Failure::Refused(format!("{error:#}"));
     let runtime = app::runtime().map_err(|error| failed(error.into()))?;
     let is_successor = run.successor;
-    let start = Start { config, kernel_side, load: Arc::new(again), level, is_successor };
+    let start =
+        Start { config, kernel_side, load: Arc::new(again), logs: &logs, sentry: &sentry, is_successor };
     let outcome = runtime.block_on(app::run(start));
     // What is left is a look-up or two that nobody waits for.
     runtime.shutdown_background();

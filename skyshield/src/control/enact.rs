@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use tokio::sync::oneshot;
 
-use super::{OrderError, Task, records};
+use super::{OrderError, Task, records, told};
 use crate::clock;
 use crate::dataplane::{self, Entry};
 use crate::engine::decision::{Decision, DecisionId, Layer};
@@ -69,10 +69,12 @@ impl Task {
                 Effect::Record { decision, .. } => {
                     // With what the installation has added to it.
                     let latest = self.ledger.get(decision.source).filter(|held| held.id == decision.id);
+                    tell(&decision);
                     let row = records::decision_row(latest.unwrap_or(&decision), clock::now(), clock::wall());
                     self.store.append(Record::Decision(row));
                 }
                 Effect::Close { id, cause, .. } => {
+                    told::ended(id, cause);
                     self.store.append(Record::Ended { id, cause, at_ms: records::millis(clock::wall()) });
                 }
             }
@@ -89,11 +91,13 @@ impl Task {
         let mut closed = Vec::new();
         rest.retain(|effect| match effect {
             Effect::Record { decision, .. } => {
+                tell(decision);
                 let row = records::decision_row(decision, clock::now(), clock::wall());
                 durable = Some(Record::Decision(row));
                 false
             }
             Effect::Close { id, cause, durable: waits, .. } => {
+                told::ended(*id, *cause);
                 let record = Record::Ended { id: *id, cause: *cause, at_ms: records::millis(clock::wall()) };
                 if *waits {
                     durable = Some(record);
@@ -200,6 +204,10 @@ impl Task {
             tracing::error!(%source, %error, "a ban could not be taken out of the kernel");
         })
     }
+}
+
+fn tell(decision: &Decision) {
+    told::decision(decision, decision.remaining(clock::now()).map(|ttl| ttl.as_secs()));
 }
 
 fn is(decision: Option<&Decision>, id: DecisionId) -> bool {

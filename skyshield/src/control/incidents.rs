@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
-use super::{Task, records};
+use super::{Task, records, told};
 use crate::clock;
 use crate::engine::decision::{Layer, NewBan, Origin};
 use crate::engine::escalation::Sentence;
@@ -54,6 +54,7 @@ impl Task {
     pub(super) fn record(&mut self, incident: &Incident) {
         self.metrics.incidents.with_label_values(&[incident.act.name()]).inc();
         let (now, address) = (clock::now(), incident.client.address);
+        told::incident(incident);
         self.store.append(Record::Incident(Box::new(records::incident_row(incident))));
         if incident.act == Act::Observe {
             return;

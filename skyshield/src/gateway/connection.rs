@@ -24,6 +24,7 @@ use super::guard::Cause;
 use super::head::{Head, Scan, early_problem, scan};
 use super::http2;
 use super::live::{Live, Shared};
+use super::metrics::NO_CLASS;
 use super::request_head::Origin;
 use super::response_head::Asked;
 use super::stream::ClientStream;
@@ -32,6 +33,7 @@ use crate::clock;
 use crate::engine::incident::{Client, Door};
 use crate::inspect::{Header, OverLimit, Request};
 use crate::limits::Quota;
+use crate::telemetry::Served;
 use crate::verdict::Verdict;
 use arrival::{Arrived, FIRST_READ, Speaks, arrive};
 
@@ -307,6 +309,16 @@ impl Connection<'_> {
         let site = site.and_then(|at| self.shared.sites.at(at));
         let metrics = site.map_or(&self.shared.metrics.nowhere, |site| &site.metrics);
         metrics.took(class.as_deref(), status, time);
+        let class = class.as_deref().unwrap_or(NO_CLASS);
+        let served = Served { site: metrics.name(), class, status, took: time };
+        self.shared.metrics.requests.served(served, || self.forwarded_line());
+    }
+
+    /// The method and the target that were forwarded last.
+    fn forwarded_line(&self) -> (&[u8], &[u8]) {
+        let line = self.request.split(|&byte| byte == b'\r').next().unwrap_or_default();
+        let mut words = line.split(|&byte| byte == b' ');
+        (words.next().unwrap_or_default(), words.next().unwrap_or_default())
     }
 
     /// Reads the body as far as it is inspected.

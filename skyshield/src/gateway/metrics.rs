@@ -6,12 +6,13 @@ mod upstreams;
 use prometheus::{IntCounter, IntCounterVec, IntGauge, Opts, Registry};
 
 use self::sites::SiteFamilies;
-pub(super) use self::sites::SiteMetrics;
+pub(super) use self::sites::{NO_CLASS, SiteMetrics};
 use self::upstreams::UpstreamFamilies;
 pub(super) use self::upstreams::UpstreamMetrics;
 use super::guard::Cause;
 use super::upstream::Failure;
 use super::{http2, tls};
+use crate::telemetry::Requests;
 
 /// The gateway's counters. Clones count together.
 #[derive(Clone, Debug)]
@@ -44,6 +45,8 @@ pub struct Metrics {
     /// Of requests that were turned away before it was clear which site they are for.
     pub(super) nowhere: SiteMetrics,
     upstreams: UpstreamFamilies,
+    /// What is told of requests besides.
+    pub(super) requests: Requests,
 }
 
 impl Metrics {
@@ -131,10 +134,17 @@ impl Metrics {
             bodies_passed: bodies.with_label_values(&["pass"]),
             tls: tls::Metrics::new(registry)?,
             http2: http2::Metrics::new(registry)?,
-            nowhere: sites.of(sites::NO_CLASS),
+            nowhere: sites.of(NO_CLASS),
             sites,
             upstreams: UpstreamFamilies::new(registry)?,
+            requests: Requests::default(),
         })
+    }
+
+    /// Tells `requests` of what is served, too.
+    #[must_use]
+    pub fn and_tell(self, requests: Requests) -> Self {
+        Self { requests, ..self }
     }
 
     pub(super) fn invalid(&self, cause: Cause) {

@@ -1,46 +1,46 @@
-//! Logs: lines for people or JSON for programs, to standard error, where the service manager keeps them.
+//! Logs: lines for people or for programs, and streams of their own for what security and performance
+//! are about. Whoever logs never waits: a destination that does not keep up loses lines, and counts them.
 
-use std::io::IsTerminal;
+mod config;
+mod escape;
+mod lines;
+mod metrics;
+mod rotate;
+mod sink;
+mod stream;
+mod syslog;
 
-use serde::{Deserialize, Serialize};
-use tracing_subscriber::layer::SubscriberExt as _;
+use std::io;
+
+use tracing_subscriber::filter::{EnvFilter, FilterExt as _, LevelFilter, filter_fn};
+use tracing_subscriber::layer::{Layer, SubscriberExt as _};
 use tracing_subscriber::util::SubscriberInitExt as _;
-use tracing_subscriber::{EnvFilter, Registry, reload};
+use tracing_subscriber::{Registry, reload};
 
-/// What is logged and how.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Config {
-    /// The least severe level that is logged, or directives such as `info,skyshield::gateway=debug`.
-    pub level: String,
-    /// `text` or `json`.
-    pub format: Format,
+use super::sentry;
+use sink::Sink;
+use stream::Stream;
+
+pub use config::Config;
+pub use metrics::Collector;
+pub use stream::{PERFORMANCE, SECURITY};
+
+type Boxed = Box<dyn Layer<Registry> + Send + Sync>;
+
+/// Why there are no logs.
+#[derive(Debug, thiserror::Error)]
+#[error("{key}: {what}")]
+pub struct Error {
+    /// The key of the destination.
+    pub key: &'static str,
+    what: String,
+    #[source]
+    source: io::Error,
 }
 
-impl Default for Config {
-    fn default() -> Self {
-        Self { level: "info".to_owned(), format: Format::Text }
-    }
-}
-
-/// The form of a line.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Format {
-    /// For people.
-    Text,
-    /// For programs: one JSON object a line.
-    Json,
-}
-
-impl Config {
-    /// What is wrong with it, if anything: the key and how to mend it.
-    pub fn problem(&self) -> Option<(&'static str, String)> {
-        let error = EnvFilter::builder().parse(&self.level).err()?;
-        Some((
-            "log.level",
-            format!("`{}` is no level: {error}; try error, warn, info, debug or trace", self.level),
-        ))
+impl Error {
+    fn new(key: &'static str, what: impl Into<String>, source: io::Error) -> Self {
+        Self { key, what: what.into(), source }
     }
 }
 
@@ -52,19 +52,47 @@ impl Level {
     /// Logs at `config`'s level from here on.
     pub fn set(&self, config: &Config) {
         // Without a subscriber of ours (a second daemon in one process) there is nothing to change.
-        let _not_ours = self.0.reload(EnvFilter::builder().parse_lossy(&config.level));
+        let _not_ours = self.0.reload(config.filter());
     }
 }
 
-/// Sends every log line to standard error from here on.
-pub fn init(config: &Config) -> Level {
-    let (filter, level) = reload::Layer::new(EnvFilter::builder().parse_lossy(&config.level));
-    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_target(false);
-    let logs = Registry::default().with(filter);
+/// The logs of a daemon that runs. What is still on its way to a destination is written when this is
+/// dropped.
+#[derive(Debug)]
+pub struct Logs {
+    level: Level,
+    sinks: Vec<Sink>,
+}
+
+impl Logs {
+    /// Changes what is logged.
+    pub fn level(&self) -> Level {
+        self.level.clone()
+    }
+
+    /// Counts the lines that destinations did not take.
+    pub fn collector(&self) -> Result<Collector, prometheus::Error> {
+        Collector::new(self.sinks.iter().map(|sink| (sink.name, sink.counts.clone())).collect())
+    }
+}
+
+/// Sends log lines to the destinations of `config` from here on.
+pub fn init(config: &Config) -> Result<Logs, Error> {
+    let mut sinks = Vec::new();
+    let lines = lines::layers(config, &mut sinks)?;
+    let (filter, level) = reload::Layer::new(config.filter());
+    // What has a stream of its own is not told twice.
+    let apart = filter_fn(|metadata| !stream::is_apart(metadata.target()));
+    let mut layers: Vec<Boxed> = vec![lines.with_filter(filter.and(apart)).boxed()];
+    if let Some(stream) = Stream::security(&config.security, &mut sinks)? {
+        layers.push(stream.with_filter(filter_fn(|metadata| metadata.target() == SECURITY)).boxed());
+    }
+    if let Some(stream) = Stream::performance(&config.performance, &mut sinks)? {
+        layers.push(stream.with_filter(filter_fn(|metadata| metadata.target() == PERFORMANCE)).boxed());
+    }
+    let errors = filter_fn(|metadata| sentry::is_for(metadata.target()));
+    layers.push(sentry::errors().with_filter(LevelFilter::ERROR.and(errors)).boxed());
     // A second daemon in one process (as in tests) keeps the first one's logs.
-    let _second = match config.format {
-        Format::Text => logs.with(lines.with_ansi(std::io::stderr().is_terminal())).try_init().is_err(),
-        Format::Json => logs.with(lines.json().flatten_event(true)).try_init().is_err(),
-    };
-    Level(level)
+    let _second = Registry::default().with(layers).try_init().is_err();
+    Ok(Logs { level: Level(level), sinks })
 }

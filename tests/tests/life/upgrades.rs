@@ -52,7 +52,7 @@ pub(crate) fn a_successor_that_cannot_start() -> Result<()> {
     let load = Load::start(loopback.gateway, 2);
     let error = loopback.daemon.ask("POST", "/api/v1/upgrade", "").err().context("it was handed over")?;
     ensure!(error.to_string().contains(" 422 "), "{error:#}");
-    ensure!(loopback.daemon.log().contains("risk.refuse: 1.8"), "the successor does not say why");
+    loopback.daemon.tells("risk.refuse: 1.8").context("the successor does not say why")?;
     loopback.daemon.ask("POST", "/api/v1/decisions", "{\"source\": \"203.0.113.7\", \"ttl\": \"1h\"}")?;
     ensure!(load.end()? > 0, "nothing was answered");
     Ok(())

@@ -15,7 +15,7 @@ const FAMILIES: [&str; 5] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
 /// Classes that are told apart at the most; there are fewer in any configuration, but it may be reloaded.
 const MAX_CLASSES: usize = 64;
 /// The class of a request that has none, or of which none is known.
-pub(super) const NO_CLASS: &str = "none";
+pub(in crate::gateway) const NO_CLASS: &str = "none";
 
 /// The measures of one site. Clones measure together.
 #[derive(Clone, Debug)]
@@ -99,6 +99,11 @@ impl SiteFamilies {
 }
 
 impl SiteMetrics {
+    /// The site's name.
+    pub(in crate::gateway) fn name(&self) -> &str {
+        &self.site
+    }
+
     /// Measures a request of `class` that was answered with `status` after `time`.
     pub(in crate::gateway) fn took(&self, class: Option<&str>, status: u16, time: Duration) {
         let class = class.unwrap_or(NO_CLASS);
