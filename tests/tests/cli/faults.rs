@@ -15,8 +15,11 @@ use crate::bench::Bench;
 
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// A server that takes envelopes: their lines after the head of the request.
-fn server() -> Result<(SocketAddr, Receiver<(String, Vec<Value>)>)> {
+/// The head of a request, and the lines of the envelope behind it.
+type Report = (String, Vec<Value>);
+
+/// A server that takes envelopes.
+fn server() -> Result<(SocketAddr, Receiver<Report>)> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
     let address = listener.local_addr()?;
     let (got, envelopes) = sync_channel(100);
