@@ -32,6 +32,7 @@ use tokio::sync::watch;
 use utoipa_axum::routes;
 
 use crate::control::Control;
+use crate::engine::sight::Sight;
 use crate::engine::upstream::Upstream;
 use crate::lifecycle::Wishes;
 use crate::store::{Reader, Store};
@@ -85,6 +86,8 @@ pub struct Api {
     pub upstreams: UpstreamStates,
     /// What was answered under which idempotency key.
     pub once: Once,
+    /// How far the doors see beside the gateway.
+    pub sights: Arc<[Sight]>,
 }
 
 impl FromRef<Api> for Control {
@@ -126,6 +129,12 @@ impl FromRef<Api> for Wishes {
 impl FromRef<Api> for UpstreamStates {
     fn from_ref(api: &Api) -> Self {
         api.upstreams.clone()
+    }
+}
+
+impl FromRef<Api> for Arc<[Sight]> {
+    fn from_ref(api: &Api) -> Self {
+        Arc::clone(&api.sights)
     }
 }
 

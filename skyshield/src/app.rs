@@ -21,11 +21,12 @@ use self::reload::{Known, Reloader};
 use self::succession::{Doors, Succession};
 use crate::api::{Api, Facts, Once, UpstreamStates};
 use crate::config::Config;
-use crate::control::{self, Parts, Task};
+use crate::control::{self, Parts, Recovered, Task};
 use crate::dataplane::{Enforcer, Events, Kernel, Memory, OnSilence};
 use crate::engine::behaviour::{Behaviour, Key};
 use crate::engine::never_ban::{NeverBan, Protection};
 use crate::engine::view::View;
+use crate::forward_auth;
 use crate::gateway;
 use crate::lifecycle::handover::Word;
 use crate::lifecycle::{Lifecycle, Wishes, notify, raise_descriptor_limit};
@@ -80,7 +81,8 @@ pub async fn run(start: Start<'_>) -> anyhow::Result<()> {
     // The gateway's drain takes the longest.
     let mut lifecycle =
         Lifecycle::new(Duration::from_secs(config.gateway.limits.drain_secs) + SETTLE, wishes.clone())?;
-    let Doors { gateway, listeners, sockets, owner, mut line } = Doors::open(&config, is_successor).await?;
+    let Doors { gateway, forward_auth, listeners, sockets, owner, mut line } =
+        Doors::open(&config, is_successor).await?;
     let opened = open_store(&config)?;
     let kernel = open_dataplane(&config, kernel_side)?;
 
@@ -88,6 +90,7 @@ pub async fn run(start: Start<'_>) -> anyhow::Result<()> {
     let control_metrics = control::Metrics::new(&registry)?;
     let requests = telemetry::Requests::new(&config.log, &config.sentry);
     let gateway_metrics = gateway::Metrics::new(&registry)?.and_tell(requests);
+    let forward_auth_metrics = forward_auth::Metrics::new(&registry)?;
     let reload_metrics = reload::Metrics::new(&registry)?;
     observe(&registry, logs, sentry, kernel_side)?;
     registry.register(Box::new(store::Collector::new(opened.store.counters().clone())?))?;
@@ -103,12 +106,7 @@ pub async fn run(start: Start<'_>) -> anyhow::Result<()> {
     let never_ban = host::never_ban(&tasks::known_now(&known_now.borrow(), &upstreams));
     let parts = parts(&config, kernel.enforcer, &opened, Arc::clone(&view), never_ban);
     let (task, control, recovered) = Task::new(parts, control_metrics)?;
-    tracing::info!(
-        from_store = recovered.from_store,
-        from_kernel = recovered.from_kernel,
-        reinstalled = recovered.reinstalled,
-        "decisions taken up"
-    );
+    tell_of(&recovered);
 
     let (stop, release) = (lifecycle.stop_token(), lifecycle.release_token());
     let (finish, released) = (CancellationToken::new(), CancellationToken::new());
@@ -128,17 +126,20 @@ pub async fn run(start: Start<'_>) -> anyhow::Result<()> {
         wishes,
         upstreams: states_of(upstreams.clone()),
         once: Once::default(),
+        sights: config.forward_auth.sights().into(),
     };
     // The control task outlives the doors: what they reported last is still carried out.
     let controlling =
         tokio::spawn(decide(task, finish.clone(), (last_words, opened.writer), released.clone()));
     lifecycle.spawn("control", tasks::outlive(control.clone(), release.clone()));
     let gateway = gateway.open(judge.clone(), gateway_metrics, stop.clone());
+    let forward_auth = forward_auth.open(judge.clone(), &forward_auth_metrics, stop.clone());
     let reloader = Reloader {
         load,
         started_with: config.clone(),
         in_force: config,
         gateway: gateway.handle(),
+        forward_auth: forward_auth.handle(),
         judge,
         control: control.clone(),
         known,
@@ -146,6 +147,7 @@ pub async fn run(start: Start<'_>) -> anyhow::Result<()> {
         metrics: reload_metrics,
     };
     lifecycle.spawn("gateway", async move { Ok(gateway.serve().await?) });
+    lifecycle.spawn("forward_auth", async move { Ok(forward_auth.serve().await?) });
     let (program, arguments) = Succession::program()?;
     let succession = Succession {
         program,
@@ -164,11 +166,7 @@ pub async fn run(start: Start<'_>) -> anyhow::Result<()> {
     lifecycle.spawn("names", tasks::held(hold.clone(), names::keep(control.clone(), release.clone())));
     let host = tasks::watch_host(known_now, upstreams, control, release.clone());
     lifecycle.spawn("host", tasks::held(hold.clone(), host));
-    if let Some((keeper, events)) = kernel.running {
-        lifecycle.spawn("attachment", tasks::held(hold.clone(), keeper.run(release.clone())));
-        lifecycle.spawn("events", tasks::held(hold.clone(), tasks::tell_events(events, release.clone())));
-    }
-    drop(hold);
+    tasks::watch_kernel(&mut lifecycle, kernel.running, hold, &release);
     tracing::info!("ready");
     notify::ready();
     if let Some(line) = &mut line {
@@ -178,6 +176,15 @@ pub async fn run(start: Start<'_>) -> anyhow::Result<()> {
     finish.cancel();
     controlling.await.context("the control task panicked")??;
     outcome
+}
+
+fn tell_of(recovered: &Recovered) {
+    tracing::info!(
+        from_store = recovered.from_store,
+        from_kernel = recovered.from_kernel,
+        reinstalled = recovered.reinstalled,
+        "decisions taken up"
+    );
 }
 
 /// Counts what logs and reports lose, and has reports say what they are of.
@@ -281,7 +288,8 @@ fn open_dataplane(config: &Config, kernel_side: KernelSide) -> anyhow::Result<Da
 fn known_to_the_configuration(config: &Config) -> Known {
     let allow = config.never_ban.allow.iter().map(|&source| (source, Protection::AllowList));
     let proxies = config.gateway.trusted_proxies.iter().map(|&proxy| (proxy, Protection::TrustedProxy));
-    allow.chain(proxies).collect()
+    let speakers = config.forward_auth.speakers().map(|proxy| (proxy, Protection::TrustedProxy));
+    allow.chain(proxies).chain(speakers).collect()
 }
 
 /// The runtime the daemon runs in, for parts that are built outside of it.

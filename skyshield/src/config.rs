@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::engine::{behaviour, escalation, risk};
 use crate::inspect::own;
-use crate::{api, dataplane, gateway, host, inspect, limits, routes, store, telemetry};
+use crate::{api, dataplane, forward_auth, gateway, host, inspect, limits, routes, store, telemetry};
 
 pub use changes::{changes, needs_restart};
 pub use problem::Problem;
@@ -29,6 +29,8 @@ pub struct Config {
     pub dataplane: dataplane::Config,
     /// The reverse proxy: listeners, upstream, limits, headers.
     pub gateway: gateway::Config,
+    /// Proxies that ask for verdicts: where, and how each of them does.
+    pub forward_auth: forward_auth::Config,
     /// How many requests of each class a source or user may send.
     pub limits: limits::Config,
     /// How much of a request is inspected.
@@ -135,7 +137,9 @@ impl Config {
             .or_else(|| self.escalation.problem(self.risk.ban_secs))
             .or_else(|| self.behaviour.problem())
             .or_else(|| routes::problem(&self.routes, &self.risk))
+            .or_else(|| self.no_door())
             .or_else(|| self.gateway.problem())
+            .or_else(|| self.forward_auth.problem())
             .or_else(|| self.limits.problem())
             .or_else(|| self.inspect.content.problem())
             .or_else(|| self.api.problem())
@@ -172,7 +176,14 @@ impl Config {
         let gateway = self.gateway.listen.iter().map(|&address| ("gateway.listen", address));
         let tls = self.gateway.tls.listen.iter().map(|&address| ("gateway.tls.listen", address));
         let api = [("api.listen", self.api.listen), ("api.metrics_listen", self.api.metrics_listen)];
-        gateway.chain(tls).chain(api)
+        gateway.chain(tls).chain(self.forward_auth.addresses()).chain(api)
+    }
+
+    fn no_door(&self) -> Option<(&'static str, String)> {
+        let Self { gateway, forward_auth, .. } = self;
+        let none =
+            gateway.listen.is_empty() && gateway.tls.listen.is_empty() && forward_auth.doors.is_empty();
+        none.then(|| ("gateway.listen", "there is no address to listen on, and no other door".to_owned()))
     }
 
     fn place_taken_twice(&self) -> Option<(&'static str, String)> {
@@ -244,6 +255,10 @@ mod tests {
             (
                 "[never_ban]\nallow = [\"10.0.0.300\"]\n",
                 "2:9: `10.0.0.300` is neither an address nor a prefix",
+            ),
+            (
+                "[gateway]\nlisten = []\n",
+                "2: gateway.listen: there is no address to listen on, and no other door",
             ),
             ("[log]\nlevel = \"lou=d\"\n", "2: log.level: `lou=d` is no level"),
             ("risk = 1\n", "1:8: invalid type: integer `1`, expected struct Config"),

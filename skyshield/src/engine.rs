@@ -12,6 +12,7 @@ pub mod never_ban;
 pub mod reconcile;
 pub mod risk;
 pub mod shaping;
+pub mod sight;
 pub mod source;
 pub mod standing;
 pub mod upstream;

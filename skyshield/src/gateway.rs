@@ -22,7 +22,6 @@ mod opening;
 mod presence;
 mod proxy_protocol;
 mod pump;
-mod quota;
 mod relay;
 mod request_head;
 mod respond;

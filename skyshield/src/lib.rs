@@ -9,6 +9,7 @@ pub mod control;
 pub mod dataplane;
 pub mod engine;
 pub mod exceptions;
+pub mod forward_auth;
 pub mod gateway;
 pub mod host;
 pub mod inspect;

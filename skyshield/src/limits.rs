@@ -3,6 +3,7 @@
 mod config;
 mod per_source;
 mod table;
+mod told;
 mod user;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -13,6 +14,7 @@ use prometheus::{IntCounter, IntCounterVec, Opts, Registry};
 
 pub use config::{By, Class, Config};
 pub use per_source::{PerSource, Stay};
+pub use told::quota_lines;
 pub use user::{Secret, UserKey};
 
 use self::per_source::InProgress;

@@ -174,6 +174,15 @@ impl Judge {
         }
     }
 
+    /// Tells the detectors that `request` of `client`, which came by no door of ours or left no trail, was
+    /// answered with `status`: known by what a proxy has logged of it.
+    pub fn read_of(&self, client: Client, request: &Request<'_>, at: Instant, status: u16) {
+        if let Some(watch) = &self.watch {
+            let route = &self.settings.route_of(request).name;
+            self.control.tell(watch.signal(watch.trail(client, request, route, at), status));
+        }
+    }
+
     /// Whether the whole of what `address` sends is refused at `now`, before a body is read.
     pub fn ban_of(&self, address: IpAddr, now: Instant) -> Option<Refusal> {
         let ban = self.view.ban_of(address, now)?;
@@ -305,7 +314,8 @@ impl Judge {
     }
 }
 
-fn mint() -> IncidentId {
+/// An id for an answer, whether a verdict led to it or not.
+pub fn mint() -> IncidentId {
     let mut random = [0; 16];
     // Without randomness an id is still unique to its millisecond.
     let _unlikely = getrandom::fill(&mut random);

@@ -33,6 +33,11 @@ impl Nginx {
 
     /// Starts one at `address`.
     pub fn at(address: SocketAddr, server: &str) -> anyhow::Result<Self> {
+        Self::by(Command::new("nginx"), address, "", server)
+    }
+
+    /// The same by `command`, with `http` beside its server block.
+    pub fn by(mut command: Command, address: SocketAddr, http: &str, server: &str) -> anyhow::Result<Self> {
         let dir = tempfile::tempdir()?;
         let root = dir.path().display();
         let temporary: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
@@ -41,17 +46,17 @@ impl Nginx {
         let text = format!(
             "daemon off; master_process off; pid {root}/pid; error_log {root}/err warn;\n\
              events {{ worker_connections 1024; }}\n\
-             http {{ access_log off; {temporary} root {root}; client_max_body_size 0; keepalive_requests 100000;\n\
+             http {{ access_log off; {temporary} root {root}; client_max_body_size 0; keepalive_requests 100000; {http}\n\
              server {{ listen {address}; {server} }} }}\n"
         );
         let config = dir.path().join("nginx.conf");
         std::fs::write(&config, text)?;
-        let mut command = Command::new("nginx");
         command.arg("-e").arg(dir.path().join("err")).arg("-c").arg(&config).arg("-p").arg(dir.path());
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         let mut nginx = Self { child: command.spawn().context("nginx")?, address, dir };
         for _ in 0..500 {
-            if TcpStream::connect(address).is_ok() {
+            // Where it listens in a namespace of its own, its file of the process says so.
+            if nginx.dir().join("pid").exists() || TcpStream::connect(address).is_ok() {
                 return Ok(nginx);
             }
             if let Some(status) = nginx.child.try_wait()? {

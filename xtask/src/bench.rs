@@ -1,6 +1,7 @@
 //! `cargo xtask bench`: how fast, beside what it replaces.
 
 mod control;
+mod forward_auth;
 mod gateway;
 mod initramfs;
 mod inspect;
@@ -31,6 +32,8 @@ enum What {
     Inspect(inspect::Arguments),
     /// The gateway beside Debian's nginx, with wrk, in interleaved rounds
     Gateway(gateway::Arguments),
+    /// Debian's nginx that asks the daemon before it serves, beside nginx alone, in interleaved rounds
+    ForwardAuth(forward_auth::Arguments),
 }
 
 pub(crate) fn obey(workspace: &Workspace, arguments: &Arguments) -> Result<ExitCode> {
@@ -40,5 +43,6 @@ pub(crate) fn obey(workspace: &Workspace, arguments: &Arguments) -> Result<ExitC
         What::Verifier(arguments) => verifier::obey(workspace, arguments),
         What::Inspect(arguments) => inspect::obey(workspace, arguments),
         What::Gateway(arguments) => gateway::obey(workspace, arguments),
+        What::ForwardAuth(arguments) => forward_auth::obey(workspace, arguments),
     }
 }

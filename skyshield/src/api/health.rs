@@ -12,6 +12,7 @@ use super::problem::Problem;
 use super::{Facts, Interface, UpstreamStates};
 use crate::clock;
 use crate::control::{Control, Health};
+use crate::engine::sight::Sight;
 use crate::engine::upstream::{State as UpstreamState, Upstream};
 
 /// The process answers.
@@ -47,6 +48,8 @@ struct Components {
     control: Component,
     dataplane: Dataplane,
     gateway: Gateway,
+    /// How far each other door sees, and what it cannot.
+    doors: Vec<DoorBody>,
     store: Component,
 }
 
@@ -87,6 +90,26 @@ struct InterfaceBody {
     xdp_mode: &'static str,
 }
 
+/// How far a door sees beside the gateway.
+#[derive(Debug, Serialize, ToSchema)]
+struct DoorBody {
+    door: &'static str,
+    name: String,
+    place: String,
+    mode: &'static str,
+    sees_bodies: bool,
+    /// Where its clients are banned: `kernel` or `door`.
+    bans: &'static str,
+    cannot: Vec<&'static str>,
+}
+
+impl From<&Sight> for DoorBody {
+    fn from(sight: &Sight) -> Self {
+        let Sight { door, name, place, mode, sees_bodies, bans, cannot } = sight.clone();
+        Self { door, name, place, mode, sees_bodies, bans, cannot }
+    }
+}
+
 impl Dataplane {
     /// The first interface is named a second time, for who knows of one only.
     fn new(answers: bool, guarded: Option<&[Interface]>) -> Self {
@@ -115,6 +138,7 @@ pub(super) async fn health(
     State(control): State<Control>,
     State(facts): State<Arc<Facts>>,
     State(UpstreamStates(upstreams)): State<UpstreamStates>,
+    State(doors): State<Arc<[Sight]>>,
 ) -> Json<HealthBody> {
     let answer = control.health().await;
     let answers = answer.is_ok();
@@ -136,6 +160,7 @@ pub(super) async fn health(
                 status: status(served),
                 upstreams: upstreams.into_iter().map(UpstreamBody::from).collect(),
             },
+            doors: doors.iter().map(DoorBody::from).collect(),
             store: Component { status: status(health.store_writes) },
         },
         decisions_in_force: health.decisions_in_force,

@@ -68,8 +68,8 @@ pub(super) fn parts() -> (Api, tempfile::TempDir, DropGuard) {
     }));
     let facts = facts.into();
     let once = super::Once::default();
-    let api =
-        Api { control, store: opened.store, reader: opened.reader, registry, facts, wishes, upstreams, once };
+    let (store, reader, sights) = (opened.store, opened.reader, Arc::default());
+    let api = Api { control, store, reader, registry, facts, wishes, upstreams, once, sights };
     (api, dir, stop.drop_guard())
 }
 
@@ -376,6 +376,7 @@ async fn machines_ask_for_life_readiness_and_metrics_without_a_login() {
         json!({
             "control": { "status": "ok" },
             "dataplane": { "status": "ok", "interface": null, "xdp_mode": "off", "interfaces": [] },
+            "doors": [],
             "gateway": { "status": "ok", "upstreams": [
                 { "site": "shop", "upstream": "10.0.0.1:80", "status": "down", "requests_in_progress": 0 },
                 { "site": "shop", "upstream": "10.0.0.2:80", "status": "up", "requests_in_progress": 0 },

@@ -12,6 +12,7 @@ use crate::config::{self, Config};
 use crate::control::Control;
 use crate::engine::never_ban::Protection;
 use crate::engine::source::Source;
+use crate::forward_auth;
 use crate::gateway;
 use crate::lifecycle::{Reloaded, Unfulfilled, notify};
 use crate::telemetry::Level;
@@ -63,6 +64,7 @@ pub(super) struct Reloader {
     /// What was taken up last.
     pub(super) in_force: Config,
     pub(super) gateway: gateway::Handle,
+    pub(super) forward_auth: forward_auth::Handle,
     pub(super) judge: Judge,
     pub(super) control: Control,
     pub(super) known: watch::Sender<Known>,
@@ -104,12 +106,14 @@ impl Reloader {
         let (_, applied): (Vec<_>, Vec<_>) =
             config::changes(&self.in_force, &new).into_iter().partition(|key| config::needs_restart(key));
         // Rules are compiled and names resolved off the tasks that serve requests.
-        let (gateway, judge) = (self.gateway.clone(), self.judge.clone());
+        let (gateway, forward_auth) = (self.gateway.clone(), self.forward_auth.clone());
+        let judge = self.judge.clone();
         let prepared = tokio::task::spawn_blocking(move || {
             let settings = judge.settings().renewed(&new.inspect, &new.risk, &new.routes);
             let judge = judge.renewed(settings, &new.limits, clock::now());
             let known = known_to_the_configuration(&new);
             gateway.reload(&new.gateway, judge.clone())?;
+            forward_auth.reload(&new.forward_auth, judge.clone());
             anyhow::Ok((new, judge, known))
         });
         let prepared = prepared.await.context("the configuration could not be taken up").map_err(refused)?;

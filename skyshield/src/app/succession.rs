@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::api::Listeners;
 use crate::config::Config;
+use crate::forward_auth::{ForwardAuth, Inherited};
 use crate::gateway::{self, Gateway};
 use crate::lifecycle::handover::{self, Line, Sockets, Successor, Word};
 use crate::lifecycle::{Unfulfilled, Upgraded, notify};
@@ -30,6 +31,7 @@ const OURSELVES: &str = "/proc/self/exe";
 /// Every socket the daemon listens on, its own or taken over from a predecessor.
 pub(super) struct Doors {
     pub(super) gateway: Gateway,
+    pub(super) forward_auth: ForwardAuth,
     pub(super) listeners: Listeners,
     /// The same sockets, for a successor.
     pub(super) sockets: Sockets,
@@ -50,14 +52,20 @@ impl Doors {
         let owner = Arc::new(AtomicBool::new(!is_successor));
         let gateway = Gateway::take_up(&config.gateway, &mut inherited.tcp)?;
         let listeners = Listeners::take_up(&config.api, &mut inherited, Arc::clone(&owner)).await?;
+        let Sockets { tcp, unix } = &mut inherited;
+        let forward_auth =
+            ForwardAuth::take_up(&config.forward_auth, Inherited { tcp, unix, owner: &owner })?;
         let mut sockets = listeners.sockets()?;
         sockets.tcp.extend(gateway.sockets()?);
+        let (tcp, unix) = forward_auth.sockets()?;
+        sockets.tcp.extend(tcp);
+        sockets.unix.extend(unix);
         if let Some(line) = &mut line {
             line.say(Word::Prepared)?;
             line.wait_for(Word::Yours, LETS_GO_WITHIN).context("the predecessor does not let go")?;
             owner.store(true, Ordering::Relaxed);
         }
-        Ok(Self { gateway, listeners, sockets, owner, line })
+        Ok(Self { gateway, forward_auth, listeners, sockets, owner, line })
     }
 }
 

@@ -7,6 +7,7 @@ use anyhow::Context;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
+use super::interfaces::Keeper;
 use super::reload::{Known, Reloader};
 use super::succession::Succession;
 use crate::api::{Api, Listeners};
@@ -14,7 +15,7 @@ use crate::control::Control;
 use crate::dataplane::Events;
 use crate::engine::never_ban::Protection;
 use crate::engine::source::Source;
-use crate::lifecycle::Wish;
+use crate::lifecycle::{Lifecycle, Wish};
 use crate::{gateway, host};
 
 /// How often the host is asked for its addresses, however quiet the kernel is.
@@ -101,8 +102,21 @@ pub(super) async fn watch_host(
     }
 }
 
+/// Keeps the program attached and tells of its drops, where there is one; all of it holds on to `hold`.
+pub(super) fn watch_kernel(
+    lifecycle: &mut Lifecycle,
+    running: Option<(Keeper, Events)>,
+    hold: mpsc::Sender<Infallible>,
+    release: &CancellationToken,
+) {
+    if let Some((keeper, events)) = running {
+        lifecycle.spawn("attachment", held(hold.clone(), keeper.run(release.clone())));
+        lifecycle.spawn("events", held(hold, tell_events(events, release.clone())));
+    }
+}
+
 /// Tells of a sample of the drops.
-pub(super) async fn tell_events(mut events: Events, stop: CancellationToken) -> anyhow::Result<()> {
+async fn tell_events(mut events: Events, stop: CancellationToken) -> anyhow::Result<()> {
     loop {
         let batch = tokio::select! {
             () = stop.cancelled() => return Ok(()),

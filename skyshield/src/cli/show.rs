@@ -157,13 +157,18 @@ pub(super) fn checked(config: &Config, path: Option<&Path>, as_json: bool) {
     let default = Path::new(DEFAULT_PATH);
     let path = path.or_else(|| default.exists().then_some(default));
     let effective = serde_json::to_value(config).unwrap_or_default();
-    said(&json!({ "file": path, "effective": effective }), as_json, || {
+    let doors = config.forward_auth.sights();
+    said(&json!({ "file": path, "effective": effective, "doors": doors }), as_json, || {
         let shown = toml::to_string(config).unwrap_or_default();
         let found = match path {
             Some(path) => format!("{}: nothing is wrong", path.display()),
             None => format!("there is no {DEFAULT_PATH}: the defaults hold"),
         };
-        format!("{found}. In force would be:\n\n{shown}")
+        let sights = serde_json::to_value(config.forward_auth.sights()).unwrap_or_default();
+        let doors = sights.as_array().into_iter().flatten().map(|sight| format!("{}\n", door(sight)));
+        let doors: String = doors.collect();
+        let gap = if doors.is_empty() { "" } else { "\n" };
+        format!("{found}. In force would be:\n\n{shown}{gap}{doors}")
     });
 }
 
@@ -195,6 +200,10 @@ pub(super) fn status(health: &Result<Value, Failure>, remains: Option<&Remains>,
     });
     said(&body, as_json, || {
         let mut told = vec![daemon_line(health)];
+        if let Ok(health) = health {
+            let doors = health["components"]["doors"].as_array();
+            told.extend(doors.into_iter().flatten().map(door));
+        }
         match remains {
             None => told.push("kernel    nothing of SkyShield's is in the kernel".to_owned()),
             Some(remains) => kernel_lines(remains, &mut told),
@@ -220,6 +229,17 @@ fn daemon_line(health: &Result<Value, Failure>) -> String {
         health["decisions_capacity"],
         health["drift"]
     )
+}
+
+/// How far a door sees, in words.
+fn door(sight: &Value) -> String {
+    let sees = if sight["sees_bodies"] == true { "heads and bodies" } else { "heads, no bodies" };
+    let [name, place, mode, bans] = ["name", "place", "mode", "bans"].map(|key| text(&sight[key]));
+    let mut told = format!("door      {name}: {mode} at {place}; sees {sees}; bans at the {bans}");
+    for what in sight["cannot"].as_array().into_iter().flatten() {
+        told = format!("{told}\n          cannot: {}", text(what));
+    }
+    told
 }
 
 fn kernel_lines(remains: &Remains, told: &mut Vec<String>) {

@@ -6,10 +6,27 @@ use super::Config;
 
 /// What a running daemon takes up. Everything else waits for a restart, a new section too until it is
 /// named here.
-const TAKEN_UP: &[&str] =
-    &["escalation", "gateway", "inspect", "limits", "log.level", "never_ban", "risk", "routes"];
+const TAKEN_UP: &[&str] = &[
+    "escalation",
+    "forward_auth",
+    "gateway",
+    "inspect",
+    "limits",
+    "log.level",
+    "never_ban",
+    "risk",
+    "routes",
+];
 /// What of it does not: sockets are bound and tables are made once.
-const BUT: &[&str] = &["gateway.listen", "gateway.tls.listen", "limits.tracked"];
+const BUT: &[&str] = &[
+    "forward_auth.awaited",
+    "forward_auth.connections",
+    "forward_auth.doors",
+    "forward_auth.outcomes",
+    "gateway.listen",
+    "gateway.tls.listen",
+    "limits.tracked",
+];
 
 /// The keys in which `new` differs from `old`, in alphabetical order.
 pub fn changes(old: &Config, new: &Config) -> Vec<String> {

@@ -57,6 +57,8 @@ impl Serialize for IncidentId {
 pub enum Door {
     /// The reverse-proxy gateway.
     Gateway,
+    /// A proxy that asked before it served.
+    ForwardAuth,
 }
 
 impl Door {
@@ -64,6 +66,7 @@ impl Door {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Gateway => "gateway",
+            Self::ForwardAuth => "forward_auth",
         }
     }
 }

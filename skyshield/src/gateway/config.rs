@@ -18,7 +18,7 @@ use crate::engine::source::Source;
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
     /// Addresses and ports to listen on. Default `["0.0.0.0:80", "[::]:80"]`; the second takes IPv6
-    /// alone, and is left out on a host without it.
+    /// alone, and is left out on a host without it. None where another door is in use.
     pub listen: Vec<SocketAddr>,
     /// Where requests are forwarded to: `host:port` or `http://host:port`. A name is resolved again
     /// in the background, never for a request. Default `127.0.0.1:8080`.
@@ -112,9 +112,6 @@ pub enum BodyOverLimit {
 impl Config {
     /// What is wrong with this section, if anything: the key and how to mend it.
     pub fn problem(&self) -> Option<(&'static str, String)> {
-        if self.listen.is_empty() && self.tls.listen.is_empty() {
-            return Some(("gateway.listen", "there is no address to listen on".to_owned()));
-        }
         let everyone = self.trusted_proxies.iter().find(|source| source.as_prefix().prefix_len() == 0);
         if let Some(everyone) = everyone {
             let what = format!("{everyone} trusts everyone's word on who they are; name the proxies");
@@ -273,7 +270,6 @@ mod tests {
     fn what_makes_no_sense_is_named_by_its_key() {
         let limits = |limits| Config { limits, ..Config::default() };
         for (config, key) in [
-            (Config { listen: Vec::new(), ..Config::default() }, "gateway.listen"),
             (
                 Config { trusted_proxies: vec!["0.0.0.0/0".parse().unwrap()], ..Config::default() },
                 "gateway.trusted_proxies",

@@ -4,9 +4,8 @@ use std::io::Write;
 
 use crate::clock;
 use crate::engine::incident::IncidentId;
+use crate::limits::quota_lines;
 use crate::verdict::Limited;
-
-use super::quota::quota_lines;
 
 /// Our pages load nothing, are framed by nobody and send nothing anywhere.
 const PAGE_HEADERS: &str = "Cache-Control: no-store\r\n\

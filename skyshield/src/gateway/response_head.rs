@@ -6,11 +6,10 @@ use std::time::Duration;
 
 use super::field::{Kind, MAX_FIELDS, Wishes, tokens};
 use super::framing::{Framing, FramingLines};
-use super::quota::quota_lines;
 use super::security_headers::{Kept, SecurityHeaders};
 use super::server_timing::ServerTiming;
 use super::upstream::Failure;
-use crate::limits::Quota;
+use crate::limits::{Quota, quota_lines};
 
 /// What the client asked for, as far as it shapes the response.
 #[derive(Clone, Copy, Debug)]

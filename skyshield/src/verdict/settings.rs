@@ -64,6 +64,11 @@ impl Settings {
         }
     }
 
+    /// The route that takes `request`.
+    pub(super) fn route_of(&self, request: &Request<'_>) -> &Route {
+        self.routes.of_request(request)
+    }
+
     /// What happens to more of a body than is inspected.
     pub(super) fn over_limit(&self, host: &[u8], method: &[u8], target: &[u8]) -> OverLimit {
         let route = self.routes.of(host, method, target);

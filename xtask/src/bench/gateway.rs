@@ -3,8 +3,8 @@
 //! Everything listens on 127.0.0.1 and ends with the run. Each round measures every contender once,
 //! one after the other, so that what else the machine does meets all of them alike.
 
-mod load;
-mod peers;
+pub(super) mod load;
+pub(super) mod peers;
 
 use std::process::ExitCode;
 

@@ -45,7 +45,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("verdict", &["clock", "control", "engine", "exceptions", "inspect", "limits", "routes", "telemetry"]),
     // The doors.
     ("gateway", &["clock", "engine", "inspect", "limits", "routes", "telemetry", "verdict"]),
-    ("forward_auth", &["clock", "engine", "inspect", "telemetry", "verdict"]),
+    ("forward_auth", &["clock", "engine", "inspect", "limits", "telemetry", "verdict"]),
     ("tap", &["clock", "engine", "inspect", "telemetry", "verdict"]),
     ("api", &["clock", "control", "engine", "exceptions", "lifecycle", "monitor", "store", "telemetry"]),
     ("dashboard", &[]),

@@ -11,15 +11,15 @@ use super::peers::Contender;
 use crate::process;
 
 /// What is asked for.
-pub(super) struct Workload {
-    pub(super) name: &'static str,
+pub(in crate::bench) struct Workload {
+    pub(in crate::bench) name: &'static str,
     path: &'static str,
     body: Body,
     connections: u32,
     tls: bool,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Body {
     None,
     Json2k,
@@ -38,20 +38,27 @@ pub(super) const WORKLOADS: &[Workload] = &[
 
 const GET: Workload = Workload { name: "get", path: "/", body: Body::None, connections: 32, tls: false };
 
+impl Workload {
+    /// A small page, over so many connections.
+    pub(in crate::bench) const fn get(name: &'static str, connections: u32) -> Self {
+        Self { name, connections, ..GET }
+    }
+}
+
 /// What came of it.
 #[derive(Clone, Debug)]
-pub(super) struct Measured {
-    rps: f64,
-    p50_ms: f64,
+pub(in crate::bench) struct Measured {
+    pub(in crate::bench) rps: f64,
+    pub(in crate::bench) p50_ms: f64,
     p99_ms: f64,
     /// CPU time of a request.
-    pub(super) cpu_us: f64,
+    pub(in crate::bench) cpu_us: f64,
     rss_mb: f64,
 }
 
 impl Measured {
     /// The median of each figure.
-    pub(super) fn median(rounds: &[Self]) -> Option<Self> {
+    pub(in crate::bench) fn median(rounds: &[Self]) -> Option<Self> {
         let of = |figure: fn(&Self) -> f64| {
             let mut figures: Vec<f64> = rounds.iter().map(figure).collect();
             figures.sort_by(f64::total_cmp);
@@ -66,7 +73,7 @@ impl Measured {
         })
     }
 
-    pub(super) fn json(&self) -> Value {
+    pub(in crate::bench) fn json(&self) -> Value {
         json!({
             "rps": rounded(self.rps),
             "p50_ms": rounded(self.p50_ms),
@@ -78,7 +85,7 @@ impl Measured {
 }
 
 /// To the thousandth.
-pub(super) fn rounded(figure: f64) -> Value {
+pub(in crate::bench) fn rounded(figure: f64) -> Value {
     json!((figure * 1000.0).round() / 1000.0)
 }
 
@@ -87,7 +94,7 @@ const SCRIPT: &str = "done = function(s, l, r)\n\
     io.write(string.format('MEASURED %d %d %d %d %d\\n', s.requests, s.duration, l:percentile(50), l:percentile(99),\n\
     s.errors.connect + s.errors.read + s.errors.write + s.errors.status + s.errors.timeout))\nend\n";
 
-pub(super) fn measure(
+pub(in crate::bench) fn measure(
     dir: &Path,
     contender: &Contender,
     workload: &Workload,

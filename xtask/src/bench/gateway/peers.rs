@@ -14,9 +14,9 @@ use anyhow::{Context as _, Result, bail, ensure};
 use crate::process;
 
 /// One of them, ended when dropped.
-pub(super) struct Contender {
-    pub(super) name: &'static str,
-    pub(super) port: u16,
+pub(in crate::bench) struct Contender {
+    pub(in crate::bench) name: &'static str,
+    pub(in crate::bench) port: u16,
     /// Where it speaks TLS.
     pub(super) tls_port: u16,
     child: Child,
@@ -51,7 +51,8 @@ pub(super) struct Peers {
     dir: Dir,
 }
 
-struct Dir(PathBuf);
+/// A folder of this run, removed with it.
+pub(in crate::bench) struct Dir(pub(in crate::bench) PathBuf);
 
 impl Drop for Dir {
     fn drop(&mut self) {
@@ -60,9 +61,19 @@ impl Drop for Dir {
 }
 
 /// Every request is inspected and counted; the quota is too large to be used up.
-const FULL: &str = "[limits.classes.default]\nrequests = 4294967295\n";
+pub(in crate::bench) const FULL: &str = "[limits.classes.default]\nrequests = 4294967295\n";
 /// None is.
 const OFF: &str = "[inspect]\nvalues = 0\n[limits]\nenabled = false\n";
+
+impl Dir {
+    pub(in crate::bench) fn made() -> Result<Self> {
+        let dir = Self(std::env::temp_dir().join(format!("sky-bench-{}", std::process::id())));
+        fs::create_dir_all(&dir.0)?;
+        fs::set_permissions(&dir.0, fs::Permissions::from_mode(0o755))?;
+        certify(&dir.0)?;
+        Ok(dir)
+    }
+}
 
 const MODULE: &str = "/usr/lib/nginx/modules/ngx_http_modsecurity_module.so";
 const RULES: &str = "/usr/share/modsecurity-crs/rules";
@@ -72,11 +83,8 @@ impl Peers {
         for (program, package) in [("nginx", "nginx-light"), ("wrk", "wrk"), ("openssl", "openssl")] {
             ensure!(process::find(program).is_some(), "{program} is missing: apt-get install {package}");
         }
-        let dir = Dir(std::env::temp_dir().join(format!("sky-bench-{}", std::process::id())));
-        fs::create_dir_all(&dir.0)?;
-        fs::set_permissions(&dir.0, fs::Permissions::from_mode(0o755))?;
+        let dir = Dir::made()?;
         fs::write(dir.0.join("100k"), vec![b'x'; 100 * 1024])?;
-        certify(&dir.0)?;
         let workers = thread::available_parallelism()?.get();
 
         let root = dir.0.display();
@@ -109,7 +117,7 @@ impl Peers {
     }
 }
 
-fn nginx(
+pub(in crate::bench) fn nginx(
     dir: &Path,
     name: &'static str,
     workers: usize,
@@ -139,7 +147,7 @@ fn nginx(
     started(command, name, [port, tls_port], dir)
 }
 
-fn skyshield(
+pub(in crate::bench) fn skyshield(
     daemon: &Path,
     dir: &Path,
     name: &'static str,

@@ -2,10 +2,10 @@
 
 use std::io::Write;
 
-use crate::limits::{Quota, Unit};
+use super::{Quota, Unit};
 
 /// Appends the lines that tell a client of its quota.
-pub(super) fn quota_lines(quota: &Quota, out: &mut Vec<u8>) {
+pub fn quota_lines(quota: &Quota, out: &mut Vec<u8>) {
     let (class, amount, remaining) = (quota.class(), quota.amount, quota.remaining);
     let unit = match quota.unit {
         Unit::Requests => "",
