@@ -41,6 +41,26 @@ impl Ban {
     }
 }
 
+/// What a ban has met.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Hits {
+    /// Packets that it was the reason to drop, about: beyond so many at once some are counted for others.
+    pub packets: u64,
+    /// When it last did; 0 is never.
+    pub last_ns: u64,
+}
+
+/// A ban of an address, with what it has met.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Banned {
+    /// The ban.
+    pub ban: Ban,
+    /// Written by the kernel.
+    pub hits: Hits,
+}
+
 /// A ban of a prefix, with the longest-lived of the bans that cover it.
 ///
 /// A longest-prefix match finds the innermost entry only. An inner ban that has ended would
@@ -52,9 +72,19 @@ pub struct PrefixBan {
     pub own: Ban,
     /// The ban with the latest deadline among the prefixes that contain this one, or [`Ban::NONE`].
     pub cover: Ban,
+    /// What [`Self::own`] has met.
+    pub own_hits: Hits,
+    /// What [`Self::cover`] has met here.
+    pub cover_hits: Hits,
 }
 
 impl PrefixBan {
+    /// This ban under that cover, of which nothing was met yet.
+    pub const fn new(own: Ban, cover: Ban) -> Self {
+        const NONE: Hits = Hits { packets: 0, last_ns: 0 };
+        Self { own, cover, own_hits: NONE, cover_hits: NONE }
+    }
+
     /// The ban to enforce at `now_ns`: the prefix's own while it holds, then what covers it.
     pub const fn in_force(&self, now_ns: u64) -> Option<&Ban> {
         if self.own.holds(now_ns) {
@@ -93,7 +123,7 @@ mod tests {
 
     #[test]
     fn an_ended_inner_ban_does_not_hide_the_outer_one() {
-        let both = PrefixBan { own: Ban::new(10, 1, 1), cover: Ban::new(20, 2, 3) };
+        let both = PrefixBan::new(Ban::new(10, 1, 1), Ban::new(20, 2, 3));
         assert_eq!(both.in_force(9).map(|ban| ban.decision), Some(1));
         assert_eq!(both.in_force(10).map(|ban| ban.decision), Some(2));
         assert_eq!(both.in_force(20), None);

@@ -24,6 +24,10 @@ pub struct EventCounter {
     pub skipped: u64,
     /// Events that found the ring buffer full.
     pub lost: u64,
+    /// Hits of bans written down in that window.
+    pub noted: u64,
+    /// Hits since the last one that was written down, itself not counted.
+    pub unnoted: u64,
 }
 
 impl EventCounter {
@@ -36,12 +40,28 @@ impl EventCounter {
         if self.window != window {
             self.window = window;
             self.taken = 0;
+            self.noted = 0;
         }
         if self.taken >= per_window {
             return false;
         }
         self.taken += 1;
         true
+    }
+
+    /// For how many hits the one at hand is to be written down; `None` where it is left for the next
+    /// that is: at most `per_window` are. To be asked after [`Self::take`], which begins the window.
+    ///
+    /// No hit is lost: of few each is its own ban's, of very many a sample stands for those between.
+    pub const fn note(&mut self, per_window: u64) -> Option<u64> {
+        if self.noted >= per_window {
+            self.unnoted += 1;
+            return None;
+        }
+        self.noted += 1;
+        let hits = self.unnoted + 1;
+        self.unnoted = 0;
+        Some(hits)
     }
 }
 
@@ -58,5 +78,17 @@ mod tests {
             assert_eq!(taken, 3);
         }
         assert!(!counter.take(9 << EventCounter::WINDOW_SHIFT, 0));
+    }
+
+    #[test]
+    fn every_hit_is_written_down_with_some_hit() {
+        let mut counter = EventCounter::default();
+        let mut noted = 0;
+        for hit in 0..1_000_u64 {
+            counter.take((hit / 100) << EventCounter::WINDOW_SHIFT, 0);
+            noted += counter.note(3).unwrap_or_default();
+        }
+        assert_eq!(noted + counter.unnoted, 1_000);
+        assert_eq!(counter.unnoted, 97);
     }
 }

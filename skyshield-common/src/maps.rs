@@ -6,7 +6,7 @@
 /// Bans are handed from one version to another, upwards and downwards. So in every layout the maps of
 /// bans, of prefixes and of what is allowed keep their names, kinds and keys, and the values of the
 /// first two begin with a [`Ban`](crate::Ban).
-pub const SCHEMA: u32 = 2;
+pub const SCHEMA: u32 = 3;
 
 /// The program's name, in the object and in the kernel.
 pub const PROGRAM: &str = "skyshield";
@@ -37,9 +37,9 @@ pub const NEAR_ALLOWED: &str = "NEAR_ALLOWED";
 pub const RANGES_V4: &str = "RANGES_V4";
 /// Listed IPv6 [`range`](crate::range)s, in two generations.
 pub const RANGES_V6: &str = "RANGES_V6";
-/// [`Ban`](crate::Ban) by IPv4 address: the record behind a slot of [`HOSTS_V4`].
+/// [`Banned`](crate::Banned) by IPv4 address: the record behind a slot of [`HOSTS_V4`].
 pub const BANS_V4: &str = "BANS_V4";
-/// [`Ban`](crate::Ban) by IPv6 address.
+/// [`Banned`](crate::Banned) by IPv6 address.
 pub const BANS_V6: &str = "BANS_V6";
 /// [`PrefixBan`](crate::PrefixBan) by IPv4 prefix.
 pub const PREFIXES_V4: &str = "PREFIXES_V4";
@@ -53,6 +53,18 @@ pub const ALLOWED_V6: &str = "ALLOWED_V6";
 pub const SHAPES: &str = "SHAPES";
 /// [`rate::Bucket`](crate::rate::Bucket)s of sources' arrival times.
 pub const RATES: &str = "RATES";
+/// What is decided of [`place`](crate::place)s, and the IPv4 addresses that are in them, in two generations.
+pub const PLACES_V4: &str = "PLACES_V4";
+/// The IPv6 addresses that are in them, in two generations.
+pub const PLACES_V6: &str = "PLACES_V6";
+/// Operators' [`rules`](crate::rules) on ports and protocols, in two generations.
+pub const RULES: &str = "RULES";
+/// [`Counter`](crate::Counter) per CPU of what each rule has met, and behind them each place.
+pub const HITS: &str = "HITS";
+/// [`rate::Bucket`](crate::rate::Bucket)s of flows, by when they were last seen.
+pub const FLOWS: &str = "FLOWS";
+/// [`top::Bucket`](crate::top::Bucket)s of the sources that send most.
+pub const TOP: &str = "TOP";
 /// [`Shielding`](crate::gate::Shielding) in slot 0.
 pub const SHIELDING: &str = "SHIELDING";
 /// [`Gate`](crate::gate::Gate) by TCP port.
@@ -77,7 +89,7 @@ pub const EVENTS: &str = "EVENTS";
 pub const EVENT_STATS: &str = "EVENT_STATS";
 
 /// Every map of the object, and no other.
-pub const ALL: [&str; 27] = [
+pub const ALL: [&str; 33] = [
     SETTINGS,
     HOSTS_V4,
     STASH_V4,
@@ -94,6 +106,12 @@ pub const ALL: [&str; 27] = [
     ALLOWED_V6,
     SHAPES,
     RATES,
+    PLACES_V4,
+    PLACES_V6,
+    RULES,
+    HITS,
+    FLOWS,
+    TOP,
     SHIELDING,
     GATES,
     TAP,
@@ -109,6 +127,10 @@ pub const ALL: [&str; 27] = [
 
 /// Slots of [`STATS`]: room for reasons to come, so that a new one does not change the map.
 pub const STATS_SLOTS: u32 = 128;
+/// Slots of [`HITS`]: one for each rule, and one for each policy of a place.
+pub const HITS_SLOTS: u32 = PLACE_HITS + crate::place::POLICIES;
+/// Where in [`HITS`] the policies of places begin.
+pub const PLACE_HITS: u32 = 256;
 /// Size of [`EVENTS`] in bytes: 14,000 records of 64 bytes and their headers.
 pub const EVENTS_BYTES: u32 = 1 << 20;
 /// Words of [`TAP_PORTS`].

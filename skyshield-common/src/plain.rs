@@ -2,7 +2,7 @@
 
 use crate::gate::{Gate, Shielding};
 use crate::tap::{Flow, Segment, TapCounter, Tapping};
-use crate::{Ban, Counter, Event, EventCounter, PrefixBan, Rate, Settings};
+use crate::{Ban, Banned, Counter, Event, EventCounter, Hits, PrefixBan, Rate, Settings};
 
 /// A type whose every bit pattern is a value and which has no padding.
 ///
@@ -24,11 +24,13 @@ macro_rules! plain {
 
 plain! {
     Ban => 24,
-    PrefixBan => 48,
+    Hits => 16,
+    Banned => 40,
+    PrefixBan => 80,
     Counter => 16,
-    EventCounter => 40,
+    EventCounter => 56,
     Event => 64,
-    Settings => 192,
+    Settings => 320,
     Rate => 16,
     Gate => 40,
     Shielding => 56,

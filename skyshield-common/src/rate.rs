@@ -80,6 +80,15 @@ pub const fn is_idle(cell: u64, now: u64) -> bool {
     tat.wrapping_sub(now).wrapping_sub(1) >= MAX_TOLERANCE_NS >> (UNIT_SHIFT - 1)
 }
 
+/// How long ago the time of a cell was; what is ahead of `now` was long ago.
+#[inline]
+pub const fn age(cell: u64, now: u64) -> u64 {
+    now.wrapping_sub(tat(cell)) & TIME_MASK
+}
+
+/// A flow that was silent for so long is a new one: half a minute.
+pub const FLOW_LASTS: u64 = units(30 * NS_PER_SEC);
+
 /// The hash of a source for one of its rates: the bucket is in its lower bits, the tag in its upper.
 #[inline]
 pub const fn hash(source: u64, rate: u64, seed: u64) -> u64 {
@@ -154,6 +163,14 @@ mod tests {
         assert!(!is_idle(own, 4_999) && is_idle(own, 5_000));
         assert!(is_idle(cell(7, TIME_MASK), 3), "from before the units wrapped");
         assert!(is_idle(0, 0));
+    }
+
+    #[test]
+    fn a_flow_lasts_half_a_minute() {
+        let seen = cell(7, units(5 * NS_PER_SEC));
+        assert!(age(seen, units(34 * NS_PER_SEC)) < FLOW_LASTS);
+        assert!(age(seen, units(35 * NS_PER_SEC)) >= FLOW_LASTS);
+        assert!(age(seen, units(4 * NS_PER_SEC)) >= FLOW_LASTS, "from before the units wrapped");
     }
 
     proptest! {

@@ -101,6 +101,8 @@ reasons! {
         AllowedOddity = 8, "allowed_oddity";
         /// A TCP SYN to a port that gets too many of them, answered with a cookie.
         SynAnswered = 9, "syn_answered";
+        /// Nothing spoke against it, and an operator's rule has it tapped.
+        Tapped = 10, "tapped";
     }
     either {
         /// Too short for an Ethernet header.
@@ -154,16 +156,34 @@ reasons! {
         DryRunBannedExact = 48, "dry_run_banned_exact", or BannedExact, "banned_exact";
         /// A prefix that holds its address is banned, but for the dry run.
         DryRunBannedPrefix = 49, "dry_run_banned_prefix", or BannedPrefix, "banned_prefix";
+        /// The place that its address is of (a country, a provider) is banned, but for the dry run.
+        DryRunBannedPlace = 50, "dry_run_banned_place", or BannedPlace, "banned_place";
+        /// An operator's rule on ports and protocols drops it, but for the dry run.
+        DryRunRuleDropped = 51, "dry_run_rule_dropped", or RuleDropped, "rule_dropped";
         /// Its source is over its packets per second, but for the dry run.
-        DryRunRateExceeded = 50, "dry_run_rate_exceeded", or RateExceeded, "rate_exceeded";
+        DryRunRateExceeded = 52, "dry_run_rate_exceeded", or RateExceeded, "rate_exceeded";
         /// Its source is over its TCP SYNs per second, but for the dry run.
-        DryRunSynRateExceeded = 51, "dry_run_syn_rate_exceeded", or SynRateExceeded, "syn_rate_exceeded";
+        DryRunSynRateExceeded = 53, "dry_run_syn_rate_exceeded", or SynRateExceeded, "syn_rate_exceeded";
         /// Its source is over its UDP packets per second, but for the dry run.
-        DryRunUdpRateExceeded = 52, "dry_run_udp_rate_exceeded", or UdpRateExceeded, "udp_rate_exceeded";
+        DryRunUdpRateExceeded = 54, "dry_run_udp_rate_exceeded", or UdpRateExceeded, "udp_rate_exceeded";
         /// Its source is over its bytes per second, but for the dry run.
-        DryRunByteRateExceeded = 53, "dry_run_byte_rate_exceeded", or ByteRateExceeded, "byte_rate_exceeded";
+        DryRunByteRateExceeded = 55, "dry_run_byte_rate_exceeded", or ByteRateExceeded, "byte_rate_exceeded";
+        /// Its source is over the flows that it may begin in a second, but for the dry run.
+        DryRunFlowRateExceeded = 56, "dry_run_flow_rate_exceeded", or FlowRateExceeded, "flow_rate_exceeded";
         /// The network around its source is over its packets per second, but for the dry run.
-        DryRunNetworkRateExceeded = 54, "dry_run_network_rate_exceeded", or NetworkRateExceeded, "network_rate_exceeded";
+        DryRunNetworkRateExceeded = 57, "dry_run_network_rate_exceeded", or NetworkRateExceeded, "network_rate_exceeded";
+        /// The network around its source is over its TCP SYNs per second, but for the dry run.
+        DryRunNetworkSynRateExceeded = 58, "dry_run_network_syn_rate_exceeded", or NetworkSynRateExceeded, "network_syn_rate_exceeded";
+        /// The network around its source is over its UDP packets per second, but for the dry run.
+        DryRunNetworkUdpRateExceeded = 59, "dry_run_network_udp_rate_exceeded", or NetworkUdpRateExceeded, "network_udp_rate_exceeded";
+        /// The network around its source is over its bytes per second, but for the dry run.
+        DryRunNetworkByteRateExceeded = 60, "dry_run_network_byte_rate_exceeded", or NetworkByteRateExceeded, "network_byte_rate_exceeded";
+        /// The network around its source is over the flows that it may begin in a second, but for the dry run.
+        DryRunNetworkFlowRateExceeded = 61, "dry_run_network_flow_rate_exceeded", or NetworkFlowRateExceeded, "network_flow_rate_exceeded";
+        /// Its source is over the packets per second of the place that it is of, but for the dry run.
+        DryRunPlaceRateExceeded = 62, "dry_run_place_rate_exceeded", or PlaceRateExceeded, "place_rate_exceeded";
+        /// Its source is over the packets per second of an operator's rule, but for the dry run.
+        DryRunRuleRateExceeded = 63, "dry_run_rule_rate_exceeded", or RuleRateExceeded, "rule_rate_exceeded";
     }
 }
 
@@ -210,11 +230,24 @@ impl Reason {
         self as u32 >= TOLD
     }
 
+    /// Its bit among those of what passes; that of the reason that passes, where it drops.
+    #[inline]
+    pub const fn bit(self) -> u64 {
+        1 << (self as u32 & (DROPPED - 1))
+    }
+
     /// Whether it is about a packet that is malformed or impossible.
     #[inline]
     pub const fn is_oddity(self) -> bool {
         let code = self as u32 & (DROPPED - 1);
         code >= Self::TruncatedEthernet as u32 && code < TOLD
+    }
+
+    /// Whether it is about a ban of an address or of a prefix, which may be a list's.
+    #[inline]
+    pub const fn is_of_a_ban(self) -> bool {
+        // The codes of one and the other, which follow one another.
+        (self as u32 & (DROPPED - 1)).wrapping_sub(Self::DryRunBannedExact as u32) < 2
     }
 
     /// Whether it is about a rate.
@@ -263,6 +296,14 @@ mod tests {
         assert!(Reason::Land.is_oddity() && Reason::TruncatedIcmpDropped.is_oddity());
         assert!(!Reason::BannedExact.is_oddity() && !Reason::BannedPrefix.is_rate());
         assert!(Reason::RateExceeded.is_rate() && Reason::DryRunRateExceeded.is_rate());
+        let of_a_ban = Reason::ALL.into_iter().filter(|reason| reason.is_of_a_ban());
+        assert!(of_a_ban.eq([
+            Reason::DryRunBannedExact,
+            Reason::DryRunBannedPrefix,
+            Reason::BannedExact,
+            Reason::BannedPrefix
+        ]));
+        assert!(!Reason::RuleDropped.is_rate() && Reason::RuleRateExceeded.is_rate());
         assert!(!Reason::Passed.is_told() && !Reason::Land.is_told());
     }
 }

@@ -1,5 +1,6 @@
 //! What the daemon tells the running program.
 
+use crate::limit::{LIMITS, Limit};
 use crate::{Reason, rate};
 
 /// Bits of [`Settings::flags`].
@@ -8,12 +9,6 @@ pub mod flag {
     pub const BYPASS: u64 = 1;
     /// Count and sample what would be dropped, and pass it.
     pub const DRY_RUN: u64 = 1 << 1;
-    /// Drop what is cut short or contradicts itself.
-    pub const DROP_MALFORMED: u64 = 1 << 2;
-    /// Drop what comes from where nobody can be.
-    pub const DROP_MARTIANS: u64 = 1 << 3;
-    /// Drop TCP with flags that no stack sends.
-    pub const DROP_BAD_FLAGS: u64 = 1 << 4;
 }
 
 /// A rate: what one unit costs, and how far a source may run ahead, in [`rate`](crate::rate)'s units.
@@ -65,16 +60,13 @@ pub struct Settings {
     pub jiffy_ns: u64,
     /// What the jiffies are to be added to, wrapping, for `CLOCK_BOOTTIME`. The anchor program sets it.
     pub clock_offset_ns: u64,
-    /// Packets of a source, by IPv4 address or IPv6 /64.
-    pub packets: Rate,
-    /// TCP SYNs of a source.
-    pub syns: Rate,
-    /// UDP packets of a source.
-    pub udp: Rate,
-    /// Bytes of a source.
-    pub bytes: Rate,
-    /// Packets of the network around a source, by IPv4 /24 or IPv6 /48.
-    pub network: Rate,
+    /// The [`Limit`]s that there are, by their bits.
+    pub limits: u64,
+    /// Which oddities are dropped, by the bits of their codes.
+    pub dropped: u64,
+    /// What is not dropped although something speaks against it, by the bits of the codes of what passes
+    /// in its place: all of them in a dry run.
+    pub spared: u64,
     /// Sources with a rate of their own.
     pub shaped: u64,
     /// Makes the places of rates unforeseeable.
@@ -93,8 +85,18 @@ pub struct Settings {
     pub ranges_v4: u64,
     /// The same for IPv6.
     pub ranges_v6: u64,
-    #[doc(hidden)]
-    pub reserved: u64,
+    /// The [`generation`](crate::place::generation) of places in force.
+    pub places: u64,
+    /// Where the [`rules`](crate::rules) in force begin; 0 is none.
+    pub rules: u64,
+    /// The last bucket of the flows.
+    pub flows_mask: u64,
+    /// Hits of bans that each CPU may write down in one window of about a millisecond; the others are
+    /// counted with the next.
+    pub hits_per_window: u64,
+    /// How fast each [`Limit`] is: of a source, by IPv4 address or IPv6 /64, or of the network around it,
+    /// by IPv4 /24 or IPv6 /48.
+    pub rates: [Rate; LIMITS],
 }
 
 impl Settings {
@@ -107,15 +109,30 @@ impl Settings {
     /// Whether packets that are odd in this way are to be dropped.
     #[inline]
     pub const fn drops(&self, oddity: Reason) -> bool {
-        let flag = if matches!(oddity, Reason::MartianSource | Reason::Land) {
-            flag::DROP_MARTIANS
-        } else if matches!(oddity, Reason::TcpNull | Reason::TcpXmas | Reason::TcpSynFin) {
-            flag::DROP_BAD_FLAGS
-        } else if oddity.is_oddity() {
-            flag::DROP_MALFORMED
+        self.dropped & oddity.bit() != 0
+    }
+
+    /// Whether packets with this reason, which drops, pass all the same.
+    #[inline]
+    pub const fn spares(&self, reason: Reason) -> bool {
+        self.spared & reason.bit() != 0
+    }
+
+    /// The rate of a limit.
+    #[inline]
+    pub const fn rate(&self, limit: Limit) -> Rate {
+        self.rates[limit as usize]
+    }
+
+    /// The same with this rate, or without one.
+    #[must_use]
+    pub const fn with_rate(mut self, limit: Limit, rate: Rate) -> Self {
+        self.rates[limit as usize] = rate;
+        if rate.interval == 0 {
+            self.limits &= !limit.bit();
         } else {
-            return false;
-        };
-        self.has(flag)
+            self.limits |= limit.bit();
+        }
+        self
     }
 }

@@ -4,8 +4,9 @@ use aya_ebpf::EbpfContext as _;
 use aya_ebpf::bindings::xdp_md;
 use aya_ebpf::helpers::generated::bpf_xdp_get_buff_len;
 use aya_ebpf::programs::XdpContext;
-use skyshield_common::Reason;
-use skyshield_ebpf::{Frame, Part, Walked, walk};
+use skyshield_common::rules::Layer4;
+use skyshield_common::{Address, Reason};
+use skyshield_ebpf::{Frame, Packet, Part, Walked, layer4, walk};
 
 /// A frame on its way in. Of one in several buffers only the first is looked at: a driver puts the
 /// headers there, and what it does not reach is counted as truncated and passes.
@@ -90,6 +91,11 @@ impl Frame for XdpFrame<'_> {
     }
 
     #[inline(always)]
+    fn layer4(&self, packet: &Packet) -> Layer4 {
+        Layer4(read_layer4(self.ctx.ctx, packet.header_at as u64, packet.is_v6.into()))
+    }
+
+    #[inline(always)]
     fn opaque(&self, mut number: usize) -> usize {
         // SAFETY: three instructions on registers; what the first does the second undoes, and the
         // verifier does not see through it: no constant is left.
@@ -133,6 +139,17 @@ extern "C" fn walk_extensions(ctx: *mut xdp_md, extension: u64, at: u64, end: u6
         | u64::from(walked.oddity.index()) << ODDITY_SHIFT
         | (walked.part as u64) << PART_SHIFT
         | (walked.at as u64) << AT_SHIFT
+}
+
+/// [`layer4`], as a function of its own: the verifier walks its ways once, and few hosts ask for it.
+#[unsafe(no_mangle)]
+#[inline(never)]
+#[expect(clippy::cast_possible_truncation, reason = "the target's words have 64 bits")]
+extern "C" fn read_layer4(ctx: *mut xdp_md, header_at: u64, is_v6: u64) -> u64 {
+    let ctx = XdpContext::new(ctx);
+    let source = Address { high: 0, low: 0 };
+    let packet = Packet { source, header_at: header_at as usize, is_v6: is_v6 != 0 };
+    layer4(&XdpFrame::of(&ctx), &packet).0
 }
 
 /// Where the first buffer begins and ends. The kernel's fields have 32 bits and hold pointers all the

@@ -21,8 +21,8 @@ mod segment;
 mod walk;
 
 pub use look::{Class, Looked, look};
-pub use parse::{Details, Frame, Packet, details, parse};
+pub use parse::{Details, Frame, Packet, details, layer4, parse};
 pub use scatter::scattered;
-pub use screen::{Admission, Limit, Outcome, Tables, screen};
+pub use screen::{Admission, Load, Outcome, Tables, further, screen};
 pub use segment::{Carried, carried};
 pub use walk::{Part, Walked, walk};

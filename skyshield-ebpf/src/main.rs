@@ -18,17 +18,27 @@
 )]
 
 #[cfg(target_arch = "bpf")]
+mod cells;
+#[cfg(target_arch = "bpf")]
 mod cookies;
+#[cfg(target_arch = "bpf")]
+mod flows;
 #[cfg(target_arch = "bpf")]
 mod frame;
 #[cfg(target_arch = "bpf")]
 mod maps;
 #[cfg(target_arch = "bpf")]
+mod places;
+#[cfg(target_arch = "bpf")]
 mod ranges;
 #[cfg(target_arch = "bpf")]
 mod report;
 #[cfg(target_arch = "bpf")]
+mod rules;
+#[cfg(target_arch = "bpf")]
 mod tap;
+#[cfg(target_arch = "bpf")]
+mod top;
 
 #[cfg(target_arch = "bpf")]
 mod program {
@@ -68,7 +78,7 @@ mod program {
     #[inline(always)]
     fn screen_or_answer(frame: &XdpFrame<'_>) -> Verdict {
         let mut outcome = screen(frame, &KernelMaps);
-        if outcome.reason == Reason::Passed && answer(frame, outcome.now_ns) {
+        if matches!(outcome.reason, Reason::Passed | Reason::Tapped) && answer(frame, outcome.now_ns) {
             outcome.reason = Reason::SynAnswered;
         }
         report::report(frame, &outcome);

@@ -1,7 +1,6 @@
 //! The kernel's maps: who writes each, and what bounds it.
 
 use core::borrow::Borrow;
-use core::intrinsics::{AtomicOrdering, atomic_cxchg};
 
 use aya_ebpf::bindings::BPF_F_MMAPABLE;
 use aya_ebpf::helpers::generated::{bpf_jiffies64, bpf_ktime_get_boot_ns};
@@ -11,17 +10,22 @@ use aya_ebpf::maps::{Array, HashMap, LpmTrie, PerCpuArray, RingBuf};
 use skyshield_common::host::{self, Hold};
 use skyshield_common::maps::{EVENTS_BYTES, STATS_SLOTS};
 use skyshield_common::near::{self, Depth};
-use skyshield_common::{Address, Ban, Counter, EventCounter, PrefixBan, Rate, Settings, rate};
-use skyshield_ebpf::{Admission, Tables};
+use skyshield_common::place::Policy;
+use skyshield_common::rules::{Act, Layer4};
+use skyshield_common::{Address, Banned, Counter, EventCounter, Hits, PrefixBan, Rate, Reason, Settings};
+use skyshield_ebpf::{Admission, Load, Tables};
 
+use crate::places::{self, place_v4, place_v6};
 use crate::ranges::{listed_v4, listed_v6};
+use crate::rules;
+use crate::{cells, flows};
 
 /// The daemon's default, for whoever loads the object without it.
 const ENTRIES: u32 = 1024;
 
 /// Written by the daemon; one slot.
 #[map]
-static SETTINGS: Array<Settings> = Array::with_max_entries(1, 0);
+pub(crate) static SETTINGS: Array<Settings> = Array::with_max_entries(1, 0);
 /// Written by the daemon through shared memory; a bucket that is full sends its next to the stash.
 #[map]
 static HOSTS_V4: Array<host::Bucket> = Array::with_max_entries(ENTRIES, BPF_F_MMAPABLE);
@@ -38,13 +42,13 @@ static NEAR_V6: Array<u64> = Array::with_max_entries(near::V6_WORDS, BPF_F_MMAPA
 #[map]
 static NEAR_ALLOWED: Array<u64> = Array::with_max_entries(near::ALLOWED_WORDS, BPF_F_MMAPABLE);
 /// Written by the daemon, which refuses a ban beyond `max_bans`; preallocated, so a ban never
-/// fails for want of memory under attack. Read here only for an event: a packet is judged by
-/// `HOSTS_V4`.
+/// fails for want of memory under attack. Used here only for events and hits, which this program
+/// writes: a packet is judged by `HOSTS_V4`.
 #[map]
-static BANS_V4: HashMap<u32, Ban> = HashMap::with_max_entries(ENTRIES, 0);
+static BANS_V4: HashMap<u32, Banned> = HashMap::with_max_entries(ENTRIES, 0);
 /// As `BANS_V4`, for IPv6.
 #[map]
-static BANS_V6: HashMap<[u64; 2], Ban> = HashMap::with_max_entries(ENTRIES, 0);
+static BANS_V6: HashMap<[u64; 2], Banned> = HashMap::with_max_entries(ENTRIES, 0);
 /// Written by the daemon, which refuses a ban beyond `max_prefixes`.
 #[map]
 static PREFIXES_V4: LpmTrie<u32, PrefixBan> = LpmTrie::with_max_entries(ENTRIES, 0);
@@ -60,10 +64,6 @@ static ALLOWED_V6: LpmTrie<[u64; 2], u64> = LpmTrie::with_max_entries(ENTRIES, 0
 /// Written by the daemon, which refuses a shape beyond `max_allowed`.
 #[map]
 static SHAPES: HashMap<[u64; 2], Rate> = HashMap::with_max_entries(ENTRIES, 0);
-/// Written by this program; fixed. A cell is taken from a source only when that has its whole burst
-/// to spend, so a flood of spoofed sources neither fills it nor makes it forget.
-#[map]
-static RATES: Array<rate::Bucket> = Array::with_max_entries(ENTRIES, BPF_F_MMAPABLE);
 /// Written by this program, each CPU its own; one slot per reason.
 #[map]
 pub(crate) static STATS: PerCpuArray<Counter> = PerCpuArray::with_max_entries(STATS_SLOTS, 0);
@@ -74,15 +74,12 @@ pub(crate) static EVENTS: RingBuf = RingBuf::with_byte_size(EVENTS_BYTES, 0);
 #[map]
 pub(crate) static EVENT_STATS: PerCpuArray<EventCounter> = PerCpuArray::with_max_entries(1, 0);
 
-/// Tries at a cell that other CPUs keep changing; a race lost so often is a source far over its rate.
-const SWAP_TRIES: usize = 4;
-
 pub(crate) struct KernelMaps;
 
 /// The lower half of a word.
 #[inline(always)]
 #[expect(clippy::cast_possible_truncation, reason = "what is asked for")]
-const fn low(word: u64) -> u32 {
+pub(crate) const fn low(word: u64) -> u32 {
     word as u32
 }
 
@@ -159,7 +156,38 @@ pub(crate) fn decision_of(source: &Address) -> u64 {
         None => BANS_V6.get_ptr(octets(source)),
     };
     // SAFETY: the kernel keeps the element's memory while the program runs.
-    entry.map_or(0, |entry| unsafe { (*entry).decision })
+    entry.map_or(0, |entry| unsafe { (*entry).ban.decision })
+}
+
+/// Where the hits are counted of the ban that a packet from `source` meets now; `None` where it is
+/// listed, and not banned.
+#[inline(always)]
+pub(crate) fn hits_of(source: &Address, now_ns: u64) -> Option<*mut Hits> {
+    let exact = match source.v4() {
+        Some(address) => BANS_V4.get_ptr_mut(address.to_be()),
+        None => BANS_V6.get_ptr_mut(octets(source)),
+    };
+    // SAFETY: the kernel keeps the elements' memory while the program runs; they are read and written
+    // by whole words.
+    unsafe {
+        if let Some(exact) = exact
+            && (&raw const (*exact).ban).read_volatile().holds(now_ns)
+        {
+            return Some(&raw mut (*exact).hits);
+        }
+        let entry = match source.v4() {
+            Some(address) => PREFIXES_V4.get(Whole::of_v4(address)),
+            None => PREFIXES_V6.get(Whole::of_v6(source)),
+        }?;
+        let entry = (&raw const *entry).cast_mut();
+        if (&raw const (*entry).own).read_volatile().holds(now_ns) {
+            Some(&raw mut (*entry).own_hits)
+        } else if (&raw const (*entry).cover).read_volatile().holds(now_ns) {
+            Some(&raw mut (*entry).cover_hits)
+        } else {
+            None
+        }
+    }
 }
 
 #[inline(always)]
@@ -254,7 +282,7 @@ impl Tables for KernelMaps {
         let Some(ban) = BANS_V6.get_ptr(octets(source)) else { return false };
         // SAFETY: the kernel keeps the element's memory while the program runs. It may be handed to
         // another address at this moment; then one packet is judged by that one.
-        unsafe { ban.read_volatile() }.holds(now_ns)
+        unsafe { (&raw const (*ban).ban).read_volatile() }.holds(now_ns)
     }
 
     #[inline(always)]
@@ -275,6 +303,39 @@ impl Tables for KernelMaps {
             None => listed_v6(source.high, source.low, settings.ranges_v6),
         };
         found != 0
+    }
+
+    #[inline(always)]
+    fn place(&self, source: &Address, places: u64) -> u32 {
+        low(match source.v4() {
+            Some(address) => place_v4(address.into(), places),
+            None => place_v6(source.high, source.low, places),
+        })
+    }
+
+    #[inline(always)]
+    fn policy(&self, places: u64, number: u32) -> Policy {
+        places::policy(places, number)
+    }
+
+    #[inline(always)]
+    fn rule(&self, source: &Address, layer4: Layer4, rules: u64) -> Option<(u32, Act)> {
+        rules::rule(source, layer4, rules)
+    }
+
+    #[inline(always)]
+    fn hit(&self, slot: u32, bytes: u64) {
+        rules::hit(slot, bytes);
+    }
+
+    #[inline(always)]
+    fn is_new_flow(&self, hash: u64, now: u64, settings: &Settings) -> bool {
+        flows::is_new_flow(hash, now, settings.flows_mask) != 0
+    }
+
+    #[inline(always)]
+    fn further(&self, source: u64, network: u64, load: Load, now: u64, _: &Settings) -> Reason {
+        cells::further_of(source, network, load, now)
     }
 
     #[inline(always)]
@@ -299,73 +360,12 @@ impl Tables for KernelMaps {
     }
 
     #[inline(always)]
+    fn foresee(&self, hash: u64, settings: &Settings) {
+        cells::foresee(hash, settings.rates_mask);
+    }
+
+    #[inline(always)]
     fn admit(&self, hash: u64, now: u64, cost: u64, tolerance: u64, settings: &Settings) -> Admission {
-        match admit(hash, now, cost, tolerance, settings.rates_mask) {
-            WITHIN => Admission::Within,
-            OVER => Admission::Over,
-            _ => Admission::Untracked,
-        }
+        cells::admission(hash, now, cost, tolerance, settings.rates_mask)
     }
-}
-
-const WITHIN: u64 = 0;
-const OVER: u64 = 1;
-const UNTRACKED: u64 = 2;
-
-/// Takes `cost` out of the bucket of `hash`. A function of its own, with a name: the verifier then
-/// walks it once for any arguments, and not once for every way there.
-#[unsafe(no_mangle)]
-#[inline(never)]
-extern "C" fn admit(hash: u64, now: u64, cost: u64, tolerance: u64, mask: u64) -> u64 {
-    let Some(bucket) = RATES.get_ptr_mut(low(hash & mask)) else { return UNTRACKED };
-    let cells = bucket.cast::<u64>();
-    let Some((cell, mut before)) = find(cells, hash, now) else { return UNTRACKED };
-    let mut tat = if rate::is_of(before, hash) { rate::tat(before) } else { 0 };
-    let mut tries = 0;
-    while tries < SWAP_TRIES {
-        tries += 1;
-        let Some(next) = rate::admit(tat, now, cost, tolerance) else { return OVER };
-        // SAFETY: a cell is eight aligned bytes in a map.
-        let (found, swapped) = unsafe {
-            atomic_cxchg::<u64, { AtomicOrdering::SeqCst }, { AtomicOrdering::SeqCst }>(
-                cell,
-                before,
-                rate::cell(rate::tag(hash), next),
-            )
-        };
-        if swapped {
-            return WITHIN;
-        }
-        if !rate::is_of(found, hash) {
-            // Another source was first at the idle cell; the next packet finds another.
-            return UNTRACKED;
-        }
-        before = found;
-        tat = rate::tat(found);
-    }
-    OVER
-}
-
-/// The source's own cell, or else the first that may be taken.
-#[inline(always)]
-fn find(cells: *mut u64, hash: u64, now: u64) -> Option<(*mut u64, u64)> {
-    let mut at = 0;
-    while at < rate::CELLS {
-        // SAFETY: one of the eight words of an array's slot, which is there as long as the program is.
-        let (place, cell) = unsafe { (cells.add(at), cells.add(at).read_volatile()) };
-        if rate::is_of(cell, hash) {
-            return Some((place, cell));
-        }
-        at += 1;
-    }
-    at = 0;
-    while at < rate::CELLS {
-        // SAFETY: as above.
-        let (place, cell) = unsafe { (cells.add(at), cells.add(at).read_volatile()) };
-        if rate::is_idle(cell, now) {
-            return Some((place, cell));
-        }
-        at += 1;
-    }
-    None
 }

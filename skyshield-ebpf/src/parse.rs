@@ -3,10 +3,11 @@
 //! Only what a ban asks for is read here; [`look`](crate::look) reads the rest, of packets that no
 //! ban has ended.
 
+use skyshield_common::rules::Layer4;
 use skyshield_common::{Address, Reason};
 
 use crate::look::{TCP, UDP};
-use crate::walk::{Walked, walk};
+use crate::walk::{Part, Walked, is_extension, walk};
 
 const ETHERTYPE_AT: usize = 12;
 const IPV4: u16 = 0x0800;
@@ -44,6 +45,10 @@ pub trait Frame {
     /// What [`walk`] says; a frame may have it say so elsewhere.
     fn walk(&self, extension: u8, at: usize, end: usize) -> Walked {
         walk(self, extension, at, end)
+    }
+    /// What [`layer4`] says; a frame may have it say so elsewhere.
+    fn layer4(&self, packet: &Packet) -> Layer4 {
+        layer4(self, packet)
     }
 }
 
@@ -153,6 +158,32 @@ pub fn details<F: Frame + ?Sized>(frame: &F, packet: &Packet) -> Details {
     Details { protocol, ports }
 }
 
+/// Reads what rules ask for: the protocol behind all headers of IP, and the ports, if the packet has them.
+#[inline(always)]
+#[expect(clippy::cast_possible_truncation, reason = "fields of words")]
+pub fn layer4<F: Frame + ?Sized>(frame: &F, packet: &Packet) -> Layer4 {
+    let at = packet.header_at;
+    let (protocol, payload_at, is_later) = if packet.is_v6 {
+        let Some([protocol]) = frame.read(at + 6) else { return Layer4::new(0, None) };
+        if is_extension(protocol) {
+            // As far as the frame goes: what its packet states was looked at already.
+            let walked = frame.walk(protocol, at + IPV6_BYTES, frame.length());
+            let is_read = walked.oddity == Reason::Passed && walked.part != Part::Later;
+            (walked.protocol, walked.at, !is_read)
+        } else {
+            (protocol, at + IPV6_BYTES, false)
+        }
+    } else {
+        let Some([first, second, third]) = frame.quads(at) else { return Layer4::new(0, None) };
+        ((third >> 16 & 0xff) as u8, at + (first >> 24 & 0x0f) as usize * 4, second & 0x1fff != 0)
+    };
+    if is_later || (protocol != TCP && protocol != UDP) {
+        return Layer4::new(protocol, None);
+    }
+    let Some([ports]) = frame.quads(payload_at) else { return Layer4::new(protocol, None) };
+    Layer4::new(protocol, Some(((ports >> 16) as u16, ports as u16)))
+}
+
 #[cfg(test)]
 mod tests {
     use std::vec;
@@ -197,6 +228,8 @@ mod tests {
             let packet = parse(frame.as_slice()).unwrap();
             assert_eq!(packet.source, Address::from_v4(0xcb00_7107));
             assert_eq!(details(frame.as_slice(), &packet), Details { protocol: UDP, ports: expected });
+            let ports = (expected != (0, 0)).then_some(expected);
+            assert_eq!(layer4(frame.as_slice(), &packet), Layer4::new(UDP, ports));
         }
         // The longest header leaves no room for ports in this frame.
         let frame = udp_v4(0x4f, 0);
@@ -249,6 +282,7 @@ mod tests {
             match parse(frame.as_slice()) {
                 Ok(packet) => {
                     details(frame.as_slice(), &packet);
+                    layer4(frame.as_slice(), &packet);
                     let oddity = look(frame.as_slice(), &packet).oddity;
                     prop_assert!(oddity.is_oddity() || oddity == Reason::Passed);
                     prop_assert_eq!(oddity.verdict(), skyshield_common::Verdict::Pass);

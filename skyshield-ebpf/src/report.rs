@@ -2,11 +2,13 @@
 
 use aya_ebpf::bindings::xdp_md;
 use aya_ebpf::programs::XdpContext;
+use skyshield_common::top::is_sampled;
 use skyshield_common::{Event, FAMILY_V4, FAMILY_V6, Reason};
 use skyshield_ebpf::{Details, Frame as _, Outcome, Tables as _, details, parse};
 
 use crate::frame::XdpFrame;
 use crate::maps::{EVENT_STATS, EVENTS, KernelMaps, STATS, decision_of};
+use crate::top::{note_hits, note_source};
 
 /// Counts the packet under its reason, and sends an event if it was dropped or would have been.
 #[inline(always)]
@@ -14,9 +16,13 @@ pub(crate) fn report(frame: &XdpFrame<'_>, outcome: &Outcome) {
     let length = frame.length() as u64;
     if let Some(counter) = STATS.get_ptr_mut(outcome.reason.index()) {
         // SAFETY: the slot is this CPU's own, and no other run of the program interrupts this one.
-        unsafe {
+        let counted = unsafe {
             (*counter).packets += 1;
             (*counter).bytes += length;
+            (*counter).packets
+        };
+        if is_sampled(counted) {
+            note_source(frame.context(), outcome.reason.drops().into());
         }
     }
     if outcome.reason.is_told() {
@@ -30,7 +36,13 @@ fn sample(frame: &XdpFrame<'_>, outcome: &Outcome) {
     let (Some(stats), Some(settings)) = (EVENT_STATS.get_ptr_mut(0), KernelMaps.settings()) else { return };
     // SAFETY: the slot is this CPU's own, and no other run of the program interrupts this one.
     let stats = unsafe { &mut *stats };
-    if !stats.take(outcome.now_ns, settings.events_per_window) {
+    let is_told = stats.take(outcome.now_ns, settings.events_per_window);
+    if outcome.reason.is_of_a_ban()
+        && let Some(hits) = stats.note(settings.hits_per_window)
+    {
+        note_hits(frame.context(), outcome.now_ns, hits);
+    }
+    if !is_told {
         stats.skipped += 1;
         return;
     }

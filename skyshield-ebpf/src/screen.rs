@@ -1,6 +1,8 @@
 //! The one order in which a packet is judged.
 
-use skyshield_common::{Address, PrefixBan, Rate, Reason, Settings, flag, near, rate};
+use skyshield_common::place::{self, Policy};
+use skyshield_common::rules::{Act, Layer4, kind};
+use skyshield_common::{Address, Limit, PrefixBan, Rate, Reason, Settings, flag, host, maps, near, rate};
 
 use crate::look::{Class, Looked, look};
 use crate::parse::{Frame, Packet, parse};
@@ -14,34 +16,6 @@ pub enum Admission {
     Over,
     /// There is no cell for the source and none to be had.
     Untracked,
-}
-
-/// The rates a packet may be counted under.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Limit {
-    /// Packets of the source.
-    Packets = 0,
-    /// TCP SYNs of the source.
-    Syns = 1,
-    /// UDP packets of the source.
-    Udp = 2,
-    /// Bytes of the source.
-    Bytes = 3,
-    /// Packets of the network around it.
-    Network = 4,
-}
-
-impl Limit {
-    /// The reason of a packet that is over it.
-    const fn exceeded(self) -> Reason {
-        match self {
-            Self::Packets => Reason::RateExceeded,
-            Self::Syns => Reason::SynRateExceeded,
-            Self::Udp => Reason::UdpRateExceeded,
-            Self::Bytes => Reason::ByteRateExceeded,
-            Self::Network => Reason::NetworkRateExceeded,
-        }
-    }
 }
 
 /// What the screen asks of the kernel's maps, or of a model of them.
@@ -58,10 +32,26 @@ pub trait Tables {
     fn prefix_ban(&self, source: &Address) -> Option<PrefixBan>;
     /// Whether a listed prefix holds the address.
     fn listed(&self, source: &Address, settings: &Settings) -> bool;
+    /// The number of the policy for the place that the address is of; 0 is none.
+    fn place(&self, source: &Address, places: u64) -> u32;
+    /// A policy.
+    fn policy(&self, places: u64, number: u32) -> Policy;
+    /// The first rule that suits a packet, and what it does.
+    fn rule(&self, source: &Address, layer4: Layer4, rules: u64) -> Option<(u32, Act)>;
+    /// Counts in a slot of [`HITS`](maps::HITS).
+    fn hit(&self, slot: u32, bytes: u64);
+    /// Whether the flow of this hash was not seen lately.
+    fn is_new_flow(&self, hash: u64, now: u64, settings: &Settings) -> bool;
+    /// What [`further`] says; tables may have it say so elsewhere.
+    fn further(&self, source: u64, network: u64, load: Load, now: u64, settings: &Settings) -> Reason {
+        further(self, source, network, load, now, settings)
+    }
     /// Whether the address is on the allow list.
     fn allowed(&self, source: &Address) -> bool;
     /// The rate that a source has of its own.
     fn shape(&self, source: &Address) -> Option<Rate>;
+    /// Says that the bucket of `hash` is soon wanted.
+    fn foresee(&self, _hash: u64, _settings: &Settings) {}
     /// Takes `cost` out of the bucket of `hash`.
     fn admit(&self, hash: u64, now: u64, cost: u64, tolerance: u64, settings: &Settings) -> Admission;
 }
@@ -101,7 +91,7 @@ pub fn screen<F: Frame + ?Sized, T: Tables>(frame: &F, tables: &T) -> Outcome {
         Ok(packet) => Packet { header_at: frame.opaque(packet.header_at), ..packet },
         Err(reason) => {
             let reason = frame.one_of_many(reason);
-            let drops = settings.drops(reason) && !settings.has(flag::DRY_RUN);
+            let drops = settings.drops(reason) && !settings.spares(reason);
             return Outcome::of(if drops { reason.dropped() } else { reason });
         }
     };
@@ -113,7 +103,7 @@ pub fn screen<F: Frame + ?Sized, T: Tables>(frame: &F, tables: &T) -> Outcome {
     // Looked up only for a packet about to be dropped: the allow list costs honest packets nothing.
     if tables.allowed(&packet.source) {
         outcome.reason = allowed(outcome.reason);
-    } else if settings.has(flag::DRY_RUN) {
+    } else if settings.spares(outcome.reason) {
         outcome.reason = outcome.reason.in_dry_run();
     }
     outcome
@@ -138,11 +128,15 @@ fn judge<F: Frame + ?Sized, T: Tables>(
     settings: &Settings,
     tables: &T,
 ) -> Outcome {
+    let hash = rate::hash(packet.source.rate_source(), Limit::Packets as u64, settings.seed);
+    // Both tables are large: a processor that knows of both fetches them at once.
+    tables.foresee(hash, settings);
     let hints = frame.opaque(tables.near(&packet.source, settings));
     if hints & near::HOSTS != 0 && tables.bans(&packet.source, settings, now_ns) {
         // Which decision it was is asked for only where it is told of.
         return Outcome { reason: Reason::BannedExact, decision: 0, now_ns };
     }
+    let mut place = 0;
     if hints & near::PREFIXES != 0 {
         if let Some(entry) = tables.prefix_ban(&packet.source)
             && let Some(ban) = entry.in_force(now_ns)
@@ -152,200 +146,197 @@ fn judge<F: Frame + ?Sized, T: Tables>(
         if tables.listed(&packet.source, settings) {
             return Outcome { reason: Reason::BannedPrefix, decision: 0, now_ns };
         }
+        if settings.places != 0 {
+            place = tables.place(&packet.source, settings.places);
+        }
+    }
+    let mut spared = Reason::Passed;
+    let mut of_place = None;
+    if place != 0 {
+        let policy = tables.policy(settings.places, place);
+        tables.hit(maps::PLACE_HITS + place, frame.length() as u64);
+        let is_dry = policy.act & place::act::DRY_RUN != 0;
+        if policy.act & place::act::BAN == 0 {
+            of_place = Some((policy.rate, is_dry));
+        } else if is_dry {
+            spared = Reason::DryRunBannedPlace;
+        } else {
+            return Outcome { reason: Reason::BannedPlace, decision: 0, now_ns };
+        }
     }
     let Looked { class, oddity } = look(frame, packet);
     let (class, oddity) = (frame.opaque(class as usize), frame.one_of_many(oddity));
     if settings.drops(oddity) {
         return Outcome { reason: oddity.dropped(), decision: 0, now_ns };
     }
-    let reason = limit(frame, &packet.source, (class, oddity), now_ns, settings, tables);
+    let mut before = frame.one_of_many(if oddity == Reason::Passed { spared } else { oddity });
+    if settings.rules != 0 {
+        before = frame.one_of_many(ruled(frame, packet, before, now_ns, settings, tables));
+        if before.drops() {
+            return Outcome { reason: before, decision: 0, now_ns };
+        }
+    }
+    let reason = limit(frame, packet, (class, before), (hash, of_place), now_ns, settings, tables);
     Outcome { reason, decision: 0, now_ns }
 }
+
+/// What the operator's rules say: a reason that drops, or what it was before or has become.
+#[inline(always)]
+fn ruled<F: Frame + ?Sized, T: Tables>(
+    frame: &F,
+    packet: &Packet,
+    before: Reason,
+    now_ns: u64,
+    settings: &Settings,
+    tables: &T,
+) -> Reason {
+    let layer4 = frame.layer4(packet);
+    let Some((rule, Act { kind, rate })) = tables.rule(&packet.source, layer4, settings.rules) else {
+        return before;
+    };
+    tables.hit(rule, frame.length() as u64);
+    let reason = match kind & kind::MASK {
+        kind::DROP => Reason::RuleDropped,
+        kind::LIMIT => {
+            // Of each rule a source has a cell of its own.
+            let key = packet.source.rate_source() ^ host::mix(u64::from(rule) + 1);
+            let hash = rate::hash(key, RULE_RATE, settings.seed);
+            match tables.admit(hash, rate::units(now_ns), rate.interval, rate.tolerance, settings) {
+                Admission::Over => Reason::RuleRateExceeded,
+                Admission::Within | Admission::Untracked => before,
+            }
+        }
+        kind::TAP if before == Reason::Passed => Reason::Tapped,
+        _ => before,
+    };
+    if kind & kind::DRY_RUN == 0 {
+        reason
+    } else if reason.drops() {
+        reason.in_dry_run()
+    } else {
+        before
+    }
+}
+
+/// The number under which rules' rates are kept, beside those of the [`Limit`]s.
+const RULE_RATE: u64 = 0xff;
 
 /// Counts a packet under every rate there is; the last that it is over, or else what it was before.
 /// What it has spent under the others is spent.
 #[inline(always)]
 fn limit<F: Frame + ?Sized, T: Tables>(
     frame: &F,
-    source: &Address,
+    packet: &Packet,
     (class, before): (usize, Reason),
+    (hash, of_place): (u64, Option<(Rate, bool)>),
     now_ns: u64,
     settings: &Settings,
     tables: &T,
 ) -> Reason {
-    let shape = if settings.shaped == 0 { None } else { tables.shape(source) };
-    let packets = shape.unwrap_or(settings.packets);
-    let key = source.rate_source();
+    let source = &packet.source;
+    let own = if settings.shaped == 0 { None } else { tables.shape(source) };
+    let (packets, exceeded) = match (own, of_place) {
+        (Some(rate), _) => (rate, Reason::RateExceeded),
+        (None, Some((rate, false))) => (rate, Reason::PlaceRateExceeded),
+        (None, Some((rate, true))) => (rate, Reason::DryRunPlaceRateExceeded),
+        (None, None) => (settings.rate(Limit::Packets), Reason::RateExceeded),
+    };
     let now = rate::units(now_ns);
     let mut reason = before;
-    let mut count = |limit: Limit, key: u64, cost: u64, tolerance: u64| {
+    if packets.interval != 0 {
+        match tables.admit(hash, now, packets.interval, packets.tolerance, settings) {
+            Admission::Within => {}
+            Admission::Over => reason = exceeded,
+            Admission::Untracked => reason = Reason::RateUntracked,
+        }
+        reason = frame.one_of_many(reason);
+    }
+    // Most hosts have no more.
+    if settings.limits & !Limit::Packets.bit() == 0 {
+        return reason;
+    }
+    let is_new_flow = settings.limits & Limit::OF_FLOWS != 0
+        && (class == Class::Syn as usize
+            || class == Class::Udp as usize && {
+                let flow = host::mix(source.rate_source() ^ settings.seed) ^ frame.layer4(packet).0;
+                tables.is_new_flow(host::mix(flow), now, settings)
+            });
+    let load = Load::new(class, is_new_flow, frame.length());
+    let exceeded = tables.further(source.rate_source(), source.rate_network(), load, now, settings);
+    if exceeded == Reason::Passed || exceeded == Reason::RateUntracked && reason.drops() {
+        reason
+    } else {
+        exceeded
+    }
+}
+
+/// What a packet puts on rates beside that of packets, in one word: its bytes, its class, whether it
+/// begins a flow.
+#[derive(Clone, Copy, Debug)]
+pub struct Load(pub u64);
+
+impl Load {
+    #[inline(always)]
+    const fn new(class: usize, is_new_flow: bool, bytes: usize) -> Self {
+        Self(bytes as u64 & 0xffff_ffff | (class as u64 & 3) << 32 | (is_new_flow as u64) << 34)
+    }
+
+    #[inline(always)]
+    const fn bytes(self) -> u64 {
+        self.0 & 0xffff_ffff
+    }
+
+    #[inline(always)]
+    const fn is_of(self, class: Class) -> bool {
+        self.0 >> 32 & 3 == class as u64
+    }
+
+    #[inline(always)]
+    const fn begins_flow(self) -> bool {
+        self.0 >> 34 & 1 != 0
+    }
+}
+
+/// Counts a packet under every rate but that of its source's packets: the last that it is over, or
+/// [`Reason::RateUntracked`], or [`Reason::Passed`].
+#[inline(always)]
+pub fn further<T: Tables + ?Sized>(
+    tables: &T,
+    source: u64,
+    network: u64,
+    load: Load,
+    now: u64,
+    settings: &Settings,
+) -> Reason {
+    let mut reason = Reason::Passed;
+    let mut count = |limit: Limit, key: u64, counts: bool| {
+        if !counts || settings.limits & limit.bit() == 0 {
+            return;
+        }
+        let Rate { interval, tolerance } = settings.rate(limit);
+        let is_of_bytes = matches!(limit, Limit::Bytes | Limit::NetworkBytes);
+        let cost = if is_of_bytes { (interval * load.bytes()) >> 10 } else { interval };
         let hash = rate::hash(key, limit as u64, settings.seed);
         match tables.admit(hash, now, cost, tolerance, settings) {
             Admission::Within => {}
             Admission::Over => reason = limit.exceeded(),
+            Admission::Untracked if reason.drops() => {}
             Admission::Untracked => reason = Reason::RateUntracked,
         }
-        reason = frame.one_of_many(reason);
     };
-    if packets.interval != 0 {
-        count(Limit::Packets, key, packets.interval, packets.tolerance);
-    }
-    if class == Class::Syn as usize && settings.syns.interval != 0 {
-        count(Limit::Syns, key, settings.syns.interval, settings.syns.tolerance);
-    }
-    if class == Class::Udp as usize && settings.udp.interval != 0 {
-        count(Limit::Udp, key, settings.udp.interval, settings.udp.tolerance);
-    }
-    if settings.bytes.interval != 0 {
-        let cost = (settings.bytes.interval * frame.length() as u64) >> 10;
-        count(Limit::Bytes, key, cost, settings.bytes.tolerance);
-    }
-    if settings.network.interval != 0 {
-        let key = source.rate_network();
-        count(Limit::Network, key, settings.network.interval, settings.network.tolerance);
+    count(Limit::Syns, source, load.is_of(Class::Syn));
+    count(Limit::Udp, source, load.is_of(Class::Udp));
+    count(Limit::Bytes, source, true);
+    count(Limit::Flows, source, load.begins_flow());
+    if settings.limits & Limit::OF_NETWORKS != 0 {
+        count(Limit::NetworkPackets, network, true);
+        count(Limit::NetworkSyns, network, load.is_of(Class::Syn));
+        count(Limit::NetworkUdp, network, load.is_of(Class::Udp));
+        count(Limit::NetworkBytes, network, true);
+        count(Limit::NetworkFlows, network, load.begins_flow());
     }
     reason
 }
 
 #[cfg(test)]
-mod tests {
-    use skyshield_common::Ban;
-
-    use super::*;
-
-    /// Tables with one answer each.
-    struct Model {
-        settings: Option<Settings>,
-        now_ns: u64,
-        ban: Option<Ban>,
-        prefix: Option<PrefixBan>,
-        listed: bool,
-        allowed: bool,
-        admission: Admission,
-    }
-
-    impl Default for Model {
-        fn default() -> Self {
-            Self {
-                settings: Some(with(0)),
-                now_ns: 1_000,
-                ban: None,
-                prefix: None,
-                listed: false,
-                allowed: false,
-                admission: Admission::Within,
-            }
-        }
-    }
-
-    impl Tables for Model {
-        fn settings(&self) -> Option<&Settings> {
-            self.settings.as_ref()
-        }
-        fn now_ns(&self, _: &Settings) -> u64 {
-            self.now_ns
-        }
-        fn near(&self, _: &Address, _: &Settings) -> usize {
-            near::HOSTS | near::PREFIXES
-        }
-        fn bans(&self, _: &Address, _: &Settings, now_ns: u64) -> bool {
-            self.ban.is_some_and(|ban| ban.holds(now_ns))
-        }
-        fn prefix_ban(&self, _: &Address) -> Option<PrefixBan> {
-            self.prefix
-        }
-        fn listed(&self, _: &Address, _: &Settings) -> bool {
-            self.listed
-        }
-        fn allowed(&self, _: &Address) -> bool {
-            self.allowed
-        }
-        fn shape(&self, _: &Address) -> Option<Rate> {
-            None
-        }
-        fn admit(&self, _: u64, _: u64, _: u64, _: u64, _: &Settings) -> Admission {
-            self.admission
-        }
-    }
-
-    /// GRE, of which nothing more is read.
-    const FRAME: [u8; 34] = {
-        let mut frame = [0; 34];
-        (frame[12], frame[14], frame[17], frame[22], frame[23]) = (0x08, 0x45, 20, 64, 47);
-        (frame[26], frame[28], frame[29]) = (203, 113, 7);
-        frame
-    };
-
-    fn with(flags: u64) -> Settings {
-        Settings { flags, packets: Rate { interval: 1, tolerance: 1 }, ..Settings::default() }
-    }
-
-    fn expect(model: &Model, reason: Reason, decision: u64) {
-        let outcome = screen(FRAME.as_slice(), model);
-        assert_eq!((outcome.reason, outcome.decision), (reason, decision));
-    }
-
-    #[test]
-    fn an_exact_ban_goes_before_a_prefix_ban_and_ends_by_itself() {
-        let prefix = Some(PrefixBan { own: Ban::new(2_000, 8, 1), cover: Ban::NONE });
-        expect(
-            &Model { ban: Some(Ban::new(2_000, 7, 1)), prefix, ..Model::default() },
-            Reason::BannedExact,
-            0,
-        );
-        expect(
-            &Model { ban: Some(Ban::new(1_000, 7, 1)), prefix, ..Model::default() },
-            Reason::BannedPrefix,
-            8,
-        );
-        expect(&Model { ban: Some(Ban::new(1_000, 7, 1)), ..Model::default() }, Reason::Passed, 0);
-    }
-
-    #[test]
-    fn a_listed_prefix_is_dropped_behind_an_ended_ban() {
-        let prefix = Some(PrefixBan { own: Ban::new(1_000, 8, 1), cover: Ban::NONE });
-        expect(&Model { prefix, listed: true, ..Model::default() }, Reason::BannedPrefix, 0);
-        expect(&Model { listed: true, allowed: true, ..Model::default() }, Reason::AllowedBan, 0);
-    }
-
-    #[test]
-    fn the_allow_list_beats_a_ban_and_a_rate() {
-        let ban = Some(Ban::new(2_000, 7, 1));
-        expect(&Model { ban, allowed: true, ..Model::default() }, Reason::AllowedBan, 0);
-        expect(
-            &Model { admission: Admission::Over, allowed: true, ..Model::default() },
-            Reason::AllowedRate,
-            0,
-        );
-        expect(&Model { allowed: true, ..Model::default() }, Reason::Passed, 0);
-    }
-
-    #[test]
-    fn a_dry_run_names_what_it_would_have_dropped() {
-        let settings = Some(with(flag::DRY_RUN));
-        let ban = Some(Ban::new(2_000, 7, 1));
-        expect(&Model { settings, ban, ..Model::default() }, Reason::DryRunBannedExact, 0);
-        expect(&Model { settings, ban, allowed: true, ..Model::default() }, Reason::AllowedBan, 0);
-        expect(
-            &Model { settings, admission: Admission::Over, ..Model::default() },
-            Reason::DryRunRateExceeded,
-            0,
-        );
-    }
-
-    #[test]
-    fn disarmed_goes_before_everything() {
-        let ban = Some(Ban::new(2_000, 7, 1));
-        expect(&Model { settings: Some(with(flag::BYPASS)), ban, ..Model::default() }, Reason::Bypassed, 0);
-        let silent = |silent_after_ns| Some(Settings { silent_after_ns, ..Settings::default() });
-        expect(&Model { settings: silent(999), ban, ..Model::default() }, Reason::DaemonSilent, 0);
-        expect(&Model { settings: silent(1_000), ban, ..Model::default() }, Reason::BannedExact, 0);
-        expect(&Model { settings: silent(0), ban, ..Model::default() }, Reason::BannedExact, 0);
-        expect(&Model { settings: None, ban, ..Model::default() }, Reason::Unexpected, 0);
-    }
-
-    #[test]
-    fn a_source_without_a_cell_is_not_limited_but_counted() {
-        expect(&Model { admission: Admission::Untracked, ..Model::default() }, Reason::RateUntracked, 0);
-    }
-}
+mod tests;

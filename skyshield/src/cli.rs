@@ -45,6 +45,8 @@ enum Command {
     Upgrade,
     /// Say how the daemon and the kernel are; also with the daemon dead
     Status,
+    /// Say what the kernel side has seen: packets by reason, what rules and places have met, who sends most
+    Kernel,
     /// Ban an address or a prefix, in the kernel
     Ban(Ban),
     /// Take a ban back

@@ -4,8 +4,8 @@ mod allows;
 mod behaviour;
 mod enact;
 mod exceptions;
-mod happenings;
 mod incidents;
+mod kernel;
 mod metrics;
 mod outcomes;
 mod reconcile;
@@ -34,8 +34,9 @@ use crate::engine::{escalation, risk};
 use crate::exceptions::{Exception, Held, Live, MAX_EXCEPTIONS};
 use crate::store;
 
+pub use crate::dataplane::Met;
 pub use allows::AllowTarget;
-pub use happenings::{Change, Happenings};
+pub use kernel::{KernelOrder, Seen};
 use outcomes::Outcomes;
 
 pub use metrics::Metrics;
@@ -80,10 +81,10 @@ pub enum Order {
     Allows(oneshot::Sender<Vec<Allow>>),
     /// Somebody wants to see whom no decision may cut off.
     Protected(oneshot::Sender<Arc<NeverBan>>),
-    /// Somebody is to be erased: what is known of the past of these sources.
-    Forget(Source, oneshot::Sender<()>),
     /// A name on the allow list has these addresses now.
     Resolved(DnsName, Vec<IpAddr>),
+    /// Something is wanted of the kernel side.
+    Kernel(KernelOrder),
 }
 
 /// Which decisions.
@@ -174,26 +175,13 @@ pub struct Control {
     metrics: Metrics,
     exceptions: Arc<Live>,
     outcomes: Arc<Outcomes>,
-    teller: happenings::Teller,
 }
 
 impl Control {
     /// A handle, and the queue its task reads.
     pub fn channel(metrics: Metrics) -> (Self, mpsc::Receiver<Order>) {
         let (orders, queue) = mpsc::channel(QUEUE);
-        let teller = happenings::Teller::new();
-        (Self { orders, metrics, exceptions: Arc::default(), outcomes: Arc::default(), teller }, queue)
-    }
-
-    /// What happens; only the first who asks follows.
-    pub fn follow(&self) -> Option<Happenings> {
-        self.teller.follow()
-    }
-
-    /// Forgets the past of the sources in `source`, for whoever is to be erased. Decisions are lifted, and entries of
-    /// the allow list taken back, beside this.
-    pub async fn forget(&self, source: Source) -> Result<(), OrderError> {
-        self.order(|reply| Order::Forget(source, reply)).await
+        (Self { orders, metrics, exceptions: Arc::default(), outcomes: Arc::default() }, queue)
     }
 
     /// Counts that an inspection reached `limit`, a name from a bounded set.

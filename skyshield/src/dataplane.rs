@@ -15,6 +15,7 @@ mod clock;
 mod collector;
 mod config;
 mod cookies;
+mod edges;
 mod enforcer;
 mod error;
 mod events;
@@ -29,23 +30,32 @@ mod maps;
 mod memory;
 mod near_allowed;
 mod pinned;
+mod places;
 mod prefixes;
 mod ranges;
 mod ring;
+mod rule_maps;
+mod rules;
 mod shared;
 mod stats;
 mod sys;
 mod table;
 mod tap;
+mod top;
+mod wire;
 
 pub use attachment::{Attached, Attachment, Change, Checked};
 pub use collector::Collector;
 pub use config::{Config, Mode, OnSilence};
-pub use enforcer::{Counters, Enforcer, Entry, EventTotals, Fill, Reader, Replaced, Settings, Shape};
+pub use enforcer::{
+    Allowance, Counters, Enforcer, Entry, EventTotals, Fill, Hit, HitKind, Met, Reader, Replaced, Sender,
+    Settings, Shape,
+};
 pub use error::{Error, OpenError};
 pub use events::Events;
 pub use interface::XdpMode;
 pub use kernel::{Kernel, OBJECT};
 pub use memory::Memory;
 pub use pinned::{Pinned, Remains};
+pub use rules::{Action, Ports, Protocol, Rule};
 pub use tap::{FlowWishes, Segments, TapCollector, Tapped};

@@ -9,6 +9,7 @@ pub mod escalation;
 pub mod incident;
 pub mod ledger;
 pub mod never_ban;
+pub mod place;
 pub mod reconcile;
 pub mod risk;
 pub mod shaping;

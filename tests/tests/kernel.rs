@@ -27,6 +27,10 @@ mod networks;
 mod object;
 #[path = "kernel/odd.rs"]
 mod odd;
+#[path = "kernel/places.rs"]
+mod places;
+#[path = "kernel/policies.rs"]
+mod policies;
 #[path = "kernel/prefixes.rs"]
 mod prefixes;
 #[path = "kernel/rate.rs"]
@@ -74,6 +78,9 @@ fn main() -> ExitCode {
         ("list_replaced_under_a_flood_leaks_nothing", lists::replaced),
         ("list_of_prefixes_holds_what_is_on_it", prefixes::agree),
         ("list_of_prefixes_replaced_under_a_flood_leaks_nothing", prefixes::replaced),
+        ("places_are_banned_limited_or_watched_by_prefix", places::decided),
+        ("places_agree_with_their_prefixes", places::agree),
+        ("places_replaced_under_a_flood_leak_nothing", places::replaced),
         ("list_beyond_its_buckets_is_in_the_stash_or_refused", lists::stashed),
         ("rate_of_one_source_is_its_own", lists::shaped),
         ("events_tell_of_drops", limits::events),

@@ -41,6 +41,10 @@ pub(super) fn obey(arguments: Arguments) -> Result<(), Failure> {
             Ok(())
         }
         Command::Status => status(config, &place()?, json),
+        Command::Kernel => {
+            show::kernel(&ask(&place()?, Method::GET, "/api/v1/kernel", None)?, json);
+            Ok(())
+        }
         Command::Detach => detach(config, json),
         Command::Ban(ban) => {
             let answer = ask(&place()?, Method::POST, "/api/v1/decisions", Some(&ban_body(&ban)))?;

@@ -5,6 +5,7 @@ mod access;
 mod allow;
 mod detection;
 mod explain;
+mod kernel;
 
 use std::fmt::Display;
 use std::io::{self, Write as _};
@@ -22,6 +23,7 @@ pub(super) use access::{audit, audited, token_made, token_revoked, tokens};
 pub(super) use allow::{allowed, allows, disallowed, protected};
 pub(super) use detection::{replayed, rule, rules, tested};
 pub(super) use explain::{exception_made, exception_removed, exceptions, explained};
+pub(super) use kernel::kernel;
 
 pub(super) fn failure(failure: &Failure, as_json: bool) {
     if matches!(failure, Failure::Told | Failure::ToldUnreachable) {
@@ -53,7 +55,7 @@ pub(super) fn decisions(rows: &[Value], as_json: bool) {
         rows,
         as_json,
         "nothing is in force",
-        &["#", "source", "by", "why", "where", "ends", "incident"],
+        &["#", "source", "by", "why", "where", "ends", "dropped", "incident"],
         |row| {
             vec![
                 row["id"].to_string(),
@@ -64,6 +66,7 @@ pub(super) fn decisions(rows: &[Value], as_json: bool) {
                 row["ttl_seconds"]
                     .as_u64()
                     .map_or("when lifted".to_owned(), |left| format!("in {}", span(left))),
+                row["dropped_packets"].as_u64().map_or(String::new(), |packets| packets.to_string()),
                 text(&row["incident"]),
             ]
         },

@@ -55,9 +55,7 @@ impl Task {
         self.metrics.incidents.with_label_values(&[incident.act.name()]).inc();
         let (now, address) = (clock::now(), incident.client.address);
         told::incident(incident);
-        let row = records::incident_row(incident);
-        self.teller.incident(&row);
-        self.store.append(Record::Incident(Box::new(row)));
+        self.store.append(Record::Incident(Box::new(records::incident_row(incident))));
         if incident.act == Act::Observe {
             return;
         }

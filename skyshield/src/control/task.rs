@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::allows;
 use super::enact::{Answer, Committed};
-use super::happenings::Teller;
+use super::kernel::Senders;
 use super::outcomes::Outcomes;
 use super::reconcile::Look;
 use super::recover::{self, RecoverError, Recovered};
@@ -87,10 +87,10 @@ pub struct Task {
     pub(super) behaviour: Behaviour,
     pub(super) signals: Vec<Signal>,
     pub(super) shaper: Shaper,
+    pub(super) senders: Senders,
     /// Exceptions on their way to the disk.
     pub(super) excepting: JoinSet<()>,
     queue: mpsc::Receiver<Order>,
-    pub(super) teller: Teller,
     pub(super) looks: JoinSet<Look>,
     capacity: usize,
 }
@@ -176,9 +176,9 @@ impl Task {
             behaviour,
             signals: Vec::new(),
             shaper,
+            senders: Senders::default(),
             excepting: JoinSet::new(),
             queue,
-            teller: control.teller.clone(),
             looks: JoinSet::new(),
             capacity,
         };
@@ -300,12 +300,8 @@ impl Task {
             Order::Protected(reply) => {
                 let _gone = reply.send(Arc::clone(self.ledger.never_ban()));
             }
-            Order::Forget(source, reply) => {
-                self.view.forget(source);
-                self.escalation.forget(source);
-                let _gone = reply.send(());
-            }
             Order::Resolved(name, addresses) => self.resolved(&name, addresses),
+            Order::Kernel(order) => self.obey_kernel(order),
             Order::Sentences(sentences) => {
                 let (risk, escalation) = *sentences;
                 self.widen_for = Duration::from_secs(escalation.widen_secs);
@@ -332,6 +328,7 @@ impl Task {
 
     fn tend(&mut self) {
         self.watch_writes();
+        self.watch_senders();
         let missed_after = self.missed_after;
         let tended = self
             .enforcer

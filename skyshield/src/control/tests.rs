@@ -12,6 +12,7 @@ use crate::clock;
 use crate::dataplane::{Enforcer as _, Entry};
 use crate::engine::decision::{Ended, Layer, Origin};
 use crate::engine::never_ban::Protection;
+use crate::engine::place::{PlaceAct, PlacePolicy, Places};
 use crate::store::Record;
 
 #[tokio::test]
@@ -364,4 +365,23 @@ async fn a_prefix_most_of_whose_members_are_banned_is_banned_whole_but_for_the_p
     assert!(wide.remaining(clock::now()).is_some_and(|left| left <= secs(86_400)));
     assert!(daemon.is_banned_at_the_doors("203.0.113.99"));
     assert!(!daemon.is_banned_at_the_doors("203.0.113.200"), "it is on the allow list");
+}
+
+#[tokio::test]
+async fn what_is_decided_of_places_reaches_the_kernel_side_or_is_refused() {
+    let daemon = Host::new().start();
+    let place = |name: &str| PlacePolicy { name: name.to_owned(), act: PlaceAct::Ban, dry_run: false };
+    let prefixes = vec![("11.0.0.0/8".parse().unwrap(), 0), ("2a00::/32".parse().unwrap(), 1)];
+    let places = Places { policies: vec![place("XX"), place("AS64500")], prefixes };
+    daemon.control.set_places(places).await.unwrap();
+    let seen = daemon.control.seen().await.unwrap();
+    let names: Vec<_> = seen.hits.iter().map(|hit| (hit.kind.name(), hit.name.as_str())).collect();
+    assert_eq!(names, [("place", "XX"), ("place", "AS64500")]);
+    let most = dataplane::Config::default().max_place_prefixes;
+    let many =
+        (0..=most).map(|n| (format!("{}/25", std::net::Ipv4Addr::from_bits(n << 8)).parse().unwrap(), 0));
+    let many = Places { policies: vec![place("XX")], prefixes: many.collect() };
+    let refused = daemon.control.set_places(many).await;
+    assert!(matches!(refused, Err(OrderError::Dataplane(dataplane::Error::Full { .. }))), "{refused:?}");
+    assert_eq!(daemon.control.met(vec![source("203.0.113.7")]).await.unwrap().len(), 1);
 }

@@ -4,10 +4,11 @@ use std::io;
 use std::os::fd::AsFd as _;
 
 use aya::Ebpf;
+use aya::maps::Array;
 use aya::programs::links::LinkType;
 use aya::programs::{Program, ProgramFd, TestRun as _, TestRunOptions, loaded_links, loaded_programs};
 use nix::libc;
-use skyshield_common::Verdict;
+use skyshield_common::{Verdict, maps as names, rate};
 use tracing::warn;
 
 use super::bpffs::{PinDir, file};
@@ -125,6 +126,15 @@ impl Attachment {
             XDP_TX => Verdict::Answer,
             _ => Verdict::Drop,
         })
+    }
+
+    /// The cells of rates, for whoever wants to know what a frame has changed.
+    pub fn cells(&self) -> Result<Vec<[u64; rate::CELLS]>, OpenError> {
+        let failed = |source| OpenError::Load { log: None, source };
+        let map = self.guarded.first().and_then(|one| one.object.map(names::RATES));
+        let map = map.ok_or_else(|| failed("the object has no rates".into()))?;
+        let cells = Array::<_, [u64; rate::CELLS]>::try_from(map).map_err(|error| failed(error.into()))?;
+        cells.iter().collect::<Result<_, _>>().map_err(|error| failed(error.into()))
     }
 
     /// Sees to it that the program is attached wherever there is an interface to attach it to. To be

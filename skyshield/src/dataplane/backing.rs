@@ -3,13 +3,15 @@
 use std::net::IpAddr;
 
 use ipnet::IpNet;
-use skyshield_common::{Ban, PrefixBan, Rate, RateKey, Settings as Wire, maps};
+use skyshield_common::{Ban, Hits, PrefixBan, Rate, RateKey, Settings as Wire, maps};
 
 use super::clock;
 use super::config::Config;
-use super::enforcer::{Counters, Entry, EventTotals, Reader, Replaced};
+use super::enforcer::{Counters, Entry, EventTotals, Reader, Replaced, Sender};
 use super::error::Error;
 use super::list::List;
+use super::places::Placed;
+use super::rules::Rule;
 use crate::engine::decision::{DecisionId, Origin};
 use crate::engine::source::Source;
 
@@ -23,7 +25,7 @@ pub trait Maps: Send {
     fn cut_prefix(&mut self, prefix: IpNet) -> Result<(), Error>;
     fn put_allowed(&mut self, prefix: IpNet) -> Result<(), Error>;
     fn cut_allowed(&mut self, prefix: IpNet) -> Result<(), Error>;
-    fn put_settings(&mut self, settings: Wire) -> Result<(), Error>;
+    fn put_settings(&mut self, settings: &Wire) -> Result<(), Error>;
     fn bans(&self) -> Result<Vec<(Source, Ban)>, Error>;
     fn prefixes(&self) -> Result<Vec<(IpNet, PrefixBan)>, Error>;
     fn allowed(&self) -> Result<Vec<IpNet>, Error>;
@@ -37,6 +39,18 @@ pub trait Maps: Send {
     fn put_list(&mut self, list: &List) -> Result<Replaced, Error>;
     /// How much the list has.
     fn listed(&self) -> Listed;
+    /// Makes this what is decided of places.
+    fn put_places(&mut self, placed: &Placed) -> Result<(), Error>;
+    /// Edges of places, of IPv4 and of IPv6.
+    fn placed(&self) -> [u32; 2];
+    /// Makes these the rules.
+    fn put_rules(&mut self, rules: &[Rule]) -> Result<(), Error>;
+    /// What the ban of exactly this address has met.
+    fn hits(&self, address: IpAddr) -> Result<Hits, Error>;
+    /// The entry of exactly this banned prefix, with what it has met.
+    fn prefix_hits(&self, prefix: IpNet) -> Result<PrefixBan, Error>;
+    /// Takes out who has sent most since it was last taken out.
+    fn take_senders(&mut self) -> Vec<Sender>;
     fn reader(&self) -> Result<Box<dyn Reader>, Error>;
 }
 
@@ -59,6 +73,7 @@ pub(super) struct Capacity {
     pub(super) allowed: u32,
     pub(super) listed: u32,
     pub(super) ranges: u32,
+    pub(super) places: u32,
 }
 
 /// One kind of entry of one family.
@@ -77,6 +92,7 @@ impl Capacity {
             allowed: config.max_allowed,
             listed: config.max_listed,
             ranges: config.max_listed_prefixes,
+            places: config.max_place_prefixes,
         }
     }
 

@@ -7,7 +7,7 @@ use prometheus::proto::MetricFamily;
 use prometheus::{IntCounterVec, IntGauge, Opts};
 use skyshield_common::Verdict;
 
-use super::enforcer::Reader;
+use super::enforcer::{Hit, Reader};
 
 /// Reads the kernel's counters at each scrape; what cannot be read is left out and flagged.
 pub struct Collector {
@@ -15,10 +15,12 @@ pub struct Collector {
     packets: Opts,
     bytes: Opts,
     events: Opts,
+    hits: Opts,
     readable: IntGauge,
     descriptions: Vec<Desc>,
 }
 
+const HIT_LABELS: [&str; 2] = ["kind", "name"];
 const LABELS: [&str; 3] = ["interface", "verdict", "reason"];
 
 impl Collector {
@@ -27,6 +29,10 @@ impl Collector {
         let packets = Opts::new("skyshield_xdp_packets_total", "Packets by what became of them and why");
         let bytes = Opts::new("skyshield_xdp_bytes_total", "Bytes of packets by what became of them and why");
         let events = Opts::new("skyshield_xdp_events_total", "Events of drops by what became of them");
+        let hits = Opts::new(
+            "skyshield_xdp_hits_total",
+            "Packets that rules on ports and what is decided of places were the first to suit",
+        );
         let readable =
             IntGauge::new("skyshield_xdp_counters_readable", "Whether the kernel's counters could be read")?;
         let mut descriptions = Vec::new();
@@ -34,8 +40,9 @@ impl Collector {
             descriptions.extend(IntCounterVec::new(opts.clone(), &LABELS)?.desc().into_iter().cloned());
         }
         descriptions.extend(IntCounterVec::new(events.clone(), &["outcome"])?.desc().into_iter().cloned());
+        descriptions.extend(IntCounterVec::new(hits.clone(), &HIT_LABELS)?.desc().into_iter().cloned());
         descriptions.extend(readable.desc().into_iter().cloned());
-        Ok(Self { reader: Mutex::new(reader), packets, bytes, events, readable, descriptions })
+        Ok(Self { reader: Mutex::new(reader), packets, bytes, events, hits, readable, descriptions })
     }
 
     fn read(&self) -> Option<Vec<MetricFamily>> {
@@ -59,7 +66,11 @@ impl Collector {
         for (outcome, count) in [("sent", totals.sent), ("skipped", totals.skipped), ("lost", totals.lost)] {
             events.with_label_values(&[outcome]).inc_by(count);
         }
-        Some([packets.collect(), bytes.collect(), events.collect()].concat())
+        let hits = IntCounterVec::new(self.hits.clone(), &HIT_LABELS).ok()?;
+        for Hit { kind, name, counter } in reader.hits().ok()? {
+            hits.with_label_values(&[kind.name(), &name]).inc_by(counter.packets);
+        }
+        Some([packets.collect(), bytes.collect(), events.collect(), hits.collect()].concat())
     }
 }
 

@@ -3,8 +3,10 @@
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
+use skyshield_common::{Limit, Reason};
 
-use super::enforcer::Settings;
+use super::enforcer::{Allowance, Settings};
+use super::rules::{self, Rule};
 use super::tap::Tapped;
 
 /// What the kernel side is told. Sizes are per address family, and cost memory when the daemon
@@ -32,6 +34,9 @@ pub struct Config {
     pub max_listed: u32,
     /// Listed prefixes at most, aggregated, of IPv4 and of IPv6 each: 16 bytes and 64 for one.
     pub max_listed_prefixes: u32,
+    /// Prefixes of places (countries, providers) at most of which something is decided, aggregated, of IPv4
+    /// and of IPv6 each: 32 bytes and 96 for one.
+    pub max_place_prefixes: u32,
     /// Sources that may be over their rate at once, in round figures; beyond it new ones go unlimited,
     /// and are counted. Eight bytes each.
     pub max_sources: u32,
@@ -49,9 +54,24 @@ pub struct Config {
     pub udp_packets_per_sec: u64,
     /// Bytes a second that one source may send, and twice as many at once; 0 is no limit.
     pub bytes_per_sec: u64,
+    /// Flows (TCP connections; UDP by its ports) that one source may begin in a second, and twice as many
+    /// at once; 0 is no limit. As many are kept in mind as sources, for half a minute.
+    pub flows_per_sec: u64,
     /// Packets a second that one network (an IPv4 /24, an IPv6 /48) may send, and twice as many at
     /// once; 0 is no limit.
     pub network_packets_per_sec: u64,
+    /// The same of its TCP SYNs.
+    pub network_syns_per_sec: u64,
+    /// The same of its UDP packets.
+    pub network_udp_packets_per_sec: u64,
+    /// The same of its bytes.
+    pub network_bytes_per_sec: u64,
+    /// The same of flows that it begins.
+    pub network_flows_per_sec: u64,
+    /// How much of each may come at once, where twice as much as in a second is not right.
+    pub bursts: Bursts,
+    /// Rules on ports and protocols, asked in their order once no ban has ended a packet; 256 at most.
+    pub rules: Vec<Rule>,
     /// Drop packets that are cut short or contradict themselves; else they are only counted.
     pub drop_malformed: bool,
     /// Drop packets whose source nobody can have, or is their destination; else they are only counted.
@@ -60,6 +80,8 @@ pub struct Config {
     pub drop_bad_flags: bool,
     /// Drop nothing; count and tell what would have been dropped.
     pub dry_run: bool,
+    /// Reasons for which nothing is dropped, by their names in the metrics: `rate_exceeded`, `banned_place`.
+    pub dry_run_for: Vec<String>,
     /// Events of drops that each CPU may send in a millisecond.
     pub events_per_ms: u32,
     /// What the kernel does when the daemon is silent.
@@ -83,6 +105,7 @@ impl Default for Config {
             max_allowed: 4_096,
             max_listed: 0,
             max_listed_prefixes: 0,
+            max_place_prefixes: 65_536,
             max_sources: 1 << 20,
             rate_packets_per_sec: 10_000,
             rate_burst: 20_000,
@@ -90,11 +113,19 @@ impl Default for Config {
             syn_cookies_above: 0,
             udp_packets_per_sec: 0,
             bytes_per_sec: 0,
+            flows_per_sec: 0,
             network_packets_per_sec: 0,
+            network_syns_per_sec: 0,
+            network_udp_packets_per_sec: 0,
+            network_bytes_per_sec: 0,
+            network_flows_per_sec: 0,
+            bursts: Bursts::default(),
+            rules: Vec::new(),
             drop_malformed: false,
             drop_martians: false,
             drop_bad_flags: false,
             dry_run: false,
+            dry_run_for: Vec::new(),
             events_per_ms: 4,
             on_silence: OnSilence::Keep,
             silent_after_secs: 30,
@@ -140,6 +171,7 @@ impl Config {
         let lists = [
             ("dataplane.max_listed", self.max_listed),
             ("dataplane.max_listed_prefixes", self.max_listed_prefixes),
+            ("dataplane.max_place_prefixes", self.max_place_prefixes),
         ];
         if let Some((key, size)) = lists.into_iter().find(|(_, size)| *size > MAX_ENTRIES) {
             return Some((key, format!("{size} is not between 0 (no list) and {MAX_ENTRIES}")));
@@ -156,6 +188,14 @@ impl Config {
         if self.syn_cookies_above > MAX_PACKETS {
             let what = format!("{} is not between 0 (never) and {MAX_PACKETS}", self.syn_cookies_above);
             return Some(("dataplane.syn_cookies_above", what));
+        }
+        if let Some(stray) = self.dry_run_for.iter().find(|name| dropping(name).is_none()) {
+            let what =
+                format!("`{}` is no reason that drops; the metrics page names them", stray.escape_debug());
+            return Some(("dataplane.dry_run_for", what));
+        }
+        if let Some(what) = rules::problem(&self.rules) {
+            return Some(("dataplane.rules", what));
         }
         if !SILENCE_SECS.contains(&self.silent_after_secs) {
             let (least, most) = (SILENCE_SECS.start(), SILENCE_SECS.end());
@@ -176,6 +216,28 @@ impl Config {
         names
     }
 
+    /// Whether flows are counted.
+    pub(super) const fn counts_flows(&self) -> bool {
+        self.flows_per_sec > 0 || self.network_flows_per_sec > 0
+    }
+
+    const fn allowance(&self, limit: Limit) -> Allowance {
+        let bursts = &self.bursts;
+        let (per_sec, burst) = match limit {
+            Limit::Packets => (self.rate_packets_per_sec, self.rate_burst),
+            Limit::Syns => (self.syns_per_sec, bursts.syns),
+            Limit::Udp => (self.udp_packets_per_sec, bursts.udp_packets),
+            Limit::Bytes => (self.bytes_per_sec, bursts.bytes),
+            Limit::Flows => (self.flows_per_sec, bursts.flows),
+            Limit::NetworkPackets => (self.network_packets_per_sec, bursts.network_packets),
+            Limit::NetworkSyns => (self.network_syns_per_sec, bursts.network_syns),
+            Limit::NetworkUdp => (self.network_udp_packets_per_sec, bursts.network_udp_packets),
+            Limit::NetworkBytes => (self.network_bytes_per_sec, bursts.network_bytes),
+            Limit::NetworkFlows => (self.network_flows_per_sec, bursts.network_flows),
+        };
+        Allowance { per_sec, burst }
+    }
+
     /// The part of the configuration that may change while the program runs.
     pub fn settings(&self) -> Settings {
         Settings {
@@ -184,15 +246,44 @@ impl Config {
             drop_martians: self.drop_martians,
             drop_bad_flags: self.drop_bad_flags,
             dry_run: self.dry_run,
-            rate_packets_per_sec: self.rate_packets_per_sec,
-            rate_burst: self.rate_burst,
-            syns_per_sec: self.syns_per_sec,
-            udp_packets_per_sec: self.udp_packets_per_sec,
-            bytes_per_sec: self.bytes_per_sec,
-            network_packets_per_sec: self.network_packets_per_sec,
+            spared: self
+                .dry_run_for
+                .iter()
+                .filter_map(|name| dropping(name))
+                .fold(0, |bits, one| bits | one.bit()),
+            limits: Limit::ALL.map(|limit| self.allowance(limit)),
             events_per_ms: self.events_per_ms,
         }
     }
+}
+
+/// How much of each kind may come at once after a pause; 0 is twice as much as in a second.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Bursts {
+    /// TCP SYNs of a source.
+    pub syns: u64,
+    /// UDP packets of a source.
+    pub udp_packets: u64,
+    /// Bytes of a source.
+    pub bytes: u64,
+    /// Flows that a source begins.
+    pub flows: u64,
+    /// Packets of a network.
+    pub network_packets: u64,
+    /// TCP SYNs of a network.
+    pub network_syns: u64,
+    /// UDP packets of a network.
+    pub network_udp_packets: u64,
+    /// Bytes of a network.
+    pub network_bytes: u64,
+    /// Flows that a network begins.
+    pub network_flows: u64,
+}
+
+/// The reason of this name, if it drops.
+fn dropping(name: &str) -> Option<Reason> {
+    Reason::ALL.into_iter().find(|reason| reason.drops() && reason.name() == name)
 }
 
 /// Where in the receive path the program runs.

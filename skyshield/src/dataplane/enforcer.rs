@@ -4,10 +4,12 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use ipnet::IpNet;
-use skyshield_common::{Counter, Reason};
+use skyshield_common::{Counter, LIMITS, Limit, Reason};
 
 use super::error::Error;
+use super::rules::Rule;
 use crate::engine::decision::{DecisionId, Origin};
+use crate::engine::place::Places;
 use crate::engine::source::Source;
 
 /// A ban in force, as the kernel is to hold it.
@@ -60,21 +62,28 @@ pub struct Settings {
     pub drop_bad_flags: bool,
     /// Drop nothing; count and tell what would have been dropped.
     pub dry_run: bool,
-    /// Packets a second that one source may send; 0 is no limit.
-    pub rate_packets_per_sec: u64,
-    /// Packets that a source may send at once after a pause.
-    pub rate_burst: u64,
-    /// TCP SYNs a second that one source may send, and twice as many at once; 0 is no limit.
-    pub syns_per_sec: u64,
-    /// UDP packets a second that one source may send, and twice as many at once; 0 is no limit.
-    pub udp_packets_per_sec: u64,
-    /// Bytes a second that one source may send, and twice as many at once; 0 is no limit.
-    pub bytes_per_sec: u64,
-    /// Packets a second that one network (an IPv4 /24, an IPv6 /48) may send, and twice as many at
-    /// once; 0 is no limit.
-    pub network_packets_per_sec: u64,
+    /// The same for these reasons alone, by [`Reason::bit`].
+    pub spared: u64,
+    /// How much a source or a network may send; indexed by [`Limit`].
+    pub limits: [Allowance; LIMITS],
     /// Events of drops that each CPU may send in a millisecond.
     pub events_per_ms: u32,
+}
+
+impl Settings {
+    /// How much a source or a network may send.
+    pub fn limit(&mut self, limit: Limit) -> &mut Allowance {
+        &mut self.limits[limit as usize]
+    }
+}
+
+/// How much may be sent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Allowance {
+    /// So much a second; 0 is no limit.
+    pub per_sec: u64,
+    /// So much at once after a pause; 0 is twice as much as in a second.
+    pub burst: u64,
 }
 
 /// The rate of one source, in place of the common one.
@@ -94,6 +103,58 @@ pub struct Replaced {
     pub added: u32,
     /// Entries that are not on it any more.
     pub removed: u32,
+}
+
+/// What a ban has met.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Met {
+    /// Packets that it dropped. Beyond some ten thousand a second a sample counts for those between.
+    pub packets: u64,
+    /// How long ago the last of them was; `None` if there was none.
+    pub last: Option<Duration>,
+}
+
+/// What a rule, or what is decided of a place, has met.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Hit {
+    /// Whether it is a rule on ports and protocols, or a place.
+    pub kind: HitKind,
+    /// Its name.
+    pub name: String,
+    /// Packets and bytes that it was the first to suit.
+    pub counter: Counter,
+}
+
+/// What has met something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HitKind {
+    /// A rule on ports and protocols.
+    Rule,
+    /// What is decided of a place.
+    Place,
+}
+
+impl HitKind {
+    /// Its name in the metrics and the API.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Rule => "rule",
+            Self::Place => "place",
+        }
+    }
+}
+
+/// Who has sent much, by a sample.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sender {
+    /// An IPv4 address, or the /64 of an IPv6 one.
+    pub source: Source,
+    /// Packets, about.
+    pub packets: u64,
+    /// Packets that were dropped, about.
+    pub dropped: u64,
+    /// Bytes, about.
+    pub bytes: u64,
 }
 
 /// Enforces bans. Owned by one task; each call is a few system calls and never waits.
@@ -122,6 +183,19 @@ pub trait Enforcer: Send {
     /// [`Self::replace_list`] of addresses and prefixes of both families, in any order and overlapping:
     /// they are aggregated, and the ranges that they come to replace the last ones between two packets.
     fn load_list(&mut self, list: &[IpNet]) -> Result<Replaced, Error>;
+
+    /// Makes `places` all that is decided of places, until it is replaced; it outlives the daemon. They
+    /// replace the last ones between two packets, and cost nobody anything whose address is in none.
+    fn set_places(&mut self, places: &Places) -> Result<(), Error>;
+
+    /// Makes `rules` the rules on ports and protocols, at most 256, between two packets.
+    fn set_rules(&mut self, rules: &[Rule]) -> Result<(), Error>;
+
+    /// What the ban of exactly `source` has met.
+    fn met(&self, source: Source) -> Result<Met, Error>;
+
+    /// Who has sent most since the last call, most packets first.
+    fn take_senders(&mut self) -> Vec<Sender>;
 
     /// Frees the room of up to `limit` bans that have ended by themselves; how many it freed. The
     /// kernel has long stopped enforcing them. Also sets the kernel's clock right: to be called about
@@ -168,4 +242,7 @@ pub trait Reader: Send {
 
     /// What became of the events.
     fn event_counters(&self) -> Result<EventTotals, Error>;
+
+    /// What each rule and each place has met.
+    fn hits(&self) -> Result<Vec<Hit>, Error>;
 }

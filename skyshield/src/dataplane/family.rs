@@ -8,7 +8,7 @@ use aya::maps::lpm_trie::{Key, LpmTrie};
 use aya::maps::{HashMap, Map, MapData, MapError};
 use ipnet::IpNet;
 use nix::libc;
-use skyshield_common::{Ban, Plain, PrefixBan};
+use skyshield_common::{Ban, Banned, Hits, Plain, PrefixBan};
 
 use super::error::Error;
 use crate::engine::source::Source;
@@ -33,7 +33,7 @@ pub(super) struct Names {
 /// The maps of one family; `A` is its address in network order.
 pub(super) struct Family<A: Pod> {
     names: Names,
-    bans: HashMap<MapData, A, Value<Ban>>,
+    bans: HashMap<MapData, A, Value<Banned>>,
     prefixes: LpmTrie<MapData, A, Value<PrefixBan>>,
     allowed: LpmTrie<MapData, A, u64>,
 }
@@ -50,19 +50,52 @@ impl<A: Pod + Into<IpAddr>> Family<A> {
 
     pub(super) fn ban(&self, address: A) -> Result<Option<Ban>, Error> {
         let found = present(self.bans.get(&address, 0)).map_err(failed("read", self.names.bans))?;
-        Ok(found.map(|Value(ban)| ban))
+        Ok(found.map(|Value(banned)| banned.ban))
     }
 
+    /// What the ban of an address has met; nothing where there is none.
+    pub(super) fn hits(&self, address: &A) -> Result<Hits, Error> {
+        let found = present(self.bans.get(address, 0)).map_err(failed("read", self.names.bans))?;
+        Ok(found.map_or_else(Hits::default, |Value(banned)| banned.hits))
+    }
+
+    /// A prefix's entry with what it has met; of a prefix that has none, the one around it.
+    pub(super) fn prefix(&self, len: u8, address: A) -> Result<Option<PrefixBan>, Error> {
+        let found = present(self.prefixes.get(&Key::new(u32::from(len), address), 0));
+        let found = found.map_err(failed("read", self.names.prefixes))?;
+        Ok(found.map(|Value(entry)| entry))
+    }
+
+    /// What the same decision has met so far is kept, but for what it meets at this moment.
     pub(super) fn put_ban(&mut self, address: A, ban: Ban) -> Result<(), Error> {
-        self.bans.insert(address, Value(ban), 0).map_err(failed("write", self.names.bans))
+        let before = present(self.bans.get(&address, 0)).map_err(failed("read", self.names.bans))?;
+        let kept = before.filter(|Value(before)| before.ban.decision == ban.decision);
+        let hits = kept.map_or_else(Hits::default, |Value(before)| before.hits);
+        self.bans.insert(address, Value(Banned { ban, hits }), 0).map_err(failed("write", self.names.bans))
     }
 
     pub(super) fn cut_ban(&mut self, address: A) -> Result<(), Error> {
         present(self.bans.remove(&address)).map(|_| ()).map_err(failed("delete from", self.names.bans))
     }
 
-    pub(super) fn put_prefix(&mut self, len: u8, address: A, ban: PrefixBan) -> Result<(), Error> {
+    /// As [`Self::put_ban`], where `before` is what is there.
+    pub(super) fn put_prefix(
+        &mut self,
+        len: u8,
+        address: A,
+        mut ban: PrefixBan,
+        before: Option<PrefixBan>,
+    ) -> Result<(), Error> {
         let key = Key::new(u32::from(len), address);
+        // Of another decision it may be another prefix's: the map answers with what is around this one.
+        if let Some(before) = before
+            && before.own.decision == ban.own.decision
+        {
+            ban.own_hits = before.own_hits;
+            if before.cover.decision == ban.cover.decision {
+                ban.cover_hits = before.cover_hits;
+            }
+        }
         self.prefixes.insert(&key, Value(ban), 0).map_err(failed("write", self.names.prefixes))
     }
 
@@ -84,8 +117,8 @@ impl<A: Pod + Into<IpAddr>> Family<A> {
     pub(super) fn bans(&self) -> Result<Vec<(Source, Ban)>, Error> {
         let mut all = Vec::new();
         for entry in &self.bans {
-            let (address, Value(ban)) = entry.map_err(failed("walk", self.names.bans))?;
-            all.push((Source::host(address.into()), ban));
+            let (address, Value(banned)) = entry.map_err(failed("walk", self.names.bans))?;
+            all.push((Source::host(address.into()), banned.ban));
         }
         Ok(all)
     }
@@ -94,7 +127,7 @@ impl<A: Pod + Into<IpAddr>> Family<A> {
         let mut all = Vec::new();
         for entry in &self.prefixes {
             let (key, Value(ban)) = entry.map_err(failed("walk", self.names.prefixes))?;
-            all.extend(prefix_of(&key).map(|prefix| (prefix, ban)));
+            all.extend(prefix_of(&key).map(|prefix| (prefix, PrefixBan::new(ban.own, ban.cover))));
         }
         Ok(all)
     }

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::atomic::Ordering;
 
 use aya::maps::{HashMap, MapData};
-use ipnet::IpNet;
+use ipnet::{IpNet, Ipv6Net};
 use skyshield_common::Address;
 use skyshield_common::host::{self, Hold, SLOTS};
 use skyshield_common::maps as names;
@@ -206,7 +206,11 @@ impl Near {
             IpNet::V4(net) => {
                 mark(net.network().to_bits(), net.prefix_len(), |word, bits| self.v4.set(word, bits));
             }
-            IpNet::V6(net) => self.add_v6(net.network().octets(), Depth::of_prefix(net.prefix_len())),
+            IpNet::V6(net) => {
+                for part in parts_v6(net) {
+                    self.add_v6(part, Depth::of_prefix(net.prefix_len()));
+                }
+            }
         }
     }
 
@@ -236,7 +240,11 @@ impl Near {
                 IpNet::V4(net) => {
                     mark(net.network().to_bits(), net.prefix_len(), |word, bits| v4[word] |= bits);
                 }
-                IpNet::V6(net) => put_v6(net.network().octets(), Depth::of_prefix(net.prefix_len())),
+                IpNet::V6(net) => {
+                    for part in parts_v6(net) {
+                        put_v6(part, Depth::of_prefix(net.prefix_len()));
+                    }
+                }
             }
         }
         for (shared, wanted) in [(&self.v4, v4), (&self.v6, v6)] {
@@ -247,6 +255,13 @@ impl Near {
             }
         }
     }
+}
+
+/// What a prefix is put in as: itself, or all the /32s that it is made of.
+fn parts_v6(net: Ipv6Net) -> impl Iterator<Item = [u8; 16]> {
+    const BELOW: u32 = 96;
+    let first = net.network().to_bits();
+    (0..near::parts(net.prefix_len())).map(move |part| (first | u128::from(part) << BELOW).to_be_bytes())
 }
 
 /// Gives `set` the bits of every /24 that an IPv4 prefix touches.

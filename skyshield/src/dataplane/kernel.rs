@@ -12,7 +12,8 @@ use skyshield_common::gate::{Gate, Shielding};
 use skyshield_common::maps as names;
 use skyshield_common::tap::{Flow, SocketFields, TapCounter, Tapping};
 use skyshield_common::{
-    Ban, Counter, EventCounter, PrefixBan, Rate, Settings as Wire, host, near, range, rate,
+    Banned, Counter, EventCounter, PrefixBan, Rate, Settings as Wire, host, near, place, range, rate, rules,
+    top,
 };
 use tracing::{error, warn};
 
@@ -28,8 +29,10 @@ use super::events::Events;
 use super::hosts::stash_capacity;
 use super::inheritance::Inheritance;
 use super::interface;
-use super::maps::KernelMaps;
+use super::maps::{KernelMaps, Masks};
+use super::places;
 use super::ranges;
+use super::rule_maps;
 use super::stats;
 use super::table::Table;
 use super::tap::{self, Segments, TapCollector};
@@ -124,9 +127,10 @@ fn bring_up_in(
     let names: Vec<_> = interfaces.iter().map(|wanted| wanted.name.clone()).collect();
     stats::keep_only(dir, &names)?;
     let mut maps = KernelMaps::open(dir)?;
-    maps.take_charge(anchor, rate_buckets(config) - 1)?;
+    maps.take_charge(anchor, Masks { rates: rate_buckets(config) - 1, flows: flow_buckets(config) - 1 })?;
     cookies::shield(dir, config.syn_cookies_above)?;
     let mut enforcer = Table::adopt(maps, Capacity::of(config), config.settings())?;
+    enforcer.set_rules(&config.rules)?;
     let inherited = Inheritance::find(pin_dir.path(), dir)?;
     inherited.hand_to(&mut enforcer)?;
     if config.on_silence == OnSilence::Disarm {
@@ -248,11 +252,16 @@ fn rate_buckets(config: &Config) -> u32 {
     (config.max_sources / 8).clamp(1, MOST).next_power_of_two()
 }
 
+/// Buckets of the flows, of which there are as many as of the rates, or one.
+fn flow_buckets(config: &Config) -> u32 {
+    if config.counts_flows() { rate_buckets(config) } else { 1 }
+}
+
 fn shapes(config: &Config) -> Vec<Shape> {
     let shape = |name, kind, key, value, entries, setting| Shape { name, kind, key, value, entries, setting };
     let bans = |name, key| {
         let entries = config.max_bans.max(1);
-        shape(name, MapType::Hash, key, size_of::<Ban>(), entries, Some(("max_bans", config.max_bans)))
+        shape(name, MapType::Hash, key, size_of::<Banned>(), entries, Some(("max_bans", config.max_bans)))
     };
     let prefixes = |name, key| {
         let entries = config.max_prefixes.saturating_add(TRIE_SLACK);
@@ -268,6 +277,7 @@ fn shapes(config: &Config) -> Vec<Shape> {
     let buckets = host::bucket_count(config.max_bans.saturating_add(config.max_listed));
     let hosts = Some(("max_listed", config.max_listed));
     let (ring, flows) = tap::sizes(config.tapped.as_ref());
+    let place_prefixes = Some(("max_place_prefixes", config.max_place_prefixes));
     let prefixes_listed = Some(("max_listed_prefixes", config.max_listed_prefixes));
     vec![
         shape(names::SETTINGS, MapType::Array, 4, size_of::<Wire>(), 1, None),
@@ -278,6 +288,26 @@ fn shapes(config: &Config) -> Vec<Shape> {
         allowed(names::ALLOWED_V4, 8),
         allowed(names::ALLOWED_V6, 20),
         shape(names::RATES, MapType::Array, 4, size_of::<rate::Bucket>(), rate_buckets(config), sources),
+        shape(names::FLOWS, MapType::Array, 4, size_of::<rate::Bucket>(), flow_buckets(config), sources),
+        shape(names::TOP, MapType::Array, 4, size_of::<top::Bucket>(), top::BUCKETS, None),
+        shape(names::RULES, MapType::Array, 4, size_of::<rules::Row>(), rule_maps::SLOTS, None),
+        shape(names::HITS, MapType::PerCpuArray, 4, size_of::<Counter>(), names::HITS_SLOTS, None),
+        shape(
+            names::PLACES_V4,
+            MapType::Array,
+            4,
+            8,
+            places::slots_v4(config.max_place_prefixes),
+            place_prefixes,
+        ),
+        shape(
+            names::PLACES_V6,
+            MapType::Array,
+            4,
+            8 * place::WORDS_V6,
+            places::slots_v6(config.max_place_prefixes),
+            place_prefixes,
+        ),
         shape(names::SHIELDING, MapType::Array, 4, size_of::<Shielding>(), 1, None),
         shape(names::GATES, MapType::Array, 4, size_of::<Gate>(), cookies::gates(config), None),
         shape(names::TAP, MapType::Array, 4, size_of::<Tapping>(), 1, None),
@@ -337,7 +367,8 @@ impl Shape {
         if info.max_entries() == self.entries {
             return Ok(());
         }
-        if [names::RATES, names::GATES, names::TAP_FLOWS, names::TAP_RING].contains(&self.name) {
+        if [names::RATES, names::GATES, names::FLOWS, names::TAP_FLOWS, names::TAP_RING].contains(&self.name)
+        {
             // State, not policy: the new program begins with an empty one of the new size.
             return fs::remove_file(path).map_err(file(path));
         }
@@ -351,6 +382,8 @@ impl Shape {
                     names::HOSTS_V4 => info.max_entries().saturating_mul(6),
                     names::RANGES_V4 => (info.max_entries() / 2).saturating_sub(range::INDEX_V4),
                     names::RANGES_V6 => info.max_entries() / 2,
+                    names::PLACES_V4 => places::prefixes_of_v4(info.max_entries()),
+                    names::PLACES_V6 => places::prefixes_of_v6(info.max_entries()),
                     names::STASH_V4 => info.max_entries().saturating_mul(96),
                     _ => info.max_entries(),
                 };

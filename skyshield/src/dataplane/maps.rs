@@ -1,33 +1,49 @@
 //! The kernel's maps, opened by their pins.
 
-use std::hash::{BuildHasher as _, RandomState};
+mod charge;
+mod policies;
+
 use std::net::IpAddr;
 use std::os::fd::AsFd as _;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
 
 use aya::maps::{Array, HashMap, MapData, MapError, PerCpuArray};
 use aya::programs::ProgramFd;
 use ipnet::IpNet;
 use skyshield_common::host::Hold;
-use skyshield_common::{Ban, EventCounter, PrefixBan, Rate, RateKey, Settings as Wire, maps as names};
+use skyshield_common::{Ban, EventCounter, Hits, PrefixBan, Rate, RateKey, Settings as Wire, maps as names};
+
+use policies::Called;
 
 use super::backing::{self, Listed, Maps};
 use super::clock;
-use super::enforcer::{Counters, Entry, EventTotals, Reader, Replaced};
+use super::enforcer::{Counters, Entry, EventTotals, Hit, Reader, Replaced, Sender};
 use super::error::Error;
 use super::family::{Family, Names, Value, failed, open};
 use super::hosts::{Hosts, Near};
 use super::list::{List, missing_from};
 use super::near_allowed::NearAllowed;
+use super::places::{PlaceMaps, Placed};
 use super::ranges::{Generations, Ranges};
+use super::rule_maps::RuleMaps;
+use super::rules::Rule;
 use super::stats::Stats;
 use super::sys;
+use super::top::Top;
 use crate::engine::source::Source;
 
 const V4: Names = Names { bans: names::BANS_V4, prefixes: names::PREFIXES_V4, allowed: names::ALLOWED_V4 };
 const V6: Names = Names { bans: names::BANS_V6, prefixes: names::PREFIXES_V6, allowed: names::ALLOWED_V6 };
 
-/// All maps but the ring buffer and the rates, which nobody here reads.
+/// The last buckets of tables that the program alone writes.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Masks {
+    pub(super) rates: u32,
+    pub(super) flows: u32,
+}
+
+/// All maps but the ring buffer, the rates and the flows, which nobody here reads.
 pub(super) struct KernelMaps {
     dir: PathBuf,
     settings: Array<MapData, Value<Wire>>,
@@ -40,6 +56,13 @@ pub(super) struct KernelMaps {
     near: Near,
     near_allowed: NearAllowed,
     ranges: Ranges,
+    places: PlaceMaps,
+    rules: RuleMaps,
+    top: Top,
+    /// What is decided of places, without the prefixes it was made of.
+    placed: Placed,
+    /// What rules and places are called, for whoever reads their counters.
+    called: Arc<Mutex<Called>>,
     /// What this room alone says to the program; the rest comes by [`Maps::put_settings`].
     own: Wire,
     /// What was said last.
@@ -67,6 +90,11 @@ impl KernelMaps {
             near: Near::open(dir)?,
             near_allowed: NearAllowed::open(dir)?,
             ranges: Ranges::open(dir)?,
+            places: PlaceMaps::open(dir)?,
+            rules: RuleMaps::open(dir)?,
+            top: Top::open(dir)?,
+            placed: Placed::default(),
+            called: Arc::default(),
             own: Wire::default(),
             said: Wire::default(),
             anchor: None,
@@ -77,58 +105,12 @@ impl KernelMaps {
         })
     }
 
-    /// Takes charge: of a clock that runs, and of tables that say what the records say, whatever an
-    /// earlier daemon was doing when it died.
-    pub(super) fn take_charge(&mut self, anchor: ProgramFd, rates_mask: u32) -> Result<(), Error> {
-        let Value(before) = self.settings.get(&0, 0).map_err(failed("read", names::SETTINGS))?;
-        self.said = before;
-        self.own = Wire {
-            jiffy_ns: clock::jiffy_ns(),
-            seed: if before.seed == 0 { RandomState::new().hash_one(()) } else { before.seed },
-            rates_mask: rates_mask.into(),
-            hosts_mask: self.hosts.mask().into(),
-            ..Wire::default()
-        };
-        self.anchor = Some(anchor);
-        for key in self.shapes.keys().collect::<Result<Vec<_>, _>>().map_err(failed("walk", names::SHAPES))? {
-            self.shapes.remove(&key).map_err(failed("delete from", names::SHAPES))?;
+    /// The entry of this prefix, or of the one around it, with what it has met.
+    fn prefix(&self, prefix: IpNet) -> Result<Option<PrefixBan>, Error> {
+        match prefix {
+            IpNet::V4(net) => self.v4.prefix(net.prefix_len(), net.network().octets()),
+            IpNet::V6(net) => self.v6.prefix(net.prefix_len(), net.network().octets()),
         }
-        let records = self.v4.bans()?;
-        let mut stray: std::collections::HashMap<u32, Hold> = self.hosts.all()?.into_iter().collect();
-        let said = Generations { v4: before.ranges_v4, v6: before.ranges_v6 };
-        self.generations = self.ranges.checked(said);
-        self.listed = self.list_in_force()?.listed();
-        for (source, ban) in records {
-            let IpAddr::V4(address) = source.address() else { continue };
-            let hold = stray.remove(&address.to_bits()).unwrap_or_default();
-            if hold != hold.until(ban.expires_at_ns) || !hold.is_banned() {
-                self.hosts.put(address.to_bits(), hold.until(ban.expires_at_ns))?;
-            }
-        }
-        // Banned, by a daemon that died before it had the record out of the way, or in it.
-        for (address, hold) in stray.into_iter().filter(|(_, hold)| hold.is_banned()) {
-            self.hosts.put(address, hold.until(0))?;
-        }
-        self.rebuild_near()?;
-        self.near_allowed.rebuild(&Maps::allowed(self)?);
-        self.say()?;
-        self.keep_time()
-    }
-
-    fn rebuild_near(&mut self) -> Result<(), Error> {
-        let hosts_v4 = self.hosts.all()?.into_iter().map(|(address, _)| address);
-        let hosts_v6: Vec<_> = self.v6.bans()?;
-        let hosts_v6 = hosts_v6.iter().filter_map(|(source, _)| match source.address() {
-            IpAddr::V6(address) => Some(address.octets()),
-            IpAddr::V4(_) => None,
-        });
-        let mut prefixes = self.v4.prefixes()?;
-        prefixes.extend(self.v6.prefixes()?);
-        let list = self.ranges_in_force();
-        let prefixes = prefixes.into_iter().map(|(prefix, _)| prefix).chain(list.prefixes());
-        self.near.rebuild(hosts_v4, hosts_v6, prefixes);
-        self.stale = 0;
-        Ok(())
     }
 
     fn ranges_in_force(&self) -> List {
@@ -145,28 +127,6 @@ impl KernelMaps {
         Ok(list)
     }
 
-    /// Writes the settings, if they have changed, around what the anchor program has written.
-    fn say(&mut self) -> Result<(), Error> {
-        let Value(there) = self.settings.get(&0, 0).map_err(failed("read", names::SETTINGS))?;
-        let wanted = Wire {
-            jiffy_ns: self.own.jiffy_ns,
-            clock_offset_ns: there.clock_offset_ns,
-            seed: self.own.seed,
-            rates_mask: self.own.rates_mask,
-            hosts_mask: self.own.hosts_mask,
-            stashed: self.hosts.stashed().into(),
-            depths: self.near.depths(),
-            shaped: self.own.shaped,
-            ranges_v4: self.generations.v4,
-            ranges_v6: self.generations.v6,
-            ..self.said
-        };
-        if wanted == there {
-            return Ok(());
-        }
-        self.settings.set(0, Value(wanted), 0).map_err(failed("write", names::SETTINGS))
-    }
-
     fn put_host(&mut self, address: u32, hold: Hold) -> Result<(), Error> {
         self.hosts.put(address, hold)?;
         if hold == Hold::NONE {
@@ -179,15 +139,6 @@ impl KernelMaps {
             self.say()?;
         }
         Ok(())
-    }
-
-    /// Says it where something of IPv6 came in at a depth that was empty.
-    fn say_depths(&mut self) -> Result<(), Error> {
-        if self.near.depths() == self.own.depths {
-            return Ok(());
-        }
-        self.own.depths = self.near.depths();
-        self.say()
     }
 }
 
@@ -233,9 +184,10 @@ impl Maps for KernelMaps {
     }
 
     fn put_prefix(&mut self, prefix: IpNet, ban: PrefixBan) -> Result<(), Error> {
+        let before = self.prefix(prefix)?;
         match prefix {
-            IpNet::V4(net) => self.v4.put_prefix(net.prefix_len(), net.network().octets(), ban),
-            IpNet::V6(net) => self.v6.put_prefix(net.prefix_len(), net.network().octets(), ban),
+            IpNet::V4(net) => self.v4.put_prefix(net.prefix_len(), net.network().octets(), ban, before),
+            IpNet::V6(net) => self.v6.put_prefix(net.prefix_len(), net.network().octets(), ban, before),
         }?;
         self.near.add_prefix(prefix);
         self.say_depths()
@@ -265,8 +217,8 @@ impl Maps for KernelMaps {
         }
     }
 
-    fn put_settings(&mut self, settings: Wire) -> Result<(), Error> {
-        self.said = settings;
+    fn put_settings(&mut self, settings: &Wire) -> Result<(), Error> {
+        self.said = *settings;
         self.say()
     }
 
@@ -372,8 +324,35 @@ impl Maps for KernelMaps {
         self.listed
     }
 
+    fn put_places(&mut self, placed: &Placed) -> Result<(), Error> {
+        self.place(placed)
+    }
+
+    fn placed(&self) -> [u32; 2] {
+        self.placed.edges()
+    }
+
+    fn put_rules(&mut self, rules: &[Rule]) -> Result<(), Error> {
+        self.rule_by(rules)
+    }
+
+    fn hits(&self, address: IpAddr) -> Result<Hits, Error> {
+        match address {
+            IpAddr::V4(address) => self.v4.hits(&address.octets()),
+            IpAddr::V6(address) => self.v6.hits(&address.octets()),
+        }
+    }
+
+    fn prefix_hits(&self, prefix: IpNet) -> Result<PrefixBan, Error> {
+        Ok(self.prefix(prefix)?.unwrap_or_default())
+    }
+
+    fn take_senders(&mut self) -> Vec<Sender> {
+        self.top.take()
+    }
+
     fn reader(&self) -> Result<Box<dyn Reader>, Error> {
-        Ok(Box::new(Self::open(&self.dir)?))
+        Ok(Box::new(Self { called: Arc::clone(&self.called), ..Self::open(&self.dir)? }))
     }
 }
 
@@ -392,5 +371,9 @@ impl Reader for KernelMaps {
 
     fn event_counters(&self) -> Result<EventTotals, Error> {
         Maps::event_counters(self)
+    }
+
+    fn hits(&self) -> Result<Vec<Hit>, Error> {
+        self.named_hits()
     }
 }

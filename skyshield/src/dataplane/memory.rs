@@ -6,14 +6,16 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use ipnet::IpNet;
-use skyshield_common::{Ban, Counter, PrefixBan, Rate, RateKey, Reason, Settings as Wire};
+use skyshield_common::{Ban, Counter, Hits, PrefixBan, Rate, RateKey, Reason, Settings as Wire};
 
 use super::backing::{self, Capacity, Listed, Maps};
 use super::clock;
 use super::config::Config;
-use super::enforcer::{Counters, Entry, EventTotals, Reader, Replaced};
+use super::enforcer::{Counters, Entry, EventTotals, Hit, HitKind, Reader, Replaced, Sender};
 use super::error::Error;
 use super::list::List;
+use super::places::Placed;
+use super::rules::Rule;
 use super::table::Table;
 use crate::engine::source::Source;
 
@@ -65,6 +67,8 @@ struct State {
     allowed: BTreeSet<IpNet>,
     shapes: BTreeMap<[u8; 16], Rate>,
     listed: List,
+    placed: Placed,
+    rules: Vec<Rule>,
 }
 
 impl Model {
@@ -114,8 +118,8 @@ impl Maps for Model {
         Ok(())
     }
 
-    fn put_settings(&mut self, settings: Wire) -> Result<(), Error> {
-        self.state().settings = settings;
+    fn put_settings(&mut self, settings: &Wire) -> Result<(), Error> {
+        self.state().settings = *settings;
         Ok(())
     }
 
@@ -161,6 +165,32 @@ impl Maps for Model {
         self.state().listed.listed()
     }
 
+    fn put_places(&mut self, placed: &Placed) -> Result<(), Error> {
+        self.state().placed = placed.clone();
+        Ok(())
+    }
+
+    fn placed(&self) -> [u32; 2] {
+        self.state().placed.edges()
+    }
+
+    fn put_rules(&mut self, rules: &[Rule]) -> Result<(), Error> {
+        self.state().rules = rules.to_vec();
+        Ok(())
+    }
+
+    fn hits(&self, _: IpAddr) -> Result<Hits, Error> {
+        Ok(Hits::default())
+    }
+
+    fn prefix_hits(&self, prefix: IpNet) -> Result<PrefixBan, Error> {
+        Ok(self.state().prefixes.get(&prefix).copied().unwrap_or_default())
+    }
+
+    fn take_senders(&mut self) -> Vec<Sender> {
+        Vec::new()
+    }
+
     fn reader(&self) -> Result<Box<dyn Reader>, Error> {
         Ok(Box::new(self.clone()))
     }
@@ -181,6 +211,14 @@ impl Reader for Model {
 
     fn event_counters(&self) -> Result<EventTotals, Error> {
         Maps::event_counters(self)
+    }
+
+    fn hits(&self) -> Result<Vec<Hit>, Error> {
+        let state = self.state();
+        let rules = state.rules.iter().map(|rule| (HitKind::Rule, rule.name.clone()));
+        let places = state.placed.names.iter().map(|name| (HitKind::Place, name.clone()));
+        let none = |(kind, name)| Hit { kind, name, counter: Counter::default() };
+        Ok(rules.chain(places).map(none).collect())
     }
 }
 

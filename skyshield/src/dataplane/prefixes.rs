@@ -27,7 +27,7 @@ impl Prefixes {
 
     /// The entry that `prefix` would have with this ban.
     pub(super) fn planned(&self, prefix: IpNet, own: Ban) -> PrefixBan {
-        PrefixBan { own, cover: self.cover(prefix) }
+        PrefixBan::new(own, self.cover(prefix))
     }
 
     /// Takes up a planned entry.
@@ -63,7 +63,7 @@ impl Prefixes {
     }
 
     /// The prefixes strictly inside `prefix`: in the map's order they follow it without a gap.
-    fn inside(&self, prefix: IpNet) -> Vec<(IpNet, PrefixBan)> {
+    pub(super) fn inside(&self, prefix: IpNet) -> Vec<(IpNet, PrefixBan)> {
         self.0
             .range(prefix..)
             .take_while(|(inner, _)| prefix.contains(*inner))

@@ -125,7 +125,7 @@ fn counted(count: usize) -> u32 {
 
 /// Waits until every packet has been judged that was being judged at the call: the program runs under
 /// the kernel's read lock, and this command waits for all that hold it.
-fn wait_for_readers() {
+pub(super) fn wait_for_readers() {
     const MEMBARRIER_CMD_GLOBAL: libc::c_int = 1;
     /// Far longer than a packet takes to be judged.
     const LONG: Duration = Duration::from_millis(20);

@@ -80,6 +80,6 @@ fn read(map: &Map) -> Result<Counters, Error> {
     Reason::ALL.into_iter().map(of).collect()
 }
 
-const fn added(one: Counter, other: Counter) -> Counter {
+pub(super) const fn added(one: Counter, other: Counter) -> Counter {
     Counter { packets: one.packets.wrapping_add(other.packets), bytes: one.bytes.wrapping_add(other.bytes) }
 }

@@ -5,14 +5,20 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use ipnet::IpNet;
-use skyshield_common::{Address, Ban, PrefixBan, Rate, Settings as Wire, UNTIL_LIFTED, flag, maps as names};
+use skyshield_common::{Address, Ban, PrefixBan, Rate, Settings as Wire, UNTIL_LIFTED, maps as names};
 
 use super::backing::{self, Capacity, Kind, Maps};
 use super::clock;
-use super::enforcer::{Counters, Enforcer, Entry, EventTotals, Fill, Reader, Replaced, Settings, Shape};
+use super::enforcer::{
+    Counters, Enforcer, Entry, EventTotals, Fill, Met, Reader, Replaced, Sender, Settings, Shape,
+};
 use super::error::Error;
 use super::list::List;
+use super::places::Placed;
 use super::prefixes::Prefixes;
+use super::rules::Rule;
+use super::wire::{met, wire};
+use crate::engine::place::Places;
 use crate::engine::source::Source;
 
 /// Bans over [`Maps`]: counts, capacities, deadlines and covering prefixes are kept here, so that
@@ -41,7 +47,7 @@ impl<M: Maps> Table<M> {
     /// Takes up what the maps hold already.
     pub(super) fn adopt(mut maps: M, capacity: Capacity, settings: Settings) -> Result<Self, Error> {
         let wire = wire(settings, 0);
-        maps.put_settings(wire)?;
+        maps.put_settings(&wire)?;
         let mut table = Self {
             capacity,
             used: BTreeMap::new(),
@@ -223,6 +229,48 @@ impl<M: Maps> Enforcer for Table<M> {
         self.put_list(&List::of(list))
     }
 
+    fn set_places(&mut self, places: &Places) -> Result<(), Error> {
+        let placed = Placed::of(places);
+        let capacity = self.capacity.places;
+        // A prefix by itself comes to two edges.
+        let [v4, v6] = placed.edges();
+        for (map, edges) in [(names::PLACES_V4, v4), (names::PLACES_V6, v6)] {
+            if edges > capacity.saturating_mul(2) {
+                return Err(Error::Full { map, capacity });
+            }
+        }
+        self.maps.put_places(&placed)
+    }
+
+    fn set_rules(&mut self, rules: &[Rule]) -> Result<(), Error> {
+        self.maps.put_rules(rules)
+    }
+
+    fn met(&self, source: Source) -> Result<Met, Error> {
+        let now_ns = self.maps.now_ns();
+        if source.is_host() {
+            return Ok(met([self.maps.hits(source.address())?], now_ns));
+        }
+        let prefix = source.as_prefix();
+        if self.prefixes.get(prefix).is_none() {
+            return Ok(Met::default());
+        }
+        let own = self.maps.prefix_hits(prefix)?;
+        let mut all = vec![own.own_hits];
+        // Where an inner ban has ended, it is the inner entry that counts what this one drops.
+        for (inner, _) in self.prefixes.inside(prefix) {
+            let entry = self.maps.prefix_hits(inner)?;
+            if entry.cover.decision == own.own.decision {
+                all.push(entry.cover_hits);
+            }
+        }
+        Ok(met(all, now_ns))
+    }
+
+    fn take_senders(&mut self) -> Vec<Sender> {
+        self.maps.take_senders()
+    }
+
     fn sweep(&mut self, limit: usize) -> Result<usize, Error> {
         self.maps.keep_time()?;
         let now_ns = self.maps.now_ns();
@@ -287,12 +335,16 @@ impl<M: Maps> Enforcer for Table<M> {
         fills.push(Fill { map: names::HOSTS_V4, entries: listed.hosts, capacity: hosts });
         fills.push(Fill { map: names::RANGES_V4, entries: listed.v4, capacity: ranges });
         fills.push(Fill { map: names::RANGES_V6, entries: listed.v6, capacity: ranges });
+        let [v4, v6] = self.maps.placed();
+        let capacity = self.capacity.places.saturating_mul(2);
+        fills.push(Fill { map: names::PLACES_V4, entries: v4, capacity });
+        fills.push(Fill { map: names::PLACES_V6, entries: v6, capacity });
         fills
     }
 
     fn set_settings(&mut self, settings: Settings) -> Result<(), Error> {
         let wire = wire(settings, self.settings.silent_after_ns);
-        self.maps.put_settings(wire)?;
+        self.maps.put_settings(&wire)?;
         self.settings = wire;
         Ok(())
     }
@@ -300,39 +352,12 @@ impl<M: Maps> Enforcer for Table<M> {
     fn heartbeat(&mut self, ttl: Duration) -> Result<(), Error> {
         let silent_after_ns = clock::deadline(self.maps.now_ns(), Some(ttl));
         let wire = Wire { silent_after_ns, ..self.settings };
-        self.maps.put_settings(wire)?;
+        self.maps.put_settings(&wire)?;
         self.settings = wire;
         Ok(())
     }
 
     fn reader(&self) -> Result<Box<dyn Reader>, Error> {
         self.maps.reader()
-    }
-}
-
-fn wire(settings: Settings, silent_after_ns: u64) -> Wire {
-    let jiffy_ns = clock::jiffy_ns();
-    let twice = |per_sec: u64| Rate::per_sec(per_sec, per_sec.saturating_mul(2), jiffy_ns);
-    let flags = [
-        (settings.bypass, flag::BYPASS),
-        (settings.dry_run, flag::DRY_RUN),
-        (settings.drop_malformed, flag::DROP_MALFORMED),
-        (settings.drop_martians, flag::DROP_MARTIANS),
-        (settings.drop_bad_flags, flag::DROP_BAD_FLAGS),
-    ];
-    Wire {
-        flags: flags.iter().filter(|(set, _)| *set).map(|(_, bit)| bit).sum(),
-        silent_after_ns,
-        packets: Rate::per_sec(settings.rate_packets_per_sec, settings.rate_burst, jiffy_ns),
-        syns: twice(settings.syns_per_sec),
-        udp: twice(settings.udp_packets_per_sec),
-        bytes: Rate::bytes_per_sec(
-            settings.bytes_per_sec,
-            settings.bytes_per_sec.saturating_mul(2),
-            jiffy_ns,
-        ),
-        network: twice(settings.network_packets_per_sec),
-        events_per_window: u64::from(settings.events_per_ms),
-        ..Wire::default()
     }
 }

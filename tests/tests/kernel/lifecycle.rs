@@ -143,7 +143,7 @@ pub(crate) fn jumbo() -> anyhow::Result<()> {
 
 /// How much the verifier had to walk. Far under its million, so that older kernels load it as well.
 pub(crate) fn verified() -> anyhow::Result<()> {
-    const MOST: u32 = 100_000;
+    const MOST: u32 = 200_000;
     let bench = Bench::quiet()?;
     bench.with_kernel(&bench.config(), |kernel| {
         let program_id = kernel.attachment.status()?.context("not attached")?.program_id;

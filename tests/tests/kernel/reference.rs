@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use anyhow::ensure;
 use skyshield::dataplane::{Enforcer as _, Memory};
+use skyshield_common::place::Policy;
+use skyshield_common::rules::{Act, Layer4};
 use skyshield_common::{Address, Ban, PrefixBan, Rate, Reason, Settings as Wire, Verdict, near};
 use skyshield_ebpf::{Admission, Tables, screen};
 use tests::packet;
@@ -45,6 +47,19 @@ impl Tables for Model {
     }
     fn listed(&self, _: &Address, _: &Wire) -> bool {
         false
+    }
+    fn place(&self, _: &Address, _: u64) -> u32 {
+        0
+    }
+    fn policy(&self, _: u64, _: u32) -> Policy {
+        Policy::default()
+    }
+    fn rule(&self, _: &Address, _: Layer4, _: u64) -> Option<(u32, Act)> {
+        None
+    }
+    fn hit(&self, _: u32, _: u64) {}
+    fn is_new_flow(&self, _: u64, _: u64, _: &Wire) -> bool {
+        true
     }
     fn allowed(&self, source: &Address) -> bool {
         self.allowed.iter().any(|prefix| prefix.contains(&ip(source)))
@@ -102,7 +117,7 @@ pub(crate) fn random() -> anyhow::Result<()> {
         for text in ["10.0.1.0/25", "10.0.1.64/26", "fd00::/121", "10.0.0.0/30"] {
             kernel.enforcer.install(source(text)?, entry(2, None))?;
             let own = Ban::new(u64::MAX, 2, 3);
-            model.prefixes.push((text.parse()?, PrefixBan { own, cover: Ban::NONE }));
+            model.prefixes.push((text.parse()?, PrefixBan::new(own, Ban::NONE)));
         }
         let allowed = ["10.0.0.192/26", "10.0.1.32/27", "fd00::40/122"];
         model.allowed = allowed.iter().map(|text| text.parse()).collect::<Result<_, _>>()?;

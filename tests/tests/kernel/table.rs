@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr};
 
 use skyshield::dataplane::Settings;
-use skyshield_common::Reason;
+use skyshield_common::{Limit, Reason};
 use tests::packet;
 
 use crate::{networks, odd};
@@ -14,8 +14,21 @@ pub(crate) struct Setting {
     pub(crate) bans: &'static [&'static str],
     pub(crate) ended_bans: &'static [&'static str],
     pub(crate) allowed: &'static [&'static str],
+    /// What is decided of places: prefix, and whether it is banned, limited or watched.
+    pub(crate) places: &'static [(&'static str, Fate)],
+    /// Rules, in TOML.
+    pub(crate) rules: &'static str,
     pub(crate) change: fn(&mut Settings),
     pub(crate) silent: bool,
+}
+
+/// What is decided of a place.
+#[derive(Clone, Copy)]
+pub(crate) enum Fate {
+    Banned,
+    Limited,
+    Watched,
+    LimitWatched,
 }
 
 pub(crate) const PLAIN: Setting = Setting {
@@ -23,6 +36,8 @@ pub(crate) const PLAIN: Setting = Setting {
     bans: &[],
     ended_bans: &[],
     allowed: &[],
+    places: &[],
+    rules: "",
     change: |_| {},
     silent: false,
 };
@@ -32,8 +47,8 @@ const ALLOWED: &[&str] = &["203.0.113.0/24", "198.51.100.9", "2001:db8:7::/64", 
 
 /// One packet a second and a burst of one: the second packet is over it.
 fn one_packet(settings: &mut Settings) {
-    settings.rate_packets_per_sec = 1;
-    settings.rate_burst = 1;
+    settings.limit(Limit::Packets).per_sec = 1;
+    settings.limit(Limit::Packets).burst = 1;
 }
 
 pub(crate) fn address(text: &str) -> IpAddr {
@@ -68,6 +83,7 @@ pub(crate) fn all() -> Vec<(Setting, Vec<Row>)> {
         .into_iter()
         .chain(odd)
         .chain(networks::all())
+        .chain(crate::policies::all())
         .collect()
 }
 
@@ -178,8 +194,8 @@ fn limited() -> (Setting, Vec<NamedRow>) {
 
 /// A burst of two each, and no second packet while a row lasts.
 fn by_class(settings: &mut Settings) {
-    settings.syns_per_sec = 1;
-    settings.udp_packets_per_sec = 1;
+    settings.limit(Limit::Syns).per_sec = 1;
+    settings.limit(Limit::Udp).per_sec = 1;
 }
 
 fn limited_by_class() -> (Setting, Vec<NamedRow>) {

@@ -12,12 +12,13 @@ use tokio_util::sync::CancellationToken;
 use super::super::*;
 use crate::clock;
 use crate::dataplane::{
-    Counters, Enforcer, Entry, EventTotals, Fill, Memory, Reader, Replaced, Settings, Shape,
+    Counters, Enforcer, Entry, EventTotals, Fill, Memory, Reader, Replaced, Rule, Sender, Settings, Shape,
 };
 use crate::engine::behaviour::{self, Behaviour};
 use crate::engine::decision::{Layer, Origin};
 use crate::engine::escalation;
 use crate::engine::incident::{Act, Assessment, Client, Door, IncidentId};
+use crate::engine::place::Places;
 use crate::engine::risk;
 use crate::engine::view::View;
 use crate::store::{DecisionRow, Opened, Record};
@@ -63,6 +64,18 @@ impl Enforcer for Kernel {
 
     fn replace_list(&mut self, addresses: &[Ipv4Addr]) -> Result<Replaced, dataplane::Error> {
         self.lock().replace_list(addresses)
+    }
+    fn set_places(&mut self, places: &Places) -> Result<(), dataplane::Error> {
+        self.lock().set_places(places)
+    }
+    fn set_rules(&mut self, rules: &[Rule]) -> Result<(), dataplane::Error> {
+        self.lock().set_rules(rules)
+    }
+    fn met(&self, source: Source) -> Result<Met, dataplane::Error> {
+        self.lock().met(source)
+    }
+    fn take_senders(&mut self) -> Vec<Sender> {
+        self.lock().take_senders()
     }
     fn sweep(&mut self, limit: usize) -> Result<usize, dataplane::Error> {
         self.lock().sweep(limit)

@@ -1,0 +1,201 @@
+//! The order of judgement, over tables with one answer each.
+
+use skyshield_common::Ban;
+
+use super::*;
+
+/// Tables with one answer each.
+struct Model {
+    settings: Option<Settings>,
+    now_ns: u64,
+    ban: Option<Ban>,
+    prefix: Option<PrefixBan>,
+    listed: bool,
+    policy: Option<Policy>,
+    act: Option<Act>,
+    allowed: bool,
+    admission: Admission,
+}
+
+impl Default for Model {
+    fn default() -> Self {
+        Self {
+            settings: Some(with(0)),
+            now_ns: 1_000,
+            ban: None,
+            prefix: None,
+            listed: false,
+            policy: None,
+            act: None,
+            allowed: false,
+            admission: Admission::Within,
+        }
+    }
+}
+
+impl Tables for Model {
+    fn settings(&self) -> Option<&Settings> {
+        self.settings.as_ref()
+    }
+    fn now_ns(&self, _: &Settings) -> u64 {
+        self.now_ns
+    }
+    fn near(&self, _: &Address, _: &Settings) -> usize {
+        near::HOSTS | near::PREFIXES
+    }
+    fn bans(&self, _: &Address, _: &Settings, now_ns: u64) -> bool {
+        self.ban.is_some_and(|ban| ban.holds(now_ns))
+    }
+    fn prefix_ban(&self, _: &Address) -> Option<PrefixBan> {
+        self.prefix
+    }
+    fn listed(&self, _: &Address, _: &Settings) -> bool {
+        self.listed
+    }
+    fn place(&self, _: &Address, _: u64) -> u32 {
+        u32::from(self.policy.is_some())
+    }
+    fn policy(&self, _: u64, _: u32) -> Policy {
+        self.policy.unwrap_or_default()
+    }
+    fn rule(&self, _: &Address, _: Layer4, _: u64) -> Option<(u32, Act)> {
+        self.act.map(|act| (7, act))
+    }
+    fn hit(&self, _: u32, _: u64) {}
+    fn is_new_flow(&self, _: u64, _: u64, _: &Settings) -> bool {
+        true
+    }
+    fn allowed(&self, _: &Address) -> bool {
+        self.allowed
+    }
+    fn shape(&self, _: &Address) -> Option<Rate> {
+        None
+    }
+    fn admit(&self, _: u64, _: u64, _: u64, _: u64, _: &Settings) -> Admission {
+        self.admission
+    }
+}
+
+/// GRE, of which nothing more is read.
+const FRAME: [u8; 34] = {
+    let mut frame = [0; 34];
+    (frame[12], frame[14], frame[17], frame[22], frame[23]) = (0x08, 0x45, 20, 64, 47);
+    (frame[26], frame[28], frame[29]) = (203, 113, 7);
+    frame
+};
+
+fn with(flags: u64) -> Settings {
+    let spared = if flags & flag::DRY_RUN == 0 { 0 } else { u64::MAX };
+    let settings = Settings { flags, spared, places: 1, rules: 1, ..Settings::default() };
+    settings.with_rate(Limit::Packets, Rate { interval: 1, tolerance: 1 })
+}
+
+fn expect(model: &Model, reason: Reason, decision: u64) {
+    let outcome = screen(FRAME.as_slice(), model);
+    assert_eq!((outcome.reason, outcome.decision), (reason, decision));
+}
+
+#[test]
+fn an_exact_ban_goes_before_a_prefix_ban_and_ends_by_itself() {
+    let prefix = Some(PrefixBan::new(Ban::new(2_000, 8, 1), Ban::NONE));
+    expect(&Model { ban: Some(Ban::new(2_000, 7, 1)), prefix, ..Model::default() }, Reason::BannedExact, 0);
+    expect(&Model { ban: Some(Ban::new(1_000, 7, 1)), prefix, ..Model::default() }, Reason::BannedPrefix, 8);
+    expect(&Model { ban: Some(Ban::new(1_000, 7, 1)), ..Model::default() }, Reason::Passed, 0);
+}
+
+#[test]
+fn a_listed_prefix_is_dropped_behind_an_ended_ban() {
+    let prefix = Some(PrefixBan::new(Ban::new(1_000, 8, 1), Ban::NONE));
+    expect(&Model { prefix, listed: true, ..Model::default() }, Reason::BannedPrefix, 0);
+    expect(&Model { listed: true, allowed: true, ..Model::default() }, Reason::AllowedBan, 0);
+}
+
+#[test]
+fn the_allow_list_beats_a_ban_and_a_rate() {
+    let ban = Some(Ban::new(2_000, 7, 1));
+    expect(&Model { ban, allowed: true, ..Model::default() }, Reason::AllowedBan, 0);
+    expect(&Model { admission: Admission::Over, allowed: true, ..Model::default() }, Reason::AllowedRate, 0);
+    expect(&Model { allowed: true, ..Model::default() }, Reason::Passed, 0);
+}
+
+#[test]
+fn a_dry_run_names_what_it_would_have_dropped() {
+    let settings = Some(with(flag::DRY_RUN));
+    let ban = Some(Ban::new(2_000, 7, 1));
+    expect(&Model { settings, ban, ..Model::default() }, Reason::DryRunBannedExact, 0);
+    expect(&Model { settings, ban, allowed: true, ..Model::default() }, Reason::AllowedBan, 0);
+    expect(
+        &Model { settings, admission: Admission::Over, ..Model::default() },
+        Reason::DryRunRateExceeded,
+        0,
+    );
+}
+
+#[test]
+fn disarmed_goes_before_everything() {
+    let ban = Some(Ban::new(2_000, 7, 1));
+    expect(&Model { settings: Some(with(flag::BYPASS)), ban, ..Model::default() }, Reason::Bypassed, 0);
+    let silent = |silent_after_ns| Some(Settings { silent_after_ns, ..Settings::default() });
+    expect(&Model { settings: silent(999), ban, ..Model::default() }, Reason::DaemonSilent, 0);
+    expect(&Model { settings: silent(1_000), ban, ..Model::default() }, Reason::BannedExact, 0);
+    expect(&Model { settings: silent(0), ban, ..Model::default() }, Reason::BannedExact, 0);
+    expect(&Model { settings: None, ban, ..Model::default() }, Reason::Unexpected, 0);
+}
+
+#[test]
+fn a_source_without_a_cell_is_not_limited_but_counted() {
+    expect(&Model { admission: Admission::Untracked, ..Model::default() }, Reason::RateUntracked, 0);
+}
+
+#[test]
+fn a_place_is_banned_or_has_its_rate_or_is_only_watched() {
+    let policy = |act| Some(Policy { act, rate: Rate { interval: 1, tolerance: 1 } });
+    let banned = policy(place::act::BAN);
+    expect(&Model { policy: banned, ..Model::default() }, Reason::BannedPlace, 0);
+    expect(&Model { policy: banned, allowed: true, ..Model::default() }, Reason::AllowedBan, 0);
+    let watched = policy(place::act::BAN | place::act::DRY_RUN);
+    expect(&Model { policy: watched, ..Model::default() }, Reason::DryRunBannedPlace, 0);
+    let over = |policy| Model { policy, admission: Admission::Over, ..Model::default() };
+    expect(&over(policy(0)), Reason::PlaceRateExceeded, 0);
+    expect(&over(policy(place::act::DRY_RUN)), Reason::DryRunPlaceRateExceeded, 0);
+    expect(&Model { policy: policy(0), ..Model::default() }, Reason::Passed, 0);
+}
+
+#[test]
+fn a_rule_does_what_it_says_and_only_counts_in_its_dry_run() {
+    let act = |kind| Some(Act { kind, rate: Rate { interval: 1, tolerance: 1 } });
+    let model = |kind| Model { act: act(kind), ..Model::default() };
+    expect(&model(kind::DROP), Reason::RuleDropped, 0);
+    expect(&model(kind::DROP | kind::DRY_RUN), Reason::DryRunRuleDropped, 0);
+    expect(&model(kind::PASS), Reason::Passed, 0);
+    expect(&model(kind::TAP), Reason::Tapped, 0);
+    expect(&model(kind::TAP | kind::DRY_RUN), Reason::Passed, 0);
+    expect(&model(kind::LIMIT), Reason::Passed, 0);
+    let over = Model { admission: Admission::Over, ..model(kind::LIMIT) };
+    expect(&over, Reason::RuleRateExceeded, 0);
+    expect(&Model { allowed: true, ..over }, Reason::AllowedRate, 0);
+}
+
+#[test]
+fn one_reason_alone_may_be_spared() {
+    let settings = Some(Settings { spared: Reason::RateExceeded.bit(), ..with(0) });
+    let over = Model { settings, admission: Admission::Over, ..Model::default() };
+    expect(&over, Reason::DryRunRateExceeded, 0);
+    let ban = Some(Ban::new(2_000, 7, 1));
+    expect(&Model { ban, ..over }, Reason::BannedExact, 0);
+}
+
+#[test]
+fn each_rate_has_its_reason() {
+    for limit in Limit::ALL {
+        let rate = Rate { interval: 1, tolerance: 1 };
+        let settings = Some(Settings::default().with_rate(limit, rate));
+        let outcome =
+            screen(FRAME.as_slice(), &Model { settings, admission: Admission::Over, ..Model::default() });
+        // GRE is of no class.
+        let counts =
+            matches!(limit, Limit::Packets | Limit::Bytes | Limit::NetworkPackets | Limit::NetworkBytes);
+        let expected = if counts { limit.exceeded() } else { Reason::Passed };
+        assert_eq!(outcome.reason, expected, "{limit:?}");
+    }
+}

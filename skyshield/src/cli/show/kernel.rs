@@ -1,0 +1,54 @@
+//! What the kernel side has seen, for people.
+
+use serde_json::Value;
+
+use super::{said, text};
+
+/// Senders shown.
+const SENDERS: usize = 20;
+
+pub(in crate::cli) fn kernel(answer: &Value, as_json: bool) {
+    said(answer, as_json, || {
+        let mut told = Vec::new();
+        for interface in answer["interfaces"].as_array().into_iter().flatten() {
+            let packets = |what: &str| interface[what]["packets"].as_u64().unwrap_or_default();
+            told.push(format!(
+                "{}: received {} packets = passed {} + dropped {} + answered {}",
+                text(&interface["interface"]),
+                packets("received"),
+                packets("passed"),
+                packets("dropped"),
+                packets("answered")
+            ));
+            for (reason, traffic) in interface["reasons"].as_object().into_iter().flatten() {
+                told.push(format!(
+                    "  {:<28} {:>14} packets {:>16} bytes",
+                    reason, traffic["packets"], traffic["bytes"]
+                ));
+            }
+        }
+        for hit in answer["hits"].as_array().into_iter().flatten() {
+            told.push(format!(
+                "{} {:<24} met {} packets, {} bytes",
+                text(&hit["kind"]),
+                text(&hit["name"]),
+                hit["packets"],
+                hit["bytes"]
+            ));
+        }
+        let senders = answer["senders"].as_array().map_or(&[][..], Vec::as_slice);
+        if !senders.is_empty() {
+            told.push(format!("who sent most, by a sample of {} s:", answer["window_seconds"]));
+        }
+        for sender in senders.iter().take(SENDERS) {
+            told.push(format!(
+                "  {:<40} {:>10} packets/s, {} of them dropped, {} bytes/s",
+                text(&sender["source"]),
+                sender["packets_per_second"],
+                sender["dropped_per_second"],
+                sender["bytes_per_second"]
+            ));
+        }
+        if told.is_empty() { "there is no kernel side".to_owned() } else { told.join("\n") }
+    });
+}

@@ -1,0 +1,124 @@
+//! What operators and rooms of knowledge want of the kernel side beside decisions: lists, places, and
+//! what it has met.
+
+use std::time::Duration;
+
+use ipnet::IpNet;
+use tokio::sync::oneshot;
+
+use super::{Control, Order, OrderError, Task};
+use crate::dataplane::{self, Counters, Hit, Met, Replaced, Sender};
+use crate::engine::place::Places;
+use crate::engine::source::Source;
+
+/// Senders kept of each window.
+const SENDERS: usize = 100;
+/// Seconds in which senders are counted, before they are counted anew.
+const WINDOW_SECS: u32 = 10;
+/// Sources whose bans are asked about at once.
+const MET_AT_ONCE: usize = 1_000;
+
+/// What is wanted of the kernel side.
+#[derive(Debug)]
+pub enum KernelOrder {
+    /// All that is decided of places.
+    Places(Box<Places>, oneshot::Sender<Result<(), OrderError>>),
+    /// All that is dropped beside the bans.
+    Listed(Vec<IpNet>, oneshot::Sender<Result<Replaced, OrderError>>),
+    /// What the bans of these sources have met.
+    Met(Vec<Source>, oneshot::Sender<Result<Vec<Met>, OrderError>>),
+    /// What rules and places have met, and who sends most.
+    Seen(oneshot::Sender<Result<Seen, OrderError>>),
+}
+
+/// What the kernel side has seen.
+#[derive(Clone, Debug, Default)]
+pub struct Seen {
+    /// Packets and bytes by reason, of each interface.
+    pub interfaces: Vec<(String, Counters)>,
+    /// What each rule and each place has met.
+    pub hits: Vec<Hit>,
+    /// Who sent most in the last whole window, most packets first.
+    pub senders: Vec<Sender>,
+    /// How long that window was.
+    pub window: Duration,
+}
+
+/// Senders, while they are counted.
+#[derive(Debug, Default)]
+pub(super) struct Senders {
+    ticks: u32,
+    last: Vec<Sender>,
+}
+
+impl Control {
+    /// Makes `places` all that is decided of places: in the kernel when this returns. Written on the
+    /// control task, at some 100 ns a prefix.
+    pub async fn set_places(&self, places: Places) -> Result<(), OrderError> {
+        self.kernel(|reply| KernelOrder::Places(Box::new(places), reply)).await
+    }
+
+    /// Makes `list` all that is dropped beside the bans: in the kernel when this returns, and nothing that
+    /// is on the old list and the new one passes in between. As [`Self::set_places`].
+    pub async fn set_listed(&self, list: Vec<IpNet>) -> Result<Replaced, OrderError> {
+        self.kernel(|reply| KernelOrder::Listed(list, reply)).await
+    }
+
+    /// What the bans of `sources` have met, in the same order; of a thousand at the most.
+    pub async fn met(&self, sources: Vec<Source>) -> Result<Vec<Met>, OrderError> {
+        self.kernel(|reply| KernelOrder::Met(sources, reply)).await
+    }
+
+    /// What rules and places have met, and who sends most.
+    pub async fn seen(&self) -> Result<Seen, OrderError> {
+        self.kernel(KernelOrder::Seen).await
+    }
+
+    async fn kernel<T>(
+        &self,
+        order: impl FnOnce(oneshot::Sender<Result<T, OrderError>>) -> KernelOrder,
+    ) -> Result<T, OrderError> {
+        self.order(|reply| Order::Kernel(order(reply))).await?
+    }
+}
+
+impl Task {
+    pub(super) fn obey_kernel(&mut self, order: KernelOrder) {
+        match order {
+            KernelOrder::Places(places, reply) => {
+                let _gone = reply.send(self.enforcer.set_places(&places).map_err(Into::into));
+            }
+            KernelOrder::Listed(list, reply) => {
+                let _gone = reply.send(self.enforcer.load_list(&list).map_err(Into::into));
+            }
+            KernelOrder::Met(sources, reply) => {
+                let met = sources.into_iter().take(MET_AT_ONCE).map(|source| self.enforcer.met(source));
+                let _gone = reply.send(met.collect::<Result<_, _>>().map_err(Into::into));
+            }
+            KernelOrder::Seen(reply) => {
+                let seen = self.seen();
+                let _gone = reply.send(seen.map_err(Into::into));
+            }
+        }
+    }
+
+    fn seen(&self) -> Result<Seen, dataplane::Error> {
+        let reader = self.enforcer.reader()?;
+        Ok(Seen {
+            interfaces: reader.by_interface()?,
+            hits: reader.hits()?,
+            senders: self.senders.last.clone(),
+            window: Duration::from_secs(WINDOW_SECS.into()),
+        })
+    }
+
+    /// Looks who has sent most; to be called once a second.
+    pub(super) fn watch_senders(&mut self) {
+        self.senders.ticks += 1;
+        if self.senders.ticks >= WINDOW_SECS {
+            self.senders.ticks = 0;
+            self.senders.last = self.enforcer.take_senders();
+            self.senders.last.truncate(SENDERS);
+        }
+    }
+}

@@ -1,0 +1,111 @@
+//! Taking charge of what an earlier daemon has left, and keeping the tables of what is near right.
+
+use std::hash::{BuildHasher as _, RandomState};
+use std::net::IpAddr;
+
+use aya::programs::ProgramFd;
+use skyshield_common::host::Hold;
+use skyshield_common::{Settings as Wire, maps as names};
+
+use super::super::backing::Maps;
+use super::super::clock;
+use super::super::error::Error;
+use super::super::family::{Value, failed};
+use super::super::ranges::Generations;
+use super::{KernelMaps, Masks};
+
+impl KernelMaps {
+    /// Takes charge: of a clock that runs, and of tables that say what the records say, whatever an
+    /// earlier daemon was doing when it died.
+    pub(in crate::dataplane) fn take_charge(&mut self, anchor: ProgramFd, masks: Masks) -> Result<(), Error> {
+        let Value(before) = self.settings.get(&0, 0).map_err(failed("read", names::SETTINGS))?;
+        self.said = before;
+        self.own = Wire {
+            jiffy_ns: clock::jiffy_ns(),
+            seed: if before.seed == 0 { RandomState::new().hash_one(()) } else { before.seed },
+            rates_mask: masks.rates.into(),
+            flows_mask: masks.flows.into(),
+            hosts_mask: self.hosts.mask().into(),
+            ..Wire::default()
+        };
+        self.anchor = Some(anchor);
+        for key in self.shapes.keys().collect::<Result<Vec<_>, _>>().map_err(failed("walk", names::SHAPES))? {
+            self.shapes.remove(&key).map_err(failed("delete from", names::SHAPES))?;
+        }
+        let records = self.v4.bans()?;
+        let mut stray: std::collections::HashMap<u32, Hold> = self.hosts.all()?.into_iter().collect();
+        let said = Generations { v4: before.ranges_v4, v6: before.ranges_v6 };
+        self.generations = self.ranges.checked(said);
+        self.own.rules = before.rules;
+        if let Some(placed) = self.places.read(before.places) {
+            (self.placed, self.own.places) = (placed, before.places);
+        }
+        self.listed = self.list_in_force()?.listed();
+        for (source, ban) in records {
+            let IpAddr::V4(address) = source.address() else { continue };
+            let hold = stray.remove(&address.to_bits()).unwrap_or_default();
+            if hold != hold.until(ban.expires_at_ns) || !hold.is_banned() {
+                self.hosts.put(address.to_bits(), hold.until(ban.expires_at_ns))?;
+            }
+        }
+        // Banned, by a daemon that died before it had the record out of the way, or in it.
+        for (address, hold) in stray.into_iter().filter(|(_, hold)| hold.is_banned()) {
+            self.hosts.put(address, hold.until(0))?;
+        }
+        self.rebuild_near()?;
+        self.near_allowed.rebuild(&Maps::allowed(self)?);
+        self.say()?;
+        self.keep_time()
+    }
+
+    pub(super) fn rebuild_near(&mut self) -> Result<(), Error> {
+        let hosts_v4 = self.hosts.all()?.into_iter().map(|(address, _)| address);
+        let hosts_v6: Vec<_> = self.v6.bans()?;
+        let hosts_v6 = hosts_v6.iter().filter_map(|(source, _)| match source.address() {
+            IpAddr::V6(address) => Some(address.octets()),
+            IpAddr::V4(_) => None,
+        });
+        let mut prefixes = self.v4.prefixes()?;
+        prefixes.extend(self.v6.prefixes()?);
+        let list = self.ranges_in_force();
+        let prefixes = prefixes.into_iter().map(|(prefix, _)| prefix).chain(list.prefixes());
+        let prefixes = prefixes.chain(self.placed.prefixes());
+        self.near.rebuild(hosts_v4, hosts_v6, prefixes);
+        self.stale = 0;
+        Ok(())
+    }
+
+    /// Writes the settings, if they have changed, around what the anchor program has written.
+    pub(super) fn say(&mut self) -> Result<(), Error> {
+        let Value(there) = self.settings.get(&0, 0).map_err(failed("read", names::SETTINGS))?;
+        let wanted = Wire {
+            jiffy_ns: self.own.jiffy_ns,
+            clock_offset_ns: there.clock_offset_ns,
+            seed: self.own.seed,
+            rates_mask: self.own.rates_mask,
+            flows_mask: self.own.flows_mask,
+            places: self.own.places,
+            rules: self.own.rules,
+            hosts_mask: self.own.hosts_mask,
+            stashed: self.hosts.stashed().into(),
+            depths: self.near.depths(),
+            shaped: self.own.shaped,
+            ranges_v4: self.generations.v4,
+            ranges_v6: self.generations.v6,
+            ..self.said
+        };
+        if wanted == there {
+            return Ok(());
+        }
+        self.settings.set(0, Value(wanted), 0).map_err(failed("write", names::SETTINGS))
+    }
+
+    /// Says it where something of IPv6 came in at a depth that was empty.
+    pub(super) fn say_depths(&mut self) -> Result<(), Error> {
+        if self.near.depths() == self.own.depths {
+            return Ok(());
+        }
+        self.own.depths = self.near.depths();
+        self.say()
+    }
+}

@@ -1,0 +1,69 @@
+//! What is decided of places and by rules, put into the maps; and what both have met.
+
+use std::sync::{MutexGuard, PoisonError};
+
+use skyshield_common::maps as names;
+
+use super::super::enforcer::{Hit, HitKind};
+use super::super::error::Error;
+use super::super::places::Placed;
+use super::super::rules::{self, Rule};
+use super::KernelMaps;
+
+/// What rules and places are called, by their numbers.
+#[derive(Debug, Default)]
+pub(super) struct Called {
+    rules: Vec<String>,
+    places: Vec<String>,
+}
+
+impl KernelMaps {
+    fn called(&self) -> MutexGuard<'_, Called> {
+        self.called.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn place(&mut self, placed: &Placed) -> Result<(), Error> {
+        let is_same = placed.v4 == self.placed.v4 && placed.v6 == self.placed.v6;
+        if !is_same {
+            // What was placed and is no more leaves bits behind, each of which costs a look at a table.
+            let [v4, v6] = self.placed.edges();
+            self.stale = self.stale.saturating_add(v4).saturating_add(v6);
+            for prefix in placed.prefixes() {
+                self.near.add_prefix(prefix);
+            }
+        }
+        if placed.names != self.called().places {
+            // Counters are by number: another policy's must not go on.
+            self.rules.forget(names::PLACE_HITS..names::HITS_SLOTS)?;
+            self.called().places.clone_from(&placed.names);
+        }
+        self.own.places = self.places.write(self.own.places, placed);
+        self.placed = placed.clone();
+        self.say()
+    }
+
+    pub(super) fn rule_by(&mut self, rules: &[Rule]) -> Result<(), Error> {
+        let image = rules::compile(rules);
+        let called: Vec<String> = rules.iter().map(|rule| rule.name.clone()).collect();
+        if !self.rules.holds(self.own.rules, &image) {
+            self.rules.forget(0..names::PLACE_HITS)?;
+            self.own.rules = if rules.is_empty() { 0 } else { self.rules.write(self.own.rules, &image) };
+        }
+        self.called().rules = called;
+        self.say()
+    }
+
+    pub(super) fn named_hits(&self) -> Result<Vec<Hit>, Error> {
+        let named = |kind, names: &[String], first: u32| {
+            let counted = u32::try_from(names.len()).unwrap_or(u32::MAX);
+            let counters = self.rules.hits(first..first.saturating_add(counted))?;
+            let named = names.iter().cloned().zip(counters);
+            Ok::<_, Error>(named.map(move |(name, counter)| Hit { kind, name, counter }).collect::<Vec<_>>())
+        };
+        let called = self.called();
+        let mut all = named(HitKind::Rule, &called.rules, 0)?;
+        // Policies are numbered from 1.
+        all.extend(named(HitKind::Place, &called.places, names::PLACE_HITS + 1)?);
+        Ok(all)
+    }
+}
