@@ -1,6 +1,7 @@
 //! The admin API: `/api/v1` for operators, liveness and readiness for everyone, metrics for scrapers.
 
 mod allowlist;
+mod attempts;
 mod audit;
 mod auth;
 mod config;
@@ -8,18 +9,29 @@ mod decisions;
 mod document;
 mod exceptions;
 mod explain;
+mod export;
+mod guard;
 mod health;
 mod incidents;
 mod kernel;
 mod life;
 mod listen;
+mod live;
+mod logs;
+mod operators;
+mod own;
 mod page;
+mod password;
+mod privacy;
 mod problem;
 mod prometheus;
 mod role;
+mod session;
+mod stream;
 mod table;
 mod terms;
 mod time;
+mod tls;
 mod tokens;
 mod writes;
 
@@ -38,13 +50,17 @@ use crate::engine::upstream::Upstream;
 use crate::lifecycle::Wishes;
 use crate::store::{Reader, Store};
 
+use export::Exports;
+use live::Live;
+use stream::Streams;
 use table::Needs;
 
 pub use auth::Operator;
 pub use config::Config;
 pub use listen::{BindError, Listeners};
+pub use own::Own;
+pub use privacy::Kept;
 pub use role::{Role, Scope, Scopes};
-pub use writes::Once;
 
 /// What stays the same for the life of a daemon, for people who ask.
 #[derive(Clone, Debug)]
@@ -85,10 +101,28 @@ pub struct Api {
     pub wishes: Wishes,
     /// How the upstreams are.
     pub upstreams: UpstreamStates,
-    /// What was answered under which idempotency key.
-    pub once: Once,
     /// How far the doors see beside the gateway.
     pub sights: Arc<[Sight]>,
+    /// What it keeps to itself.
+    pub own: Own,
+}
+
+impl FromRef<Api> for Live {
+    fn from_ref(api: &Api) -> Self {
+        api.own.live.clone()
+    }
+}
+
+impl FromRef<Api> for Streams {
+    fn from_ref(api: &Api) -> Self {
+        api.own.streams.clone()
+    }
+}
+
+impl FromRef<Api> for Exports {
+    fn from_ref(api: &Api) -> Self {
+        api.own.exports.clone()
+    }
 }
 
 impl FromRef<Api> for Control {
@@ -167,6 +201,17 @@ fn table(api: &Api) -> table::Table {
         .route(Scope(EventsRead), routes!(incidents::show))
         .route(Scope(AuditRead), routes!(audit::list))
         .route(Scope(AuditRead), routes!(audit::verify))
+        .route(Scope(EventsRead), routes!(stream::follow))
+        .route(Nothing, routes!(session::log_in))
+        .route(Anyone, routes!(session::show))
+        .route(Anyone, routes!(session::log_out))
+        .route(Scope(ConfigWrite), routes!(operators::list))
+        .route(Scope(ConfigWrite), routes!(operators::add))
+        .route(Scope(ConfigWrite), routes!(operators::remove))
+        .route(Scope(ConfigWrite), routes!(operators::make_codes))
+        .route(Scope(ConfigWrite), routes!(operators::take_codes))
+        .route(Scope(ConfigWrite), routes!(privacy::erase))
+        .route(Scope(AuditRead), routes!(privacy::record))
         .route(Scope(ConfigWrite), routes!(tokens::list))
         .route(Scope(ConfigWrite), routes!(tokens::add))
         .route(Scope(ConfigWrite), routes!(tokens::revoke))
@@ -181,7 +226,7 @@ pub fn router(api: Api) -> Router {
     let document = document::Document(document.to_json().unwrap_or_default().into());
     let operators = guarded
         .layer(axum::Extension(document))
-        .layer(axum::middleware::from_fn_with_state(api.reader.clone(), auth::require_operator));
+        .layer(axum::middleware::from_fn_with_state(api.clone(), auth::require_operator));
     Router::new()
         .merge(operators)
         .merge(open)

@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::reload::{Known, Reloader};
 use self::succession::{Doors, Succession};
-use crate::api::{Api, Facts, Once, UpstreamStates};
+use crate::api::{Api, Facts, Kept, Own, UpstreamStates};
 use crate::config::Config;
 use crate::control::{self, Parts, Recovered, Task};
 use crate::dataplane::{Enforcer, Events, Kernel, Memory, OnSilence};
@@ -118,6 +118,7 @@ pub async fn run(start: Start<'_>) -> anyhow::Result<()> {
             .watched_by(Watch::new(&config.behaviour, &config.limits, &opened.key));
     let last_words = opened.store.clone();
     let api = Api {
+        own: Own::new(&registry, kept(&config))?,
         control: control.clone(),
         store: opened.store,
         reader: opened.reader,
@@ -125,7 +126,6 @@ pub async fn run(start: Start<'_>) -> anyhow::Result<()> {
         facts: Arc::new(kernel.facts),
         wishes,
         upstreams: states_of(upstreams.clone()),
-        once: Once::default(),
         sights: config.forward_auth.sights().into(),
     };
     // The control task outlives the doors: what they reported last is still carried out.
@@ -207,6 +207,17 @@ fn tags(kernel_side: KernelSide) -> [(&'static str, String); 2] {
         KernelSide::Off => "off",
     };
     [("kernel", release.trim().to_owned()), ("kernel_side", side.to_owned())]
+}
+
+/// What is kept of people, and where.
+fn kept(config: &Config) -> Kept {
+    let log = &config.log;
+    let files = [&log.file, &log.security.file, &log.performance.file];
+    Kept {
+        kinds: config.store.keep,
+        pseudonymise_after_days: config.store.pseudonymise_after_days,
+        logs: files.into_iter().flatten().map(|file| file.path.clone()).collect(),
+    }
 }
 
 fn states_of(upstreams: gateway::Upstreams) -> UpstreamStates {

@@ -143,6 +143,7 @@ impl Config {
             .or_else(|| self.limits.problem())
             .or_else(|| self.inspect.content.problem())
             .or_else(|| self.api.problem())
+            .or_else(|| self.store.problem())
             .or_else(|| self.log.problem())
             .or_else(|| self.sentry.problem())
             .or_else(|| self.dataplane.problem())

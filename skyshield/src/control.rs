@@ -4,6 +4,7 @@ mod allows;
 mod behaviour;
 mod enact;
 mod exceptions;
+mod happenings;
 mod incidents;
 mod kernel;
 mod metrics;
@@ -36,6 +37,7 @@ use crate::store;
 
 pub use crate::dataplane::Met;
 pub use allows::AllowTarget;
+pub use happenings::{Change, Happenings};
 pub use kernel::{KernelOrder, Seen};
 use outcomes::Outcomes;
 
@@ -81,6 +83,8 @@ pub enum Order {
     Allows(oneshot::Sender<Vec<Allow>>),
     /// Somebody wants to see whom no decision may cut off.
     Protected(oneshot::Sender<Arc<NeverBan>>),
+    /// Somebody is to be erased: what is known of the past of these sources.
+    Forget(Source, oneshot::Sender<()>),
     /// A name on the allow list has these addresses now.
     Resolved(DnsName, Vec<IpAddr>),
     /// Something is wanted of the kernel side.
@@ -175,13 +179,26 @@ pub struct Control {
     metrics: Metrics,
     exceptions: Arc<Live>,
     outcomes: Arc<Outcomes>,
+    teller: happenings::Teller,
 }
 
 impl Control {
     /// A handle, and the queue its task reads.
     pub fn channel(metrics: Metrics) -> (Self, mpsc::Receiver<Order>) {
         let (orders, queue) = mpsc::channel(QUEUE);
-        (Self { orders, metrics, exceptions: Arc::default(), outcomes: Arc::default() }, queue)
+        let teller = happenings::Teller::new();
+        (Self { orders, metrics, exceptions: Arc::default(), outcomes: Arc::default(), teller }, queue)
+    }
+
+    /// What happens; only the first who asks follows.
+    pub fn follow(&self) -> Option<Happenings> {
+        self.teller.follow()
+    }
+
+    /// Forgets the past of the sources in `source`, for whoever is to be erased. Decisions are lifted, and entries of
+    /// the allow list taken back, beside this.
+    pub async fn forget(&self, source: Source) -> Result<(), OrderError> {
+        self.order(|reply| Order::Forget(source, reply)).await
     }
 
     /// Counts that an inspection reached `limit`, a name from a bounded set.

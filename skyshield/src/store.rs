@@ -3,9 +3,15 @@
 mod allows;
 mod audit;
 mod collector;
+mod erase;
+mod incidents;
 mod key;
 mod migrations;
 mod open;
+mod operators;
+mod pool;
+mod prune;
+mod pseudonym;
 mod read;
 mod records;
 mod writer;
@@ -19,7 +25,11 @@ use tokio::sync::oneshot;
 pub use allows::AllowRow;
 pub use audit::{AuditLine, AuditRow, Audited, ERASED};
 pub use collector::Collector;
+pub use erase::Found;
+pub use incidents::{Filter, IncidentPage};
 pub use open::OpenError;
+pub use operators::OperatorRow;
+pub use prune::{Keep, Size};
 pub use read::Reader;
 pub use records::{DecisionRow, ExceptionRow, IncidentRow, Record, Repeat, TokenRow};
 pub use writer::Counters;
@@ -30,15 +40,64 @@ pub use writer::Counters;
 pub struct Config {
     /// The folder of the daemon's state; made, readable by root only, when absent.
     pub dir: PathBuf,
-    /// Incidents kept at the most; beyond it the oldest go.
-    pub max_incidents: u64,
-    /// Days that incidents and ended decisions are kept.
-    pub keep_days: u32,
+    /// How much is kept of each kind of record.
+    pub keep: Kinds,
+    /// After so many days, the addresses in incidents and ended decisions stand under a pseudonym; 0 is never.
+    pub pseudonymise_after_days: u32,
 }
+
+/// How much is kept of each kind of record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Kinds {
+    /// Refused and flagged requests.
+    pub incidents: Keep,
+    /// Decisions that have ended.
+    pub decisions: Keep,
+    /// Lines of the audit log.
+    pub audit: Keep,
+}
+
+impl Default for Kinds {
+    fn default() -> Self {
+        let (incidents, decisions) = (Keep { rows: 100_000, ..Keep::default() }, Keep::default());
+        Self { incidents, decisions, audit: Keep { days: 400, ..Keep::default() } }
+    }
+}
+
+impl Config {
+    fn retention(&self) -> prune::Retention {
+        let Kinds { incidents, decisions, audit } = self.keep;
+        let pseudonymise_after_days = self.pseudonymise_after_days;
+        prune::Retention { incidents, decisions, audit, pseudonymise_after_days }
+    }
+
+    /// What is wrong with it, if anything: the key and how to mend it.
+    pub fn problem(&self) -> Option<(&'static str, String)> {
+        let kinds = [
+            ("store.keep.incidents", self.keep.incidents),
+            ("store.keep.decisions", self.keep.decisions),
+            ("store.keep.audit", self.keep.audit),
+        ];
+        let (key, _) = kinds.into_iter().find(|(_, keep)| {
+            keep.rows == 0
+                || keep.rows > MAX_ROWS
+                || keep.mebibytes == 0
+                || keep.days == 0
+                || keep.days > MAX_DAYS
+        })?;
+        Some((key, format!("rows is 1 to {MAX_ROWS}, mebibytes 1 or more, days 1 to {MAX_DAYS}")))
+    }
+}
+
+/// Rows of one kind that may be asked to be kept.
+const MAX_ROWS: u64 = 100_000_000;
+/// Days that may be asked for.
+const MAX_DAYS: u32 = 36_500;
 
 impl Default for Config {
     fn default() -> Self {
-        Self { dir: PathBuf::from("/var/lib/skyshield"), max_incidents: 100_000, keep_days: 90 }
+        Self { dir: PathBuf::from("/var/lib/skyshield"), keep: Kinds::default(), pseudonymise_after_days: 0 }
     }
 }
 
@@ -91,6 +150,16 @@ impl Store {
         }
     }
 
+    /// Has the writer leave no copy of what was deleted, in the database or in its log; false while somebody reads
+    /// what the log holds.
+    pub async fn scrub(&self) -> Result<bool, Error> {
+        let (reply, done) = oneshot::channel();
+        self.queue
+            .try_send(writer::Job::Scrub(reply))
+            .map_err(|_| Error::Queue("its queue is full, or it has stopped"))?;
+        done.await.map_err(|_| Error::Queue("it has stopped"))?
+    }
+
     /// Has the writer write what it has taken and end, whoever still holds a handle. Blocks for as
     /// long as the queue is full.
     pub fn close(&self) {
@@ -123,11 +192,10 @@ pub struct Opened {
 pub fn open(config: &Config) -> Result<Opened, OpenError> {
     let (connection, lock, quarantined) = open::open(&config.dir)?;
     let key = key::load(&config.dir)?;
-    let audit_key = audit::Key::of(&key);
-    let reader = Reader::open(&open::database(&config.dir), audit_key)?;
+    let reader = Reader::open(&open::database(&config.dir), &key)?;
     let counters = Counters::default();
     let (queue, jobs) = std::sync::mpsc::sync_channel(QUEUE);
-    let writer = writer::Writer::new(connection, lock, config, counters.clone(), audit_key);
+    let writer = writer::Writer::new(connection, lock, config, counters.clone(), &key);
     let writer = std::thread::Builder::new()
         .name("store".to_owned())
         .spawn(move || writer.run(&jobs))

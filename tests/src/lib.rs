@@ -1,5 +1,6 @@
 //! The harness of the tests that need a kernel, namespaces or real peers.
 
+pub mod bench_admin;
 pub mod bench_control;
 pub mod bench_kernel;
 pub mod bpffs;

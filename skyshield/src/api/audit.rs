@@ -3,11 +3,13 @@
 use axum::Json;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
-use serde::Serialize;
-use utoipa::ToSchema;
+use axum::response::{IntoResponse, Response};
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
 
 use super::auth::hex;
-use super::page::{ByNumber, Page, limit_of};
+use super::export::{BATCH, Exports, Format};
+use super::page::{Page, limit_of};
 use super::problem::Problem;
 use super::time::rfc3339;
 use crate::control::moment;
@@ -49,17 +51,46 @@ impl From<AuditLine> for LineBody {
     }
 }
 
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct ListQuery {
+    /// How many items at the most: 1 to 1000, 100 where nothing is said.
+    limit: Option<u32>,
+    /// What the page before gave as `next_cursor`.
+    cursor: Option<u64>,
+    /// Everything, streamed.
+    #[param(inline)]
+    format: Option<Format>,
+}
+
 /// What was changed, newest first.
-#[utoipa::path(get, path = "/api/v1/audit", tag = "audit", params(ByNumber), responses((status = 200, body = Page<LineBody>)))]
+#[utoipa::path(
+    get,
+    path = "/api/v1/audit",
+    tag = "audit",
+    params(ListQuery),
+    responses((status = 200, content((Page<LineBody> = "application/json"), (String = "text/csv"), (String = "application/x-ndjson"))))
+)]
 pub(super) async fn list(
     State(reader): State<Reader>,
-    query: Result<Query<ByNumber>, QueryRejection>,
-) -> Result<Json<Page<LineBody>>, Problem> {
+    State(exports): State<Exports>,
+    query: Result<Query<ListQuery>, QueryRejection>,
+) -> Result<Response, Problem> {
     let Query(query) = query.map_err(|rejection| Problem::bad_request(rejection.body_text()))?;
+    if let Some(format) = query.format {
+        return exports.stream(("audit", format), move |cursor| {
+            let before = cursor.and_then(|cursor| cursor.parse().ok());
+            let lines = reader.audit(before, BATCH)?;
+            let next =
+                lines.last().filter(|_| lines.len() == BATCH as usize).map(|last| last.seq.to_string());
+            Ok((lines.into_iter().map(LineBody::from).collect(), next))
+        });
+    }
     let limit = limit_of(query.limit);
     let lines = super::read(move || reader.audit(query.cursor, limit + 1)).await?;
     let items = lines.into_iter().map(LineBody::from).collect();
-    Ok(Page::cut(items, limit, |last: &LineBody| last.seq.to_string()))
+    Ok(Page::cut(items, limit, |last: &LineBody| last.seq.to_string()).into_response())
 }
 
 /// What came of looking through the audit log.

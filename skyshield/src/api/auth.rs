@@ -10,6 +10,7 @@ use ipnet::IpNet;
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
+use super::Api;
 use super::problem::Problem;
 use super::role::{Role, Scopes};
 use super::table::Needs;
@@ -34,6 +35,11 @@ pub struct Operator {
 }
 
 impl Operator {
+    /// Somebody who calls themselves `name` and may do nothing.
+    pub(super) fn nobody(name: &str) -> Self {
+        Self { name: name.to_owned(), token: None, role: Role::Viewer, scopes: Scopes::default() }
+    }
+
     /// Root on this host, by the admin socket.
     pub fn root() -> Self {
         let role = Role::Admin;
@@ -46,14 +52,16 @@ impl Operator {
 pub(super) struct Peer(pub(super) IpAddr);
 
 /// Lets only operators through. The socket's listener has put its operator in already.
-pub(super) async fn require_operator(
-    State(reader): State<Reader>,
-    mut request: Request,
-    next: Next,
-) -> Response {
+pub(super) async fn require_operator(State(api): State<Api>, mut request: Request, next: Next) -> Response {
+    // A token says more exactly what is wanted than a cookie that the browser sends anyway.
+    if !request.headers().contains_key(header::AUTHORIZATION)
+        && let Some(operator) = api.own.sessions.operator(request.headers(), clock::now())
+    {
+        request.extensions_mut().insert(operator);
+    }
     if request.extensions().get::<Operator>().is_none() {
         let peer = request.extensions().get::<Peer>().copied();
-        match by_token(reader, request.headers(), peer).await {
+        match by_token(api.reader, request.headers(), peer).await {
             Ok(operator) => request.extensions_mut().insert(operator),
             Err(refused) => return refused.into_response(),
         };

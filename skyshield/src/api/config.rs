@@ -5,14 +5,23 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use super::tls;
+
 /// Where the admin API and the metrics page listen.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
-    /// The address of the admin API, for operators with a token. Loopback only: it speaks no TLS.
+    /// The address of the admin API, for operators with a token or a session. Loopback only, unless there is `tls`.
     pub listen: SocketAddr,
     /// The socket of the admin API for root on this host, who needs no token.
     pub socket: PathBuf,
+    /// Names by which the daemon may be asked, beside `localhost` and its own addresses.
+    pub hosts: Vec<String>,
+    /// Origins whose pages may ask, beside the daemon's own: `https://board.example`.
+    pub origins: Vec<String>,
+    /// TLS on `listen`; without it, that is loopback only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tls: Option<tls::Config>,
     /// The address of the metrics page, which asks for no login. Loopback only.
     pub metrics_listen: SocketAddr,
 }
@@ -22,6 +31,9 @@ impl Default for Config {
         Self {
             listen: SocketAddr::from(([127, 0, 0, 1], 9464)),
             socket: PathBuf::from("/run/skyshield/admin.sock"),
+            hosts: Vec::new(),
+            origins: Vec::new(),
+            tls: None,
             metrics_listen: SocketAddr::from(([127, 0, 0, 1], 9465)),
         }
     }
@@ -32,10 +44,10 @@ impl Config {
     pub fn problem(&self) -> Option<(&'static str, String)> {
         let exposed = |address: SocketAddr| {
             (!address.ip().is_loopback()).then(|| {
-                format!("{address} is not loopback, and tokens would cross the network unencrypted; use an SSH tunnel")
+                format!("{address} is not loopback, and what is said would cross the network unencrypted; set [api.tls], or use an SSH tunnel")
             })
         };
-        if let Some(what) = exposed(self.listen) {
+        if let Some(what) = exposed(self.listen).filter(|_| self.tls.is_none()) {
             return Some(("api.listen", what));
         }
         if let Some(what) = exposed(self.metrics_listen) {

@@ -6,16 +6,19 @@ use axum::Json;
 use axum::extract::rejection::{JsonRejection, QueryRejection};
 use axum::extract::{Extension, Query, State};
 use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::auth::Operator;
+use super::export::{BATCH, Exports, Format};
+use super::live::{Live, Made};
 use super::page::{Page, limit_of};
 use super::problem::{Name, Problem};
 use super::time::{Ttl, far, rfc3339, ttl};
 use crate::clock;
-use crate::control::{Control, Met, Target, Wanted};
+use crate::control::{Change, Control, Met, Target, Wanted};
 use crate::engine::decision::{Decision, DecisionId, Layer, NewBan, Origin};
 use crate::engine::ledger::Banned;
 use crate::engine::source::Source;
@@ -98,20 +101,115 @@ pub(super) struct ListQuery {
     /// Only the one against exactly this address or prefix.
     #[param(value_type = Option<String>)]
     source: Option<Source>,
+    /// The changes after this `revision` instead of what is in force: for programs that mirror the list.
+    since: Option<u64>,
+    /// The whole list, streamed.
+    #[param(inline)]
+    format: Option<Format>,
 }
 
-/// What is in force, in the order of its numbers.
-#[utoipa::path(get, path = "/api/v1/decisions", tag = "decisions", params(ListQuery), responses((status = 200, body = Page<DecisionBody>)))]
+/// What is in force, or what has changed.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(untagged)]
+pub(super) enum Listed {
+    Page(DecisionPage),
+    Changes(Since),
+}
+
+/// A page of what is in force.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct DecisionPage {
+    items: Vec<DecisionBody>,
+    next_cursor: Option<String>,
+    /// Where changes go on from: take it from the first page, and ask for `since` once all pages are read. A change may
+    /// then be told that is in the pages already; to apply it twice does no harm.
+    revision: u64,
+}
+
+/// What has changed since a revision, in its order.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Since {
+    changes: Vec<ChangeBody>,
+    /// What to ask for next.
+    revision: u64,
+    /// Whether there is more to be asked for at once.
+    more: bool,
+}
+
+/// A change to what is in force.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = DecisionChange)]
+pub(super) struct ChangeBody {
+    revision: u64,
+    /// `made` (or lasts longer), or why it ended: `expired`, `lifted`, `replaced`, `protected`.
+    change: String,
+    /// The decision's number.
+    #[schema(value_type = u64)]
+    id: DecisionId,
+    /// The decision, where it was made.
+    decision: Option<DecisionBody>,
+}
+
+impl ChangeBody {
+    fn new(made: Made, now: Instant) -> Self {
+        let (change, id, decision) = match made.change {
+            Change::Made(decision) => ("made", decision.id, Some(DecisionBody::new(*decision, now))),
+            Change::Ended(id, cause) => (cause.name(), id, None),
+        };
+        Self { revision: made.revision, change: change.to_owned(), id, decision }
+    }
+}
+
+/// What is in force, in the order of its numbers; or what has changed since a revision.
+#[utoipa::path(
+    get,
+    path = "/api/v1/decisions",
+    tag = "decisions",
+    params(ListQuery),
+    responses(
+        (status = 200, content((Listed = "application/json"), (String = "text/csv"), (String = "application/x-ndjson"))),
+        (status = 410, description = "The revision is too far behind: read the whole list again")
+    )
+)]
 pub(super) async fn list(
     State(control): State<Control>,
+    State(live): State<Live>,
+    State(exports): State<Exports>,
     query: Result<Query<ListQuery>, QueryRejection>,
-) -> Result<Json<Page<DecisionBody>>, Problem> {
+) -> Result<Response, Problem> {
     let Query(query) = query.map_err(|rejection| Problem::bad_request(rejection.body_text()))?;
-    let limit = limit_of(query.limit);
-    let wanted =
-        Wanted { after: query.cursor.map(DecisionId), source: query.source, limit: limit as usize + 1 };
-    let items = told(&control, control.decisions(wanted).await?).await?;
-    Ok(Page::cut(items, limit, |last: &DecisionBody| last.id.to_string()))
+    let (limit, now) = (limit_of(query.limit), clock::now());
+    if let Some(since) = query.since {
+        let (made, is_all) = live.changes_after(since, limit as usize).map_err(|behind| {
+            let what =
+                format!("changes up to {} are not kept any more; read the whole list again", behind.oldest);
+            Problem::new(StatusCode::GONE, what)
+        })?;
+        let revision = made.last().map_or(since, |last| last.revision);
+        let changes = made.into_iter().map(|made| ChangeBody::new(made, now)).collect();
+        return Ok(Json(Listed::Changes(Since { changes, revision, more: !is_all })).into_response());
+    }
+    // Taken before the list is read: what changes meanwhile is told again.
+    let revision = live.revision();
+    let asked = if query.format.is_some() { usize::MAX } else { limit as usize + 1 };
+    let wanted = Wanted { after: query.cursor.map(DecisionId), source: query.source, limit: asked };
+    let decisions = control.decisions(wanted).await?;
+    if let Some(format) = query.format {
+        let mut decisions = decisions.into_iter();
+        return exports.stream(("decisions", format), move |_| {
+            let batch: Vec<_> = decisions
+                .by_ref()
+                .take(BATCH as usize)
+                .map(|decision| DecisionBody::new(decision, now))
+                .collect();
+            let next = (batch.len() == BATCH as usize).then(String::new);
+            Ok((batch, next))
+        });
+    }
+    let items = told(&control, decisions).await?;
+    let Json(Page { items, next_cursor }) =
+        Page::cut(items, limit, |last: &DecisionBody| last.id.to_string());
+    Ok(Json(Listed::Page(DecisionPage { items, next_cursor, revision })).into_response())
 }
 
 /// One decision in force.

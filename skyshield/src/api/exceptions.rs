@@ -3,13 +3,15 @@
 use std::time::Instant;
 
 use axum::Json;
-use axum::extract::rejection::JsonRejection;
-use axum::extract::{Extension, State};
+use axum::extract::rejection::{JsonRejection, QueryRejection};
+use axum::extract::{Extension, Query, State};
 use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::auth::Operator;
+use super::export::{Exports, FormQuery};
 use super::page::Page;
 use super::problem::{Name, Problem};
 use super::time::{Ttl, far, rfc3339, ttl};
@@ -99,12 +101,27 @@ impl ExceptionBody {
 }
 
 /// The exceptions in force, all on one page.
-#[utoipa::path(get, path = "/api/v1/exceptions", tag = "decisions", responses((status = 200, body = Page<ExceptionBody>)))]
-pub(super) async fn list(State(control): State<Control>) -> Json<Page<ExceptionBody>> {
+#[utoipa::path(
+    get,
+    path = "/api/v1/exceptions",
+    tag = "decisions",
+    params(FormQuery),
+    responses((status = 200, content((Page<ExceptionBody> = "application/json"), (String = "text/csv"), (String = "application/x-ndjson"))))
+)]
+pub(super) async fn list(
+    State(control): State<Control>,
+    State(exports): State<Exports>,
+    query: Result<Query<FormQuery>, QueryRejection>,
+) -> Result<Response, Problem> {
+    let Query(query) = query.map_err(|rejection| Problem::bad_request(rejection.body_text()))?;
     let now = clock::now();
     let set = control.exceptions().load();
     let items = set.iter().filter(|held| held.exception.holds(now));
-    Page::whole(items.map(|held| ExceptionBody::new(held, now)).collect())
+    let items: Vec<_> = items.map(|held| ExceptionBody::new(held, now)).collect();
+    match query.format {
+        Some(format) => exports.whole(("exceptions", format), items),
+        None => Ok(Page::whole(items).into_response()),
+    }
 }
 
 #[derive(Debug, Deserialize, ToSchema)]

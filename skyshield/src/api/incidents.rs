@@ -1,17 +1,22 @@
 //! `/api/v1/incidents`: what was refused, and on what evidence.
 
+use std::net::IpAddr;
+
 use axum::Json;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
+use axum::response::{IntoResponse, Response};
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
+use super::export::{BATCH, Exports, Format};
 use super::page::{Page, limit_of};
 use super::problem::{Name, Problem};
 use super::terms::TermBody;
 use super::time::rfc3339;
 use crate::control::moment;
-use crate::store::{IncidentRow, Reader};
+use crate::store::{Filter, IncidentPage, IncidentRow, Reader};
 
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct IncidentBody {
@@ -63,19 +68,86 @@ pub(super) struct ListQuery {
     limit: Option<u32>,
     /// What the page before gave as `next_cursor`.
     cursor: Option<String>,
+    /// Only of this address.
+    address: Option<String>,
+    /// Only those in which this rule found something: `sqli.union-select`.
+    rule: Option<String>,
+    /// Only to this host.
+    host: Option<String>,
+    /// Only what became this: `observe`, `refuse`, `ban`.
+    act: Option<String>,
+    /// Only through this door: `gateway`, …
+    door: Option<String>,
+    /// Only what this route took.
+    route: Option<String>,
+    /// Only what scored this or more, 0 to 1.
+    min_score: Option<f64>,
+    /// Only from this moment on, RFC 3339.
+    since: Option<String>,
+    /// Only before this moment, RFC 3339.
+    until: Option<String>,
+    /// Everything, streamed.
+    #[param(inline)]
+    format: Option<Format>,
 }
 
-/// What was refused or flagged, newest first.
-#[utoipa::path(get, path = "/api/v1/incidents", tag = "events", params(ListQuery), responses((status = 200, body = Page<IncidentBody>)))]
+impl ListQuery {
+    fn filter(&self) -> Result<Filter, Problem> {
+        let moment = |name: &str, text: &Option<String>| match text.as_deref().map(str::parse::<Timestamp>) {
+            None => Ok(None),
+            Some(Ok(moment)) => Ok(Some(moment.as_millisecond().max(0))),
+            Some(Err(_)) => {
+                Err(Problem::bad_request(format!("{name}: a moment such as 2026-11-28T12:00:00Z")))
+            }
+        };
+        let address = self.address.as_deref().map(|address| match address.parse::<IpAddr>() {
+            Ok(address) => Ok(address.to_canonical().to_string()),
+            // Or the name that an address stands under after a while.
+            Err(_) if address.starts_with("anon-") => Ok(address.to_owned()),
+            Err(_) => {
+                Err(Problem::bad_request(format!("address: `{}` is no address", address.escape_debug())))
+            }
+        });
+        Ok(Filter {
+            address: address.transpose()?,
+            rule: self.rule.clone(),
+            host: self.host.clone(),
+            act: self.act.clone(),
+            door: self.door.clone(),
+            route: self.route.clone(),
+            min_score: self.min_score,
+            since_ms: moment("since", &self.since)?,
+            until_ms: moment("until", &self.until)?,
+        })
+    }
+}
+
+/// What was refused or flagged, newest first. Where what is looked for is rare, a page may be short, or empty,
+/// before the end: `next_cursor` says where to go on.
+#[utoipa::path(
+    get,
+    path = "/api/v1/incidents",
+    tag = "events",
+    params(ListQuery),
+    responses((status = 200, content((Page<IncidentBody> = "application/json"), (String = "text/csv"), (String = "application/x-ndjson"))))
+)]
 pub(super) async fn list(
     State(reader): State<Reader>,
+    State(exports): State<Exports>,
     query: Result<Query<ListQuery>, QueryRejection>,
-) -> Result<Json<Page<IncidentBody>>, Problem> {
+) -> Result<Response, Problem> {
     let Query(query) = query.map_err(|rejection| Problem::bad_request(rejection.body_text()))?;
+    let filter = query.filter()?;
+    if let Some(format) = query.format {
+        return exports.stream(("incidents", format), move |cursor| {
+            let IncidentPage { rows, next } = reader.incidents(&filter, cursor.as_deref(), BATCH)?;
+            Ok((rows.into_iter().map(IncidentBody::new).collect(), next))
+        });
+    }
     let limit = limit_of(query.limit);
-    let rows = super::read(move || reader.incidents(query.cursor.as_deref(), limit + 1)).await?;
-    let items = rows.into_iter().map(IncidentBody::new).collect();
-    Ok(Page::cut(items, limit, |last: &IncidentBody| last.id.clone()))
+    let page = super::read(move || reader.incidents(&filter, query.cursor.as_deref(), limit)).await?;
+    let items = page.rows.into_iter().map(IncidentBody::new).collect();
+    Ok(Json(Page { items, next_cursor: page.next }).into_response())
 }
 
 /// One incident, whole.

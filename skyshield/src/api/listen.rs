@@ -3,7 +3,7 @@
 use std::convert::Infallible;
 use std::fs;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::{DirBuilderExt, FileTypeExt, PermissionsExt};
 use std::path::{Path, PathBuf};
@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::extract::Extension;
+use axum::middleware::from_fn_with_state;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
@@ -21,11 +22,14 @@ use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::sync::{Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 
+use super::auth::Peer;
+use super::guard::{self, Names};
+use super::tls::Tls;
 use super::{Api, Config, Operator, metrics_router, router};
 use crate::lifecycle::handover::{Sockets, take_tcp};
 
 /// Connections at once, of each listener; further ones wait in the kernel's backlog.
-const MAX_CONNECTIONS: usize = 64;
+const MAX_CONNECTIONS: usize = 2048;
 /// A request's head must have arrived after this long.
 const HEAD_WITHIN: Duration = Duration::from_secs(10);
 /// After a failed accept, such as for want of file descriptors, the next waits this long.
@@ -49,6 +53,8 @@ pub struct Listeners {
     admin: TcpListener,
     socket: RootOnly,
     metrics: TcpListener,
+    tls: Option<Arc<Tls>>,
+    names: Names,
 }
 
 impl Listeners {
@@ -75,7 +81,9 @@ impl Listeners {
         };
         let socket = socket.map(|(listener, path)| RootOnly { listener, path, owner });
         let socket = socket.map_err(failed(config.socket.display().to_string(), "api.socket"))?;
-        Ok(Self { admin, socket, metrics })
+        let tls = config.tls.as_ref().map(Tls::new).transpose();
+        let tls = tls.map_err(failed(config.listen.to_string(), "api.tls"))?.map(Arc::new);
+        Ok(Self { admin, socket, metrics, tls, names: Names::new(config) })
     }
 
     /// The sockets they listen on, once more, for a successor.
@@ -87,15 +95,27 @@ impl Listeners {
 
     /// Serves until `stop`; what is being answered then is to be waited for.
     pub async fn serve(self, api: Api, stop: CancellationToken) -> Conversations {
-        let by_token = router(api.clone());
+        let mut api = api;
+        api.own.is_encrypted = self.tls.is_some();
+        let guarded = from_fn_with_state(self.names, guard::check);
+        let by_token = Entrance { router: router(api.clone()).layer(guarded), tls: self.tls };
         let by_socket = router(api.clone()).layer(Extension(Operator::root()));
-        let metrics = metrics_router(api.registry);
-        let Self { admin, socket, metrics: scrapers } = self;
+        let by_socket = Entrance { router: by_socket, tls: None };
+        let metrics = Entrance { router: metrics_router(api.registry.clone()), tls: None };
         let (going_on, ended) = mpsc::channel(1);
+        let live = api.own.live.clone();
+        let following = async {
+            if let Some(happenings) = api.control.follow() {
+                let _stopped = stop.run_until_cancelled(live.clone().follow(happenings)).await;
+            }
+            stop.cancelled().await;
+            live.close();
+        };
         tokio::join!(
-            serve(admin, by_token, &stop, going_on.clone()),
-            serve(socket, by_socket, &stop, going_on.clone()),
-            serve(scrapers, metrics, &stop, going_on),
+            serve(self.admin, by_token, &stop, going_on.clone()),
+            serve(self.socket, by_socket, &stop, going_on.clone()),
+            serve(self.metrics, metrics, &stop, going_on),
+            following,
         );
         Conversations(ended)
     }
@@ -153,16 +173,25 @@ fn bind_socket(path: &Path) -> io::Result<(UnixListener, PathBuf)> {
 
 /// Where connections come from.
 trait Accept {
-    type Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static;
+    fn accept(&self) -> impl Future<Output = io::Result<Arrived>> + Send;
+}
 
-    fn accept(&self) -> impl Future<Output = io::Result<Self::Stream>> + Send;
+/// Somebody who has connected.
+enum Arrived {
+    Tcp(TcpStream, IpAddr),
+    Unix(UnixStream),
+}
+
+/// Where they are let in.
+#[derive(Clone)]
+struct Entrance {
+    router: Router,
+    tls: Option<Arc<Tls>>,
 }
 
 impl Accept for TcpListener {
-    type Stream = TcpStream;
-
-    async fn accept(&self) -> io::Result<TcpStream> {
-        self.accept().await.map(|(stream, _)| stream)
+    async fn accept(&self) -> io::Result<Arrived> {
+        self.accept().await.map(|(stream, peer)| Arrived::Tcp(stream, peer.ip()))
     }
 }
 
@@ -186,14 +215,12 @@ impl Drop for RootOnly {
 }
 
 impl Accept for RootOnly {
-    type Stream = UnixStream;
-
-    async fn accept(&self) -> io::Result<UnixStream> {
+    async fn accept(&self) -> io::Result<Arrived> {
         loop {
             let (stream, _) = self.listener.accept().await?;
             let uid = stream.peer_cred()?.uid();
             if uid == 0 || uid == nix::unistd::geteuid().as_raw() {
-                return Ok(stream);
+                return Ok(Arrived::Unix(stream));
             }
             tracing::warn!(uid, "a user who may not was turned away from the admin socket");
         }
@@ -202,7 +229,7 @@ impl Accept for RootOnly {
 
 async fn serve(
     listener: impl Accept,
-    router: Router,
+    entrance: Entrance,
     stop: &CancellationToken,
     going_on: mpsc::Sender<Infallible>,
 ) {
@@ -217,10 +244,10 @@ async fn serve(
             accepted = next => accepted,
         };
         match accepted {
-            Ok((stream, place)) => {
-                let (router, stop, going_on) = (router.clone(), stop.clone(), going_on.clone());
+            Ok((arrived, place)) => {
+                let (entrance, stop, going_on) = (entrance.clone(), stop.clone(), going_on.clone());
                 tokio::spawn(async move {
-                    converse(stream, router, stop).await;
+                    receive(arrived, entrance, stop).await;
                     drop((place, going_on));
                 });
             }
@@ -229,6 +256,26 @@ async fn serve(
                 tokio::time::sleep(ACCEPT_PAUSE).await;
             }
         }
+    }
+}
+
+/// Lets somebody in: encrypted where that is asked for, with what the network says of them.
+async fn receive(arrived: Arrived, Entrance { router, tls }: Entrance, stop: CancellationToken) {
+    match (arrived, tls) {
+        (Arrived::Unix(stream), _) => converse(stream, router, stop).await,
+        (Arrived::Tcp(stream, peer), None) => {
+            converse(stream, router.layer(Extension(Peer(peer))), stop).await;
+        }
+        (Arrived::Tcp(stream, peer), Some(tls)) => match tls.accept(stream).await {
+            Ok((stream, operator)) => {
+                let router = router.layer(Extension(Peer(peer)));
+                match operator {
+                    Some(operator) => converse(stream, router.layer(Extension(operator)), stop).await,
+                    None => converse(stream, router, stop).await,
+                }
+            }
+            Err(error) => tracing::debug!(%error, %peer, "a handshake with the admin API failed"),
+        },
     }
 }
 

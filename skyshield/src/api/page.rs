@@ -1,7 +1,7 @@
 //! One page of a list: items, never `null`, and where the next page begins.
 
 use axum::Json;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use utoipa::ToSchema;
 
 /// Items of one page when nothing else is asked for.
@@ -37,15 +37,4 @@ impl<T> Page<T> {
 /// How many items a page holds, of what was asked for.
 pub(super) fn limit_of(asked: Option<u32>) -> u32 {
     asked.unwrap_or(DEFAULT_LIMIT).clamp(1, MAX_LIMIT)
-}
-
-/// A query that asks for nothing but a page of a list in the order of its numbers.
-#[derive(Debug, Deserialize, utoipa::IntoParams)]
-#[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-pub(super) struct ByNumber {
-    /// How many items at the most: 1 to 1000, 100 where nothing is said.
-    pub(super) limit: Option<u32>,
-    /// What the page before gave as `next_cursor`.
-    pub(super) cursor: Option<u64>,
 }

@@ -1,5 +1,7 @@
 //! What went wrong, as RFC 9457 says it: `application/problem+json`, everywhere.
 
+use std::time::Duration;
+
 use axum::Json;
 use axum::extract::{FromRequestParts, Path};
 use axum::http::request::Parts;
@@ -47,6 +49,17 @@ impl Problem {
     pub(super) fn with_wider_bans(mut self, covering: &str) -> Self {
         self.detail = format!("{}, but wider ones hold it: {covering}", self.detail);
         self
+    }
+
+    /// There were too many of `what`, and there are none for `wait`.
+    pub(super) fn too_many(what: &str, wait: Duration) -> Response {
+        let secs = wait.as_secs().max(1);
+        let mut problem =
+            Self::new(StatusCode::TOO_MANY_REQUESTS, format!("too many {what}; come again in {secs} s"));
+        problem.kind = "https://iana.org/assignments/http-problem-types#quota-exceeded";
+        let mut response = problem.into_response();
+        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(secs));
+        response
     }
 
     /// An internal failure: the caller is told that, the log is told what.

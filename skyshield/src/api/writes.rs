@@ -19,7 +19,7 @@ use crate::clock;
 use crate::control::millis;
 use crate::store::{AuditRow, Record};
 
-pub use once::Once;
+pub(super) use once::Once;
 
 /// Of an answer, so much goes into the audit log at the most; it is told where more was cut off.
 const MAX_AUDITED: usize = 64 << 10;
@@ -36,6 +36,8 @@ pub(super) struct Change {
     pub(super) reason: Option<String>,
     /// What it is called in the log, instead of its method and route.
     pub(super) action: Option<&'static str>,
+    /// What was asked for, where the request's own target is not to be kept.
+    pub(super) target: Option<String>,
 }
 
 /// What a route's requests that change something go by.
@@ -69,7 +71,7 @@ pub(super) async fn carry_out(
     };
     let turn = match key {
         None => None,
-        Some(key) => match api.once.begin(asked.who(), &key, &asked.fingerprint(&body), clock::now()) {
+        Some(key) => match api.own.once.begin(asked.who(), &key, &asked.fingerprint(&body), clock::now()) {
             Ok(once::Begun::Turn(turn)) => Some(turn),
             Ok(once::Begun::Answered(answer)) => return answer.into_response(),
             Err(problem) => return problem.into_response(),
@@ -149,7 +151,7 @@ impl Asked {
         });
         let reason = change.reason.take().or_else(|| self.reason.clone());
         let content = json!({
-            "target": self.target,
+            "target": change.target.as_ref().unwrap_or(&self.target),
             "from": self.peer.map(|Peer(address)| address),
             "reason": reason,
             "before": change.before,

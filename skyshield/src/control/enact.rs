@@ -5,10 +5,11 @@ use std::time::Instant;
 
 use tokio::sync::oneshot;
 
+use super::happenings::Change;
 use super::{OrderError, Task, records, told};
 use crate::clock;
 use crate::dataplane::{self, Entry};
-use crate::engine::decision::{Decision, DecisionId, Layer};
+use crate::engine::decision::{Decision, DecisionId, Ended, Layer};
 use crate::engine::effect::Effect;
 use crate::engine::ledger::Banned;
 use crate::engine::source::Source;
@@ -69,12 +70,15 @@ impl Task {
                 Effect::Record { decision, .. } => {
                     // With what the installation has added to it.
                     let latest = self.ledger.get(decision.source).filter(|held| held.id == decision.id);
+                    let latest = latest.unwrap_or(&decision);
                     tell(&decision);
-                    let row = records::decision_row(latest.unwrap_or(&decision), clock::now(), clock::wall());
+                    let row = records::decision_row(latest, clock::now(), clock::wall());
+                    self.teller.change(Change::Made(Box::new(latest.clone())));
                     self.store.append(Record::Decision(row));
                 }
                 Effect::Close { id, cause, .. } => {
                     told::ended(id, cause);
+                    self.teller.change(Change::Ended(id, cause));
                     self.store.append(Record::Ended { id, cause, at_ms: records::millis(clock::wall()) });
                 }
             }
@@ -138,7 +142,11 @@ impl Task {
         if let Answer::Banned(banned, _) = &answer {
             self.replaced.remove(&banned.decision().id);
         }
+        self.tell_of(&answer);
         for record in closed {
+            if let Record::Ended { id, cause, .. } = &record {
+                self.teller.change(Change::Ended(*id, *cause));
+            }
             self.store.append(record);
         }
         let mut done: Result<(), dataplane::Error> = Ok(());
@@ -159,6 +167,13 @@ impl Task {
             done = done.and(step);
         }
         answer.give(done.map_err(OrderError::from));
+    }
+
+    fn tell_of(&self, answer: &Answer) {
+        self.teller.change(match answer {
+            Answer::Banned(banned, _) => Change::Made(Box::new(banned.decision().clone())),
+            Answer::Lifted(decision, _) => Change::Ended(decision.id, Ended::Lifted),
+        });
     }
 
     /// The disk refused: the ledger goes back to what it was. The kernel has not been touched yet, so

@@ -55,7 +55,9 @@ impl Task {
         self.metrics.incidents.with_label_values(&[incident.act.name()]).inc();
         let (now, address) = (clock::now(), incident.client.address);
         told::incident(incident);
-        self.store.append(Record::Incident(Box::new(records::incident_row(incident))));
+        let row = records::incident_row(incident);
+        self.teller.incident(&row);
+        self.store.append(Record::Incident(Box::new(row)));
         if incident.act == Act::Observe {
             return;
         }

@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::allows;
 use super::enact::{Answer, Committed};
+use super::happenings::Teller;
 use super::kernel::Senders;
 use super::outcomes::Outcomes;
 use super::reconcile::Look;
@@ -91,6 +92,7 @@ pub struct Task {
     /// Exceptions on their way to the disk.
     pub(super) excepting: JoinSet<()>,
     queue: mpsc::Receiver<Order>,
+    pub(super) teller: Teller,
     pub(super) looks: JoinSet<Look>,
     capacity: usize,
 }
@@ -179,6 +181,7 @@ impl Task {
             senders: Senders::default(),
             excepting: JoinSet::new(),
             queue,
+            teller: control.teller.clone(),
             looks: JoinSet::new(),
             capacity,
         };
@@ -299,6 +302,11 @@ impl Task {
             }
             Order::Protected(reply) => {
                 let _gone = reply.send(Arc::clone(self.ledger.never_ban()));
+            }
+            Order::Forget(source, reply) => {
+                self.view.forget(source);
+                self.escalation.forget(source);
+                let _gone = reply.send(());
             }
             Order::Resolved(name, addresses) => self.resolved(&name, addresses),
             Order::Kernel(order) => self.obey_kernel(order),

@@ -63,6 +63,11 @@ impl Escalation {
         self.neighbours.note_good(address, now, &self.config);
     }
 
+    /// Forgets that the sources in `source` were ever banned.
+    pub fn forget(&mut self, source: Source) {
+        self.repeaters.forget(source);
+    }
+
     /// Forgets what is too long ago at `now`.
     pub fn forget_faded(&mut self, now: Instant) {
         self.repeaters.forget_faded(now, &self.config);

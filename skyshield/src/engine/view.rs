@@ -150,6 +150,14 @@ impl View {
         room
     }
 
+    /// Forgets the past of the sources in `source`.
+    pub(crate) fn forget(&self, source: Source) {
+        let is_kept = |address: &IpAddr| !source.covers(Source::host(*address));
+        self.standings.pin().retain(|address, _| is_kept(address));
+        self.claims.pin().retain(|address, _| is_kept(address) && *address != source_of(source.address()));
+        self.shaped.pin().retain(|address, _| is_kept(address) && *address != source_of(source.address()));
+    }
+
     /// Forgets the standings that have faded by `now`.
     pub(crate) fn forget_faded(&self, now: Instant) {
         self.standings.pin().retain(|_, standing| !standing.is_forgotten(now));

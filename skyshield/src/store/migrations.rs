@@ -3,8 +3,15 @@
 use rusqlite_migration::{M, Migrations};
 
 /// Every step, oldest first; a step once released is never changed.
-const STEPS: &[M<'static>] =
-    &[M::up(FIRST), M::up(ACTS), M::up(ASSESSMENTS), M::up(ALLOWS), M::up(EXCEPTIONS), M::up(AUDIT)];
+const STEPS: &[M<'static>] = &[
+    M::up(FIRST),
+    M::up(ACTS),
+    M::up(ASSESSMENTS),
+    M::up(ALLOWS),
+    M::up(EXCEPTIONS),
+    M::up(AUDIT),
+    M::up(LOOKS),
+];
 
 const FIRST: &str = "CREATE TABLE decisions (
          id INTEGER PRIMARY KEY,
@@ -81,6 +88,68 @@ const AUDIT: &str = "CREATE TABLE audit (
      ALTER TABLE tokens ADD COLUMN role TEXT NOT NULL DEFAULT 'admin';
      ALTER TABLE tokens ADD COLUMN scopes TEXT;
      ALTER TABLE tokens ADD COLUMN networks TEXT NOT NULL DEFAULT '';";
+
+/// What looks at incidents go along, and how much there is of each kind: kept by triggers, so that nobody
+/// counts a million rows. Times are in the ids.
+const LOOKS: &str = "CREATE INDEX incidents_by_time ON incidents (id, act, door, route, score);
+     CREATE INDEX incidents_by_address ON incidents (address, id, act, door, route, score);
+     CREATE INDEX incidents_by_host ON incidents (host, id, act, door, route, score);
+     CREATE TABLE incident_rules (rule TEXT NOT NULL, id TEXT NOT NULL, PRIMARY KEY (rule, id)) STRICT, WITHOUT ROWID;
+     CREATE INDEX incident_rules_by_id ON incident_rules (id);
+     CREATE TABLE sizes (kind TEXT PRIMARY KEY, rows INTEGER NOT NULL, bytes INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+     CREATE TABLE marks (name TEXT PRIMARY KEY, at TEXT NOT NULL) STRICT, WITHOUT ROWID;
+     INSERT OR IGNORE INTO incident_rules
+         SELECT json_extract(value, '$.rule'), incidents.id
+         FROM incidents, json_each(CASE WHEN json_valid(findings) THEN findings ELSE '[]' END)
+         WHERE json_extract(value, '$.rule') IS NOT NULL;
+     INSERT INTO sizes SELECT 'incidents', count(*), coalesce(sum(
+         200 + length(address) + length(host) + length(target) + length(findings) + length(assessment)), 0) FROM incidents;
+     INSERT INTO sizes SELECT 'decisions', count(*), coalesce(sum(120 + length(source) + length(reason)), 0) FROM decisions;
+     INSERT INTO sizes SELECT 'audit', count(*), coalesce(sum(200 + length(coalesce(content, ''))), 0) FROM audit;
+     CREATE TRIGGER incident_made AFTER INSERT ON incidents BEGIN
+         INSERT OR IGNORE INTO incident_rules
+             SELECT json_extract(value, '$.rule'), NEW.id
+             FROM json_each(CASE WHEN json_valid(NEW.findings) THEN NEW.findings ELSE '[]' END)
+             WHERE json_extract(value, '$.rule') IS NOT NULL;
+         UPDATE sizes SET rows = rows + 1, bytes = bytes + 200 + length(NEW.address) + length(NEW.host)
+             + length(NEW.target) + length(NEW.findings) + length(NEW.assessment) WHERE kind = 'incidents';
+     END;
+     CREATE TRIGGER incident_gone AFTER DELETE ON incidents BEGIN
+         DELETE FROM incident_rules WHERE id = OLD.id;
+         UPDATE sizes SET rows = rows - 1, bytes = bytes - 200 - length(OLD.address) - length(OLD.host)
+             - length(OLD.target) - length(OLD.findings) - length(OLD.assessment) WHERE kind = 'incidents';
+     END;
+     CREATE TRIGGER decision_made AFTER INSERT ON decisions BEGIN
+         UPDATE sizes SET rows = rows + 1, bytes = bytes + 120 + length(NEW.source) + length(NEW.reason)
+             WHERE kind = 'decisions';
+     END;
+     CREATE TRIGGER decision_gone AFTER DELETE ON decisions BEGIN
+         UPDATE sizes SET rows = rows - 1, bytes = bytes - 120 - length(OLD.source) - length(OLD.reason)
+             WHERE kind = 'decisions';
+     END;
+     CREATE TRIGGER audit_made AFTER INSERT ON audit BEGIN
+         UPDATE sizes SET rows = rows + 1, bytes = bytes + 200 + length(coalesce(NEW.content, '')) WHERE kind = 'audit';
+     END;
+     CREATE TRIGGER audit_gone AFTER DELETE ON audit BEGIN
+         UPDATE sizes SET rows = rows - 1, bytes = bytes - 200 - length(coalesce(OLD.content, '')) WHERE kind = 'audit';
+     END;
+     CREATE TRIGGER incident_changed AFTER UPDATE ON incidents BEGIN
+         UPDATE sizes SET bytes = bytes + length(NEW.address) + length(NEW.host) + length(NEW.target)
+             + length(NEW.findings) + length(NEW.assessment) - length(OLD.address) - length(OLD.host)
+             - length(OLD.target) - length(OLD.findings) - length(OLD.assessment) WHERE kind = 'incidents';
+     END;
+     CREATE TRIGGER audit_changed AFTER UPDATE ON audit BEGIN
+         UPDATE sizes SET bytes = bytes + length(coalesce(NEW.content, '')) - length(coalesce(OLD.content, ''))
+             WHERE kind = 'audit';
+     END;
+     CREATE TABLE operators (
+         name TEXT PRIMARY KEY,
+         role TEXT NOT NULL,
+         password TEXT NOT NULL,
+         totp BLOB,
+         totp_step INTEGER NOT NULL DEFAULT 0,
+         made_at_ms INTEGER NOT NULL
+     ) STRICT, WITHOUT ROWID;";
 
 /// The steps.
 pub(super) const MIGRATIONS: Migrations<'static> = Migrations::from_slice(STEPS);

@@ -101,6 +101,8 @@ fn connect(path: &Path) -> Result<Connection, rusqlite::Error> {
     connection.pragma_update(None, "journal_mode", "WAL")?;
     // With FULL a commit is on the platter when it returns; NORMAL would lose the last ones to a power cut.
     connection.pragma_update(None, "synchronous", "FULL")?;
+    // What is deleted is overwritten: an erased address is not to be read off the disk.
+    connection.pragma_update(None, "secure_delete", "ON")?;
     let verdict: String = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
     if verdict == "ok" {
         Ok(connection)

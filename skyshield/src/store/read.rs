@@ -1,27 +1,38 @@
 //! Reading beside the writer: what is in force, what happened, who may come in.
 
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
 
-use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
+use rusqlite::{Connection, OptionalExtension, params};
 
 use super::allows::AllowRow;
 use super::audit::{self, AuditLine, Audited};
+use super::erase::{self, Found};
+use super::incidents::{self, Filter, IncidentPage};
 use super::open::OpenError;
+use super::operators::{self, OperatorRow};
+use super::pool::Pool;
+use super::prune::{self, Size};
+use super::pseudonym::Pseudonyms;
 use super::records::{DecisionRow, ExceptionRow, IncidentRow, Repeat, TokenRow};
 
 /// A reader. Its calls block for as long as the disk does: call them where that is allowed.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Reader {
-    connection: Arc<Mutex<Connection>>,
+    pool: Pool,
     audit_key: audit::Key,
+    pseudonyms: Pseudonyms,
+}
+
+impl std::fmt::Debug for Reader {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.debug_struct("Reader").field("pool", &self.pool).finish_non_exhaustive()
+    }
 }
 
 impl Reader {
-    pub(super) fn open(path: &Path, audit_key: audit::Key) -> Result<Self, OpenError> {
-        let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY)
-            .map_err(|source| OpenError::Database { path: path.to_owned(), source })?;
-        Ok(Self { connection: Arc::new(Mutex::new(connection)), audit_key })
+    pub(super) fn open(path: &Path, key: &[u8; 32]) -> Result<Self, OpenError> {
+        let (pool, audit_key) = (Pool::open(path)?, audit::Key::of(key));
+        Ok(Self { pool, audit_key, pseudonyms: Pseudonyms::new(key) })
     }
 
     /// The decisions that have not ended, of which those whose time is over at `now_ms` are left out.
@@ -71,12 +82,15 @@ impl Reader {
         })
     }
 
-    /// At the most `limit` incidents before the one with id `before` (or the newest), newest first.
-    pub fn incidents(&self, before: Option<&str>, limit: u32) -> rusqlite::Result<Vec<IncidentRow>> {
-        let sql = "SELECT * FROM incidents WHERE ?1 IS NULL OR id < ?1 ORDER BY id DESC LIMIT ?2";
-        self.with(|connection| {
-            connection.prepare_cached(sql)?.query_map(params![before, limit], IncidentRow::read)?.collect()
-        })
+    /// At the most `limit` incidents that `filter` takes before the one with id `before` (or the newest),
+    /// newest first.
+    pub fn incidents(
+        &self,
+        filter: &Filter,
+        before: Option<&str>,
+        limit: u32,
+    ) -> rusqlite::Result<IncidentPage> {
+        self.with(|connection| incidents::look(connection, filter, before, limit))
     }
 
     /// The incident with this id.
@@ -143,8 +157,38 @@ impl Reader {
         self.with(|connection| audit::verify(connection, &self.audit_key))
     }
 
+    /// The erasures among the newest `of` lines of the audit log, newest first.
+    pub fn erasures(&self, of: u32) -> rusqlite::Result<Vec<AuditLine>> {
+        let lines = self.with(|connection| audit::lines(connection, None, of))?;
+        Ok(lines.into_iter().filter(|line| line.action == audit::ERASED).collect())
+    }
+
+    /// How much there is of each kind of record.
+    pub fn sizes(&self) -> rusqlite::Result<Vec<Size>> {
+        self.with(prune::sizes)
+    }
+
+    /// The rows that name `what`, by table.
+    pub fn naming(&self, what: &str) -> rusqlite::Result<Vec<Found>> {
+        self.with(|connection| erase::find_all(connection, what))
+    }
+
+    /// The name under which `what` stands where it must not be named.
+    pub fn pseudonym(&self, what: &str) -> String {
+        self.pseudonyms.of(what)
+    }
+
+    /// Every person who may log in, by name.
+    pub fn operators(&self) -> rusqlite::Result<Vec<OperatorRow>> {
+        self.with(operators::all)
+    }
+
+    /// The person of this name.
+    pub fn operator(&self, name: &str) -> rusqlite::Result<Option<OperatorRow>> {
+        self.with(|connection| operators::one(connection, name))
+    }
+
     fn with<T>(&self, read: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> rusqlite::Result<T> {
-        // A reader that panicked leaves a connection that is whole: statements reset themselves.
-        read(&self.connection.lock().unwrap_or_else(PoisonError::into_inner))
+        self.pool.with(read)
     }
 }

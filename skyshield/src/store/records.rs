@@ -4,6 +4,8 @@ use rusqlite::{Connection, Row, params};
 
 use super::allows::AllowRow;
 use super::audit::{self, AuditRow};
+use super::erase::{self, Found};
+use super::operators::OperatorRow;
 use crate::engine::allow::AllowId;
 use crate::engine::decision::{DecisionId, Ended};
 use crate::engine::incident::Assessment;
@@ -145,6 +147,15 @@ pub enum Record {
     },
     /// Somebody changed something.
     Audit(AuditRow),
+    /// Rows that name somebody are to go.
+    Erase(Found),
+    /// Somebody may log in, or their password, role or codes have changed.
+    Operator(OperatorRow),
+    /// Somebody may log in no more.
+    OperatorRemoved {
+        /// Their name.
+        name: String,
+    },
     /// A token was taken back.
     TokenRevoked {
         /// The public part.
@@ -213,6 +224,11 @@ impl Record {
                     row.networks
                 ]),
             Self::Audit(row) => row.write(connection, key),
+            Self::Erase(found) => erase::take_out(connection, found),
+            Self::Operator(row) => row.write(connection),
+            Self::OperatorRemoved { name } => {
+                connection.prepare_cached("DELETE FROM operators WHERE name = ?1")?.execute([name])
+            }
             Self::Exception(row) => connection
                 .prepare_cached("INSERT INTO exceptions VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?
                 .execute(params![

@@ -8,10 +8,13 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
 use nix::fcntl::Flock;
-use rusqlite::{Connection, params};
+use rusqlite::Connection;
 use tokio::sync::oneshot;
 
 use super::audit;
+use super::erase;
+use super::prune::Retention;
+use super::pseudonym::Pseudonyms;
 use super::records::Record;
 use super::{Config, Error};
 use crate::clock;
@@ -24,12 +27,8 @@ const RETRY: Duration = Duration::from_secs(1);
 const MAX_PENDING: usize = 16_384;
 /// How often what is too old is deleted.
 const PRUNE_EVERY: Duration = Duration::from_mins(1);
-/// Rows deleted at a time, so that no commit waits long behind it.
-const PRUNE_ROWS: u32 = 1000;
-const MS_PER_DAY: i64 = 86_400_000;
-/// Lines of the audit log that are kept at the most, and for how long.
-const MAX_AUDIT_LINES: u64 = 1_000_000;
-const AUDIT_DAYS: i64 = 400;
+/// How long others come first while there is more of it.
+const PRUNE_PAUSE: Duration = Duration::from_millis(50);
 
 /// What reaches the writer.
 #[derive(Debug)]
@@ -38,6 +37,8 @@ pub(super) enum Job {
     Append(Record),
     /// Write now and say when it is on disk.
     Commit(Record, oneshot::Sender<Result<(), Error>>),
+    /// Leave no copy of what was deleted; says whether that was done.
+    Scrub(oneshot::Sender<Result<bool, Error>>),
     /// Write what is there and end.
     Close,
 }
@@ -82,10 +83,10 @@ pub(super) struct Writer {
     /// Held for as long as the writer lives.
     _lock: Flock<File>,
     counters: Counters,
-    max_incidents: u64,
-    keep_ms: i64,
+    retention: Retention,
     pending: VecDeque<Record>,
     key: audit::Key,
+    pseudonyms: Pseudonyms,
 }
 
 impl Writer {
@@ -94,16 +95,16 @@ impl Writer {
         lock: Flock<File>,
         config: &Config,
         counters: Counters,
-        key: audit::Key,
+        installation: &[u8; 32],
     ) -> Self {
         Self {
             connection,
             _lock: lock,
             counters,
-            max_incidents: config.max_incidents,
-            keep_ms: i64::from(config.keep_days) * MS_PER_DAY,
+            retention: config.retention(),
             pending: VecDeque::new(),
-            key,
+            key: audit::Key::of(installation),
+            pseudonyms: Pseudonyms::new(installation),
         }
     }
 
@@ -117,10 +118,11 @@ impl Writer {
                 flush_at = self.flush().is_err().then(|| now + RETRY);
             }
             if prune_at <= now {
-                prune_at = now + PRUNE_EVERY;
-                if let Err(error) = self.prune() {
+                let more = self.prune().unwrap_or_else(|error| {
                     tracing::warn!(%error, "the store could not delete what is too old");
-                }
+                    false
+                });
+                prune_at = now + if more { PRUNE_PAUSE } else { PRUNE_EVERY };
             }
             let wait = flush_at.unwrap_or(prune_at).min(prune_at).saturating_duration_since(now);
             match jobs.recv_timeout(wait) {
@@ -133,6 +135,10 @@ impl Writer {
                     flush_at = (!self.pending.is_empty()).then(|| now + RETRY);
                     // Whoever asked may have gone away meanwhile.
                     let _gone = reply.send(written.map_err(Error::Write));
+                }
+                Ok(Job::Scrub(reply)) => {
+                    let scrubbed = self.flush().and_then(|()| erase::scrub(&self.connection));
+                    let _gone = reply.send(scrubbed.map_err(Error::Write));
                 }
                 Err(RecvTimeoutError::Timeout) => {}
                 Ok(Job::Close) | Err(RecvTimeoutError::Disconnected) => break,
@@ -185,30 +191,10 @@ impl Writer {
         outcome
     }
 
-    /// Deletes, a bounded number at a time, what is older or more than is to be kept.
-    fn prune(&mut self) -> rusqlite::Result<()> {
+    /// Deletes a part of what is too old or too much; true where there is more of it.
+    fn prune(&mut self) -> rusqlite::Result<bool> {
         let since_epoch = clock::wall().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
         let now_ms = i64::try_from(since_epoch.as_millis()).unwrap_or(i64::MAX);
-        let oldest_ms = now_ms.saturating_sub(self.keep_ms);
-        self.connection.execute(
-            "DELETE FROM incidents WHERE id IN (SELECT id FROM incidents WHERE at_ms < ?1 ORDER BY id LIMIT ?2)",
-            params![oldest_ms, PRUNE_ROWS],
-        )?;
-        self.connection.execute(
-            "DELETE FROM incidents WHERE id IN (SELECT id FROM incidents ORDER BY id
-             LIMIT min(?2, max(0, (SELECT count(*) FROM incidents) - ?1)))",
-            params![self.max_incidents.cast_signed(), PRUNE_ROWS],
-        )?;
-        // The newest decision stays: its number is where numbering goes on.
-        self.connection.execute(
-            "DELETE FROM decisions WHERE id IN (SELECT id FROM decisions
-             WHERE coalesce(ended_at_ms, expires_at_ms) < ?1 AND id < (SELECT max(id) FROM decisions) LIMIT ?2)",
-            params![oldest_ms, PRUNE_ROWS],
-        )?;
-        let transaction = self.connection.transaction()?;
-        let oldest_ms = now_ms.saturating_sub(AUDIT_DAYS * MS_PER_DAY);
-        audit::prune(&transaction, &self.key, (oldest_ms, MAX_AUDIT_LINES), PRUNE_ROWS)?;
-        transaction.commit()?;
-        self.connection.execute_batch("PRAGMA incremental_vacuum(1000)")
+        self.retention.prune(&mut self.connection, (&self.key, &self.pseudonyms), now_ms)
     }
 }

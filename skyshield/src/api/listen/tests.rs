@@ -10,12 +10,12 @@ use crate::api::tests::parts;
 
 fn config(dir: &Path) -> Config {
     let any = SocketAddr::from(([127, 0, 0, 1], 0));
-    Config { listen: any, metrics_listen: any, socket: dir.join("run/admin.sock") }
+    Config { listen: any, metrics_listen: any, socket: dir.join("run/admin.sock"), ..Config::default() }
 }
 
 /// The first line that a stranger to all tokens is answered.
 async fn answer(mut stream: impl AsyncRead + AsyncWrite + Unpin, path: &str) -> String {
-    let request = format!("GET {path} HTTP/1.1\r\nHost: skyshield\r\nConnection: close\r\n\r\n");
+    let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
     stream.write_all(request.as_bytes()).await.unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).await.unwrap();

@@ -21,7 +21,7 @@ const MAX_KEY: usize = 64;
 
 /// What was answered under which key.
 #[derive(Clone, Debug, Default)]
-pub struct Once(Arc<Mutex<Known>>);
+pub(in super::super) struct Once(Arc<Mutex<Known>>);
 
 #[derive(Debug, Default)]
 struct Known {

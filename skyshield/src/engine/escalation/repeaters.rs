@@ -36,6 +36,10 @@ impl Repeaters {
         }
     }
 
+    pub(super) fn forget(&mut self, source: Source) {
+        self.known.retain(|known, _| !source.covers(*known));
+    }
+
     pub(super) fn forget_faded(&mut self, now: Instant, config: &Config) {
         let remember = Duration::from_secs(config.remember_secs);
         self.known.retain(|_, earlier| !is_over(earlier, now, remember));

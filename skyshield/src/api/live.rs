@@ -1,0 +1,382 @@
+//! What happens, as it is sent to those who follow: events in one ring, changes to decisions in another.
+//!
+//! Each event is made into text once, whoever reads it. A ring is bounded: who falls further behind than it
+//! reaches has missed something, and is told.
+
+use std::collections::VecDeque;
+use std::fmt::Write as _;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use axum::body::Bytes;
+use prometheus::{IntCounterVec, IntGauge, Opts, Registry};
+use serde::Serialize;
+use serde_json::json;
+use tokio::sync::watch;
+
+use super::decisions::DecisionBody;
+use super::time::rfc3339;
+use crate::clock;
+use crate::control::{Change, Happenings, millis, moment};
+use crate::engine::decision::Decision;
+use crate::store::IncidentRow;
+
+/// Events that can be asked for again.
+const EVENTS: usize = 8192;
+/// Changes to decisions that can be asked for again.
+const CHANGES: usize = 16_384;
+/// Events that have gathered for this long are passed on together: a thousand readers are woken ten times a
+/// second at the most.
+const GATHER: Duration = Duration::from_millis(100);
+/// Events that are passed on together at the most.
+const TOGETHER: usize = 1024;
+
+/// What is told instead of a number once all is over.
+pub(super) const CLOSED: u64 = u64::MAX;
+
+/// What happens, to be followed.
+#[derive(Clone)]
+pub(super) struct Live(Arc<Rings>);
+
+struct Rings {
+    events: Mutex<Ring<Frame>>,
+    changes: Mutex<Ring<Made>>,
+    newest: watch::Sender<u64>,
+    metrics: Metrics,
+}
+
+/// What has come, the newest last, each under a number.
+struct Ring<T> {
+    items: VecDeque<T>,
+    /// The number of the newest; before the first it is where numbering began.
+    newest: u64,
+    /// What has a number up to this is not there any more, or never was.
+    gone: u64,
+}
+
+/// Events that were passed on together.
+#[derive(Clone)]
+pub(super) struct Frame {
+    /// The number of the last of them.
+    pub(super) last: u64,
+    /// Where in the text each begins, by number.
+    begins: Arc<[(u64, usize)]>,
+    text: Bytes,
+}
+
+impl Frame {
+    /// The text of the events after number `seen`.
+    pub(super) fn after(&self, seen: u64) -> Bytes {
+        let from =
+            self.begins.iter().find(|(number, _)| *number > seen).map_or(self.text.len(), |(_, at)| *at);
+        self.text.slice(from..)
+    }
+}
+
+/// A change to what is in force.
+#[derive(Clone)]
+pub(super) struct Made {
+    pub(super) revision: u64,
+    pub(super) change: Change,
+}
+
+/// Whoever asks is too far behind: what comes after number `oldest` is still there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct TooFarBehind {
+    pub(super) oldest: u64,
+}
+
+#[derive(Clone)]
+struct Metrics {
+    readers: IntGauge,
+    dropped: IntCounterVec,
+}
+
+impl Metrics {
+    fn new(registry: &Registry) -> Result<Self, prometheus::Error> {
+        let readers = IntGauge::new("skyshield_stream_readers", "Readers of the live stream")?;
+        let dropped = Opts::new(
+            "skyshield_stream_dropped_total",
+            "Readers of the live stream that were let go: too slow, or one too many; and changes lost before they reached it",
+        );
+        let dropped = IntCounterVec::new(dropped, &["reason"])?;
+        for reason in ["slow", "too_many", "lost"] {
+            dropped.with_label_values(&[reason]).inc_by(0);
+        }
+        registry.register(Box::new(readers.clone()))?;
+        registry.register(Box::new(dropped.clone()))?;
+        Ok(Self { readers, dropped })
+    }
+}
+
+impl Live {
+    /// Numbers go on from the time of the day, so that no number of an earlier daemon is taken for one of this.
+    pub(super) fn new(registry: &Registry) -> Result<Self, prometheus::Error> {
+        // Below 2^53, which every reader of JSON can count to.
+        let began = u64::try_from(millis(clock::wall())).unwrap_or(0) << 12;
+        let rings = Rings {
+            events: Mutex::new(Ring::from(began)),
+            changes: Mutex::new(Ring::from(began)),
+            newest: watch::Sender::new(began),
+            metrics: Metrics::new(registry)?,
+        };
+        Ok(Self(Arc::new(rings)))
+    }
+
+    /// Passes on what happens, until nothing does any more.
+    pub(super) async fn follow(self, mut happenings: Happenings) {
+        let (mut changes, mut incidents) = (Vec::new(), Vec::new());
+        let mut lost = happenings.lost();
+        loop {
+            tokio::select! {
+                taken = happenings.changes.recv_many(&mut changes, TOGETHER) => if taken == 0 { return },
+                Some(incident) = happenings.incidents.recv() => incidents.push(incident),
+            }
+            tokio::time::sleep(GATHER).await;
+            while changes.len() < TOGETHER
+                && let Ok(change) = happenings.changes.try_recv()
+            {
+                changes.push(change);
+            }
+            while incidents.len() < TOGETHER
+                && let Ok(incident) = happenings.incidents.try_recv()
+            {
+                incidents.push(incident);
+            }
+            if happenings.lost() != lost {
+                self.0.metrics.dropped.with_label_values(&["lost"]).inc_by(happenings.lost() - lost);
+                lost = happenings.lost();
+                self.changes().forget();
+            }
+            self.pass_on(std::mem::take(&mut changes), &incidents);
+            incidents.clear();
+        }
+    }
+
+    fn pass_on(&self, changes: Vec<Change>, incidents: &[Box<IncidentRow>]) {
+        let mut told: Vec<(&str, String)> = Vec::with_capacity(changes.len() + incidents.len());
+        let now = clock::now();
+        for change in &changes {
+            told.push(match change {
+                Change::Made(decision) => {
+                    ("decision", text(&DecisionBody::new(Decision::clone(decision), now)))
+                }
+                Change::Ended(id, cause) => ("ended", text(&json!({ "id": id, "cause": cause.name() }))),
+            });
+        }
+        told.extend(incidents.iter().map(|incident| ("incident", text(&summary(incident)))));
+        let mut kept = self.changes();
+        for change in changes {
+            let revision = kept.newest + 1;
+            kept.push(Made { revision, change }, revision, CHANGES);
+        }
+        drop(kept);
+        self.publish(&told);
+    }
+
+    /// Sends events to everyone who follows: a kind, and what it says as JSON.
+    fn publish(&self, told: &[(&str, String)]) {
+        let mut events = self.events();
+        let (mut begins, mut all) = (Vec::with_capacity(told.len()), String::new());
+        let mut number = events.newest;
+        for (kind, data) in told {
+            number += 1;
+            begins.push((number, all.len()));
+            // To a string nothing fails to be written.
+            let _written = write!(all, "id: {number}\nevent: {kind}\ndata: {data}\n\n");
+        }
+        events.push(Frame { last: number, begins: begins.into(), text: all.into() }, number, EVENTS);
+        drop(events);
+        self.0.newest.send_replace(number);
+    }
+
+    /// Tells of the newest event's number.
+    pub(super) fn newest(&self) -> watch::Receiver<u64> {
+        self.0.newest.subscribe()
+    }
+
+    /// The first events after number `seen` that were passed on together, if there are any.
+    pub(super) fn after(&self, seen: u64) -> Result<Option<Frame>, TooFarBehind> {
+        let events = self.events();
+        events.reaches(seen)?;
+        let at = events.items.partition_point(|frame| frame.last <= seen);
+        Ok(events.items.get(at).cloned())
+    }
+
+    /// Ends every reader: the daemon is about to stop, or to hand over.
+    pub(super) fn close(&self) {
+        self.0.newest.send_replace(CLOSED);
+    }
+
+    /// The number of the newest change to what is in force.
+    pub(super) fn revision(&self) -> u64 {
+        self.changes().newest
+    }
+
+    /// At the most `limit` changes after revision `seen`, and whether that is all.
+    pub(super) fn changes_after(&self, seen: u64, limit: usize) -> Result<(Vec<Made>, bool), TooFarBehind> {
+        let changes = self.changes();
+        changes.reaches(seen)?;
+        let mut after = changes.items.iter().filter(|made| made.revision > seen);
+        let found = after.by_ref().take(limit).cloned().collect();
+        Ok((found, after.next().is_none()))
+    }
+
+    /// Counts a reader, until what is given back is dropped.
+    pub(super) fn reader(&self) -> Reading {
+        self.0.metrics.readers.inc();
+        Reading(self.0.metrics.readers.clone())
+    }
+
+    /// Counts a reader that was let go.
+    pub(super) fn count_dropped(&self, reason: &'static str) {
+        self.0.metrics.dropped.with_label_values(&[reason]).inc();
+    }
+
+    fn events(&self) -> MutexGuard<'_, Ring<Frame>> {
+        // Whoever panicked has left it whole: each change is one push.
+        self.0.events.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn changes(&self) -> MutexGuard<'_, Ring<Made>> {
+        self.0.changes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A reader of the stream.
+pub(super) struct Reading(IntGauge);
+
+impl Drop for Reading {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}
+
+impl<T> Ring<T> {
+    fn from(began: u64) -> Self {
+        Self { items: VecDeque::new(), newest: began, gone: began }
+    }
+
+    /// Adds what goes up to number `last`; what is more than `room` numbers old goes.
+    fn push(&mut self, item: T, last: u64, room: usize)
+    where
+        T: Numbered,
+    {
+        self.newest = last;
+        self.items.push_back(item);
+        while let Some(first) = self.items.front()
+            && first.last() + (room as u64) <= last
+        {
+            self.gone = first.last();
+            self.items.pop_front();
+        }
+    }
+
+    /// Something was lost: nobody who has not seen the newest can go on from where they were.
+    fn forget(&mut self) {
+        self.newest += 1;
+        self.gone = self.newest;
+        self.items.clear();
+    }
+
+    fn reaches(&self, seen: u64) -> Result<(), TooFarBehind> {
+        // Neither what is gone, nor what another daemon counted.
+        if (self.gone..=self.newest).contains(&seen) {
+            Ok(())
+        } else {
+            Err(TooFarBehind { oldest: self.gone })
+        }
+    }
+}
+
+/// What has a number.
+trait Numbered {
+    fn last(&self) -> u64;
+}
+
+impl Numbered for Frame {
+    fn last(&self) -> u64 {
+        self.last
+    }
+}
+
+impl Numbered for Made {
+    fn last(&self) -> u64 {
+        self.revision
+    }
+}
+
+/// What a follower sees of an incident; the rest is under its id.
+fn summary(incident: &IncidentRow) -> serde_json::Value {
+    json!({
+        "id": incident.id,
+        "at": rfc3339(moment(incident.at_ms)),
+        "address": incident.address,
+        "score": incident.score,
+        "act": incident.act,
+        "door": incident.door,
+        "route": incident.route,
+        "method": incident.method,
+        "host": incident.host,
+        "target": incident.target,
+    })
+}
+
+/// One line of JSON: serde escapes line ends, so that no text of an attacker's ends an event.
+fn text(value: &impl Serialize) -> String {
+    serde_json::to_string(value).unwrap_or_else(|_| "null".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn live() -> Live {
+        Live::new(&Registry::new()).unwrap()
+    }
+
+    #[test]
+    fn who_was_away_gets_what_was_missed_and_nothing_twice() {
+        let live = live();
+        let began = *live.newest().borrow();
+        live.publish(&[("a", "1".to_owned()), ("a", "2".to_owned())]);
+        live.publish(&[("a", "3".to_owned())]);
+        let after = |mut seen| {
+            let mut all = String::new();
+            while let Some(frame) = live.after(seen).unwrap() {
+                all.push_str(std::str::from_utf8(&frame.after(seen)).unwrap());
+                seen = frame.last;
+            }
+            all
+        };
+        assert_eq!(after(began).matches("data: ").count(), 3);
+        assert_eq!(
+            after(began + 1),
+            format!("id: {}\nevent: a\ndata: 2\n\nid: {}\nevent: a\ndata: 3\n\n", began + 2, began + 3)
+        );
+        assert_eq!(after(began + 3), "");
+    }
+
+    #[test]
+    fn who_is_too_far_behind_is_told() {
+        let live = live();
+        let began = *live.newest().borrow();
+        for _ in 0..EVENTS + 10 {
+            live.publish(&[("a", "1".to_owned())]);
+        }
+        assert!(live.after(began).is_err());
+        assert!(live.after(began + 9).is_err());
+        assert_eq!(live.after(began + 10).unwrap().unwrap().last, began + 11);
+        assert!(live.after(began + (EVENTS as u64) + 11).is_err(), "a number of another daemon");
+        assert!(live.after(0).is_err());
+    }
+
+    #[test]
+    fn what_was_lost_is_nobodys_to_go_on_from() {
+        let live = live();
+        let seen = live.revision();
+        live.changes().forget();
+        assert!(live.changes_after(seen, 10).is_err());
+        assert!(live.changes_after(live.revision(), 10).is_ok());
+    }
+}

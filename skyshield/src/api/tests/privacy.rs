@@ -1,0 +1,94 @@
+//! Erasure: no trace of an address is left in the store's files, the log files, the answers and the exports.
+
+use std::time::Duration;
+
+use super::*;
+use crate::store::Record;
+
+const WHOM: &str = "203.0.113.77";
+
+/// Every byte that the store has on disk.
+fn on_disk(app: &TestApp) -> Vec<u8> {
+    let files = std::fs::read_dir(app.dir.path().join("state")).unwrap();
+    files.flat_map(|file| std::fs::read(file.unwrap().path()).unwrap()).collect()
+}
+
+fn says(bytes: &[u8], what: &str) -> bool {
+    memchr::memmem::find(bytes, what.as_bytes()).is_some()
+}
+
+#[tokio::test]
+async fn an_erased_address_is_nowhere_and_others_stay() {
+    let mut app = TestApp::new().await;
+    let log = app.dir.path().join("security.log");
+    std::fs::write(&log, format!("ban {WHOM}\nban 203.0.113.78\n")).unwrap();
+    let kept = super::super::Kept { logs: vec![log.clone()], ..Default::default() };
+    app.api.own = super::super::Own::new(&::prometheus::Registry::new(), kept).unwrap();
+    app.router = router(app.api.clone());
+    for (number, source) in [WHOM, "203.0.113.78"].into_iter().enumerate() {
+        app.ask(post(
+            "/api/v1/decisions",
+            &json!({ "source": source, "reason": format!("scans from {source}") }),
+        ))
+        .await;
+        let mut row = super::incidents::row(u32::try_from(number).unwrap());
+        row.address = source.to_owned();
+        row.target = format!("/?from={source}");
+        app.api.store.append(Record::Incident(Box::new(row)));
+    }
+    let office = app
+        .ask(post("/api/v1/allowlist", &json!({ "whom": "203.0.113.200", "comment": format!("was {WHOM}") })))
+        .await;
+    assert_eq!(office.status, StatusCode::CREATED);
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    assert!(says(&on_disk(&app), WHOM), "or there is nothing to erase");
+
+    let asked = json!({ "whom": WHOM, "reason": "asked for by letter" });
+    let erased = app.ask(post("/api/v1/privacy/erase", &asked)).await;
+    assert_eq!(erased.status, StatusCode::OK, "{}", erased.text);
+    assert_eq!(erased.body["decisions_lifted"], 1, "{}", erased.text);
+    assert_eq!(
+        (&erased.body["scrubbed"], &erased.body["log_files"]),
+        (&json!(true), &json!(1)),
+        "{}",
+        erased.text
+    );
+    assert!(!erased.text.contains(WHOM));
+
+    assert!(!says(&on_disk(&app), WHOM), "it is on the disk still");
+    assert!(says(&on_disk(&app), "203.0.113.78"), "another was erased with it");
+    assert_eq!(std::fs::read_to_string(&log).unwrap(), "ban ------------\nban 203.0.113.78\n");
+    for path in [
+        "/api/v1/decisions",
+        "/api/v1/decisions?format=csv",
+        "/api/v1/incidents",
+        "/api/v1/incidents?format=ndjson",
+        "/api/v1/incidents?format=csv",
+        "/api/v1/allowlist",
+        "/api/v1/audit",
+        "/api/v1/audit?format=ndjson",
+        "/api/v1/privacy/record",
+    ] {
+        let answer = app.get(path).await;
+        assert_eq!(answer.status, StatusCode::OK, "{path}");
+        assert!(!answer.text.contains(WHOM), "{path}: {}", answer.text);
+    }
+    assert!(app.get("/api/v1/incidents").await.text.contains("203.0.113.78"));
+    let audited = app.get("/api/v1/audit/verify").await.body;
+    assert_eq!((&audited["whole"], &audited["wrong"]), (&json!(true), &json!([])), "{audited}");
+    assert!(audited["erased"].as_u64().unwrap() >= 2, "{audited}");
+    let record = app.get("/api/v1/privacy/record").await.body;
+    assert_eq!(record["erasures"][0]["whom"], erased.body["whom"]);
+}
+
+#[tokio::test]
+async fn what_cannot_be_erased_is_told() {
+    let app = TestApp::new().await;
+    for (body, told) in [
+        (json!({ "whom": "203.0.113.0/24" }), "one address"),
+        (json!({ "whom": "ann" }), "4 to 256"),
+        (json!({ "whom": WHOM, "reason": format!("{WHOM} asked") }), "reason"),
+    ] {
+        app.ask(post("/api/v1/privacy/erase", &body)).await.is_problem(400, told);
+    }
+}

@@ -1,0 +1,44 @@
+//! `cargo xtask bench admin`: the admin API under a million incidents and a thousand readers.
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "the figures are the product")]
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::Parser;
+use tests::bench_admin::{self, Size};
+
+#[derive(Parser)]
+struct Arguments {
+    /// Incidents stored
+    #[arg(long, default_value_t = 1_000_000)]
+    incidents: u32,
+    /// Readers of the stream
+    #[arg(long, default_value_t = 1000)]
+    readers: usize,
+    /// Seconds of each round, with and without readers
+    #[arg(long, default_value_t = 10)]
+    seconds: u64,
+    /// Rounds of each
+    #[arg(long, default_value_t = 3)]
+    rounds: u32,
+    /// Print nothing but the figures
+    #[arg(long)]
+    json: bool,
+}
+
+fn main() -> ExitCode {
+    let Arguments { incidents, readers, seconds, rounds, json } = Arguments::parse();
+    let say = |line: &str| {
+        if json { eprintln!("{line}") } else { println!("{line}") }
+    };
+    match bench_admin::run(Size { incidents, readers, round: Duration::from_secs(seconds), rounds }, &say) {
+        Ok(figures) => {
+            println!("{figures}");
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
