@@ -15,6 +15,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::engine::allow::Whom;
 use crate::engine::source::Source;
+use crate::forward_auth::Format;
 
 /// Guards a Linux web host from the wire to the request.
 #[derive(Debug, Parser)]
@@ -138,12 +139,20 @@ struct Overrides {
 
 #[derive(Debug, Args)]
 struct Replay {
-    /// Lines of JSON, plain or packed (.gz): {"id", "label": "attack" or "legit", "category", "raw": base64}
+    /// Lines of JSON, plain or packed (.gz): {"id", "label": "attack" or "legit", "category", "raw": base64};
+    /// or access logs
     #[arg(required = true)]
     files: Vec<PathBuf>,
     /// Count the attacks in two halves by families too, and the one half by the rules that the other needs
     #[arg(long)]
     split: bool,
+    /// The files are access logs in this format, counted by status: json, combined, traefik, envoy, haproxy.
+    /// A log has no headers and no bodies
+    #[arg(long, value_name = "FORMAT", conflicts_with = "split", value_parser = replay::format)]
+    log: Option<Format>,
+    /// Leave bodies out, as proxies do that send none with their questions
+    #[arg(long)]
+    without_bodies: bool,
 }
 
 #[derive(Debug, Args)]

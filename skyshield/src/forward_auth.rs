@@ -1,5 +1,6 @@
 //! The door for proxies that stay where they are: they ask before they serve, and are told yes or no.
 
+mod address;
 mod answer;
 mod asked;
 mod awaited;
@@ -26,6 +27,7 @@ pub use config::{Bans, BodyOverLimit, Config, Door, Format, From, OnFailure, Out
 pub use listen::Inherited;
 pub use live::Handle;
 pub use metrics::Metrics;
+pub use outcomes::{Logged, logged};
 pub use proxy::Proxy;
 
 use self::listen::Bound;

@@ -6,7 +6,7 @@ mod split;
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use base64::Engine as _;
 use base64::alphabet::STANDARD;
@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 use super::{Failure, Replay, show};
 use crate::config::Config;
 use crate::engine::standing::Standing;
+use crate::forward_auth::{self, Format};
 use crate::inspect::{Header, Request};
 use crate::verdict::Settings;
 
@@ -40,6 +41,13 @@ struct Row {
     category: String,
     /// The request as it went over the wire, in base64.
     raw: String,
+}
+
+impl Row {
+    /// A line of an access log: honest until it is known better, and told by what the application answered.
+    fn logged(status: u16) -> Self {
+        Self { label: "legit".to_owned(), category: format!("answered {status}"), raw: String::new() }
+    }
 }
 
 /// What became of the requests of one category, or of all.
@@ -90,7 +98,7 @@ pub(super) fn obey(config: &Config, replay: &Replay, json: bool) -> Result<(), F
         |settings: &Settings, request: &Request<'_>| settings.opinion(request, Standing::default()).refuses();
     let mut outcome = Outcome::default();
     let mut split = replay.split.then(Split::default);
-    each(&replay.files, |row, request| {
+    each(replay, |row, request| {
         let refused = refused(&settings, request);
         let is_attack = row.label == "attack";
         outcome.total.count(is_attack, refused);
@@ -101,7 +109,7 @@ pub(super) fn obey(config: &Config, replay: &Replay, json: bool) -> Result<(), F
     })?;
     if let Some(split) = &mut split {
         let chosen = split.chosen(config);
-        each(&replay.files, |row, request| {
+        each(replay, |row, request| {
             if row.label == "attack" {
                 split.count_by_chosen(&row.category, request, || refused(&chosen, request));
             }
@@ -112,14 +120,33 @@ pub(super) fn obey(config: &Config, replay: &Replay, json: bool) -> Result<(), F
     Ok(())
 }
 
-/// Calls `see` with each request of `files`.
-fn each(files: &[PathBuf], mut see: impl FnMut(Row, &Request<'_>)) -> Result<(), Failure> {
-    for path in files {
+/// The format of an access log, by its name in the configuration.
+pub(super) fn format(name: &str) -> Result<Format, String> {
+    let named = serde_json::from_value(serde_json::Value::String(name.to_owned()));
+    named.map_err(|_| "there are json, combined, traefik, envoy and haproxy".to_owned())
+}
+
+/// Calls `see` with each request of the files.
+fn each(replay: &Replay, mut see: impl FnMut(Row, &Request<'_>)) -> Result<(), Failure> {
+    for path in &replay.files {
         let failed = |what: String| Failure::Refused(format!("{}: {what}", path.display()));
         let lines = open(path).map_err(|error| failed(error.to_string()))?;
-        read(lines, |row| {
+        read(lines, |line| {
+            if let Some(format) = replay.log {
+                let logged = forward_auth::logged(format, line).ok_or("no line of such a log")?;
+                let headers = [Header { name: b"Host", value: logged.host.as_bytes() }];
+                let (method, target) = (logged.method.as_bytes(), logged.target.as_bytes());
+                let request = Request { method, target, headers: &headers, body: &[] };
+                see(Row::logged(logged.status), &request);
+                return Ok(());
+            }
+            let row: Row = serde_json::from_slice(line).map_err(|error| error.to_string())?;
             let raw = decoded(row.raw.as_bytes()).ok_or("`raw` is no base64")?;
-            with_request(&raw, |request| see(row, request)).ok_or("`raw` holds no request")
+            let seen = with_request(&raw, |request| {
+                let body = if replay.without_bodies { &[] } else { request.body };
+                see(row, &Request { body, ..*request });
+            });
+            Ok(seen.ok_or("`raw` holds no request")?)
         })
         .map_err(|(line, what)| failed(format!("line {line}: {what}")))?;
     }
@@ -138,7 +165,7 @@ fn open(path: &Path) -> io::Result<Box<dyn BufRead>> {
 
 fn read(
     mut lines: Box<dyn BufRead>,
-    mut see: impl FnMut(Row) -> Result<(), &'static str>,
+    mut see: impl FnMut(&[u8]) -> Result<(), String>,
 ) -> Result<(), (usize, String)> {
     let mut line = Vec::new();
     for number in 1.. {
@@ -147,10 +174,7 @@ fn read(
         match read.map_err(|error| (number, error.to_string()))? {
             0 => break,
             _ if line.trim_ascii().is_empty() => {}
-            _ => {
-                let row = serde_json::from_slice(&line).map_err(|error| (number, error.to_string()))?;
-                see(row).map_err(|what| (number, what.to_owned()))?;
-            }
+            _ => see(&line).map_err(|what| (number, what))?,
         }
     }
     Ok(())
@@ -218,7 +242,39 @@ mod tests {
     #[test]
     fn a_broken_line_is_named() {
         let text: Box<dyn BufRead> = Box::new(io::Cursor::new(b"{\"raw\":\"\"}\n\nnonsense\n".to_vec()));
-        let (line, _) = read(text, |_| Ok(())).unwrap_err();
-        assert_eq!(line, 3);
+        let see =
+            |line: &[u8]| serde_json::from_slice::<Row>(line).map(drop).map_err(|error| error.to_string());
+        assert_eq!(read(text, see).unwrap_err().0, 3);
+    }
+
+    #[test]
+    fn an_access_log_is_counted_by_what_was_answered() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("access.log");
+        let line = |target: &str, status: u16| {
+            format!(
+                "203.0.113.7 - - [28/Nov/2026:00:00:00 +0000] \"GET {target} HTTP/1.1\" {status} 1 \"-\" \"-\"\n"
+            )
+        };
+        let text = line("/", 200) + &line("/?q=%3Cscript%3Ealert(1)", 200) + &line("/old", 404);
+        std::fs::write(&file, text).unwrap();
+        let replay = Replay {
+            files: vec![file.clone()],
+            split: false,
+            log: Some(Format::Combined),
+            without_bodies: false,
+        };
+        let settings = Settings::new(&Config::default().inspect, &Config::default().risk, &[]);
+        let mut outcome = Outcome::default();
+        each(&replay, |row, request| {
+            let refused = settings.opinion(request, Standing::default()).refuses();
+            outcome.categories.entry(row.category).or_default().count(row.label == "attack", refused);
+        })
+        .unwrap();
+        let answered = &outcome.categories["answered 200"].legit;
+        assert_eq!((answered.n, answered.flagged), (2, 1));
+        assert_eq!(outcome.categories["answered 404"].legit.flagged, 0);
+        std::fs::write(&file, "nonsense\n").unwrap();
+        assert!(each(&replay, |_, _| {}).unwrap_err().to_string().contains("line 1: no line of such a log"));
     }
 }

@@ -1,8 +1,9 @@
 //! The request that a proxy asks about, out of its question: only in this proxy's own words, since all
 //! other lines are the client's.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 
+use super::address::address_of;
 use super::config::{Bans, Door, contain};
 use super::wire::Head;
 use crate::engine::incident::Client;
@@ -192,14 +193,6 @@ fn client(
         (None, false) => return Err(Unasked::NoAddress(FORWARDED_FOR)),
     };
     Ok(Client { address, by_proxy: true })
-}
-
-/// An address, which some proxies write with its port.
-pub(super) fn address_of(hop: &[u8]) -> Option<IpAddr> {
-    let text = std::str::from_utf8(hop).ok()?;
-    let bare = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(text);
-    let address = bare.parse::<IpAddr>().or_else(|_| text.parse::<SocketAddr>().map(|hop| hop.ip()));
-    address.ok().map(|address| address.to_canonical())
 }
 
 #[cfg(test)]

@@ -24,6 +24,25 @@ use crate::engine::incident::Client;
 use crate::inspect::{Header, Request};
 use line::Outcome;
 
+/// A request as a proxy has logged it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Logged {
+    /// The method.
+    pub method: String,
+    /// The target.
+    pub target: String,
+    /// The host asked for; empty where the line does not say.
+    pub host: String,
+    /// The status of the answer.
+    pub status: u16,
+}
+
+/// The request that `line` of an access log in `format` is of, if it can be read.
+pub fn logged(format: Format, line: &[u8]) -> Option<Logged> {
+    let Outcome { method, target, host, status, .. } = line::parse(format, line)?;
+    Some(Logged { method, target, host, status })
+}
+
 /// Statuses that we answer ourselves.
 const OURS: [u16; 5] = [403, 413, 415, 429, 431];
 

@@ -1,5 +1,6 @@
 //! What reads foreign bytes, built for fuzzers from its own sources.
 
 pub mod engine;
+pub mod forward_auth;
 pub mod gateway;
 pub mod inspect;

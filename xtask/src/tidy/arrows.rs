@@ -51,7 +51,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("dashboard", &[]),
     // An operator's commands start the daemon, read its configuration, and look at what a dead one
     // has left in the kernel.
-    ("cli", &["app", "config", "dataplane", "engine", "inspect", "telemetry", "verdict"]),
+    ("cli", &["app", "config", "dataplane", "engine", "forward_auth", "inspect", "telemetry", "verdict"]),
     // Each room owns its section; config gathers them, and only `app` hands them over.
     (
         "config",

@@ -6,8 +6,8 @@ mod words;
 
 use std::net::IpAddr;
 
-use super::super::config::Format;
-use super::super::original::address_of;
+use crate::forward_auth::address::address_of;
+use crate::forward_auth::config::Format;
 use words::{request, words};
 
 /// What a line tells.

@@ -1,0 +1,1 @@
+../../../../skyshield/src/forward_auth/address.rs

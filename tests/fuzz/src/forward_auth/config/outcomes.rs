@@ -1,0 +1,1 @@
+../../../../../skyshield/src/forward_auth/config/outcomes.rs

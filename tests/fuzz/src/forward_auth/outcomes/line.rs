@@ -1,0 +1,1 @@
+../../../../../skyshield/src/forward_auth/outcomes/line.rs
