@@ -139,6 +139,8 @@ impl Open {
         while let Some(ended) = tasks.join_next().await {
             ended.map_err(Error::Task)?.map_err(Error::Listener)?;
         }
+        // Where there is no door it is done only when it is told to be.
+        stop.cancelled().await;
         Ok(())
     }
 }
