@@ -6,12 +6,14 @@ mod audit;
 mod auth;
 mod config;
 mod decisions;
+mod doctor;
 mod document;
 mod exceptions;
 mod explain;
 mod export;
 mod guard;
 mod health;
+mod history;
 mod incidents;
 mod kernel;
 mod life;
@@ -25,6 +27,7 @@ mod password;
 mod privacy;
 mod problem;
 mod prometheus;
+mod rehearsals;
 mod role;
 mod session;
 mod stream;
@@ -48,6 +51,7 @@ use crate::control::Control;
 use crate::engine::sight::Sight;
 use crate::engine::upstream::Upstream;
 use crate::lifecycle::Wishes;
+use crate::rehearsal::Stage;
 use crate::store::{Reader, Store};
 
 use export::Exports;
@@ -103,6 +107,8 @@ pub struct Api {
     pub upstreams: UpstreamStates,
     /// How far the doors see beside the gateway.
     pub sights: Arc<[Sight]>,
+    /// Where the configuration in force is rehearsed.
+    pub stage: Stage,
     /// What it keeps to itself.
     pub own: Own,
 }
@@ -161,6 +167,12 @@ impl FromRef<Api> for Wishes {
     }
 }
 
+impl FromRef<Api> for Stage {
+    fn from_ref(api: &Api) -> Self {
+        api.stage.clone()
+    }
+}
+
 impl FromRef<Api> for UpstreamStates {
     fn from_ref(api: &Api) -> Self {
         api.upstreams.clone()
@@ -185,8 +197,10 @@ fn table(api: &Api) -> table::Table {
         .route(Scope(MonitoringRead), routes!(prometheus::page))
         .route(Scope(MonitoringRead), routes!(kernel::show))
         .route(Scope(EventsRead), routes!(decisions::list))
-        .route(Scope(DecisionsWrite), routes!(decisions::ban))
-        .route(Scope(DecisionsWrite), routes!(decisions::lift_source))
+        .route(Scope(DecisionsWrite), routes!(decisions::decide))
+        .route(Scope(DecisionsWrite), routes!(decisions::lift_subject))
+        .route(Scope(EventsRead), routes!(decisions::export))
+        .route_of_size(Scope(DecisionsWrite), decisions::MAX_LIST, routes!(decisions::import))
         .route(Scope(EventsRead), routes!(decisions::show))
         .route(Scope(DecisionsWrite), routes!(decisions::lift))
         .route(Scope(EventsRead), routes!(exceptions::list))
@@ -199,6 +213,7 @@ fn table(api: &Api) -> table::Table {
         .route(Scope(DecisionsWrite), routes!(allowlist::remove))
         .route(Scope(EventsRead), routes!(incidents::list))
         .route(Scope(EventsRead), routes!(incidents::show))
+        .route(Scope(EventsRead), routes!(history::show))
         .route(Scope(AuditRead), routes!(audit::list))
         .route(Scope(AuditRead), routes!(audit::verify))
         .route(Scope(EventsRead), routes!(stream::follow))
@@ -217,6 +232,12 @@ fn table(api: &Api) -> table::Table {
         .route(Scope(ConfigWrite), routes!(tokens::revoke))
         .route(Scope(ConfigWrite), routes!(life::reload))
         .route(Scope(ConfigWrite), routes!(life::upgrade))
+        .route(Scope(ConfigWrite), routes!(life::apply))
+        .route(Scope(ConfigWrite), routes!(life::confirm))
+        .route(Scope(ConfigWrite), routes!(life::roll_back))
+        .route(Scope(MonitoringRead), routes!(doctor::examine))
+        .route(Scope(MonitoringRead), routes!(rehearsals::last))
+        .route(Scope(DecisionsWrite), routes!(rehearsals::now))
 }
 
 /// The admin API. Everything below `/api` is for operators only.

@@ -8,7 +8,10 @@ mod names;
 mod reload;
 mod succession;
 mod tasks;
+mod trial;
 
+use std::convert::Infallible;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -31,6 +34,7 @@ use crate::gateway;
 use crate::lifecycle::handover::Word;
 use crate::lifecycle::{Lifecycle, Wishes, notify, raise_descriptor_limit};
 use crate::limits::Limiter;
+use crate::rehearsal::{self, Stage};
 use crate::telemetry::{self, Logs, Sentry};
 use crate::verdict::{Judge, Settings, Watch};
 use crate::{clock, dataplane, host, store};
@@ -65,6 +69,8 @@ pub struct Start<'a> {
     pub kernel_side: KernelSide,
     /// Reads the configuration again.
     pub load: Load,
+    /// Where the configuration is.
+    pub place: PathBuf,
     /// What is logged.
     pub logs: &'a Logs,
     /// Where faults are reported.
@@ -75,7 +81,7 @@ pub struct Start<'a> {
 
 /// Runs the daemon until it is told to stop, or has handed over to another.
 pub async fn run(start: Start<'_>) -> anyhow::Result<()> {
-    let Start { config, kernel_side, load, logs, sentry, is_successor } = start;
+    let Start { config, kernel_side, load, place, logs, sentry, is_successor } = start;
     raise_descriptor_limit();
     let (wishes, wished) = Wishes::channel();
     // The gateway's drain takes the longest.
@@ -92,13 +98,8 @@ pub async fn run(start: Start<'_>) -> anyhow::Result<()> {
     let gateway_metrics = gateway::Metrics::new(&registry)?.and_tell(requests);
     let forward_auth_metrics = forward_auth::Metrics::new(&registry)?;
     let reload_metrics = reload::Metrics::new(&registry)?;
-    observe(&registry, logs, sentry, kernel_side)?;
-    registry.register(Box::new(store::Collector::new(opened.store.counters().clone())?))?;
-    if let Some((keeper, _)) = &kernel.running {
-        registry.register(Box::new(dataplane::Collector::new(kernel.enforcer.reader()?)?))?;
-        keeper.register(&registry)?;
-    }
-
+    observe(&registry, (logs, sentry), opened.store.counters(), kernel_side)?;
+    observe_kernel(&registry, &kernel)?;
     let limiter = Limiter::new(&config.limits, &registry, clock::now())?;
     let (known, known_now) = watch::channel(known_to_the_configuration(&config));
     let upstreams = gateway.upstreams();
@@ -116,6 +117,7 @@ pub async fn run(start: Start<'_>) -> anyhow::Result<()> {
         Judge::new(Settings::new(&config.inspect, &config.risk, &config.routes), view, control.clone())
             .limited_by(limiter)
             .watched_by(Watch::new(&config.behaviour, &config.limits, &opened.key));
+    let stage = rehearsed(&judge, &config, &registry)?;
     let last_words = opened.store.clone();
     let api = Api {
         own: Own::new(&registry, kept(&config))?,
@@ -127,6 +129,7 @@ pub async fn run(start: Start<'_>) -> anyhow::Result<()> {
         wishes,
         upstreams: states_of(upstreams.clone()),
         sights: config.forward_auth.sights().into(),
+        stage: stage.clone(),
     };
     // The control task outlives the doors: what they reported last is still carried out.
     let controlling =
@@ -136,6 +139,7 @@ pub async fn run(start: Start<'_>) -> anyhow::Result<()> {
     let forward_auth = forward_auth.open(judge.clone(), &forward_auth_metrics, stop.clone());
     let reloader = Reloader {
         load,
+        place,
         started_with: config.clone(),
         in_force: config,
         gateway: gateway.handle(),
@@ -145,6 +149,7 @@ pub async fn run(start: Start<'_>) -> anyhow::Result<()> {
         known,
         level: logs.level(),
         metrics: reload_metrics,
+        stage: stage.clone(),
     };
     lifecycle.spawn("gateway", async move { Ok(gateway.serve().await?) });
     lifecycle.spawn("forward_auth", async move { Ok(forward_auth.serve().await?) });
@@ -161,11 +166,10 @@ pub async fn run(start: Start<'_>) -> anyhow::Result<()> {
         released,
         stop,
     };
+    lifecycle.spawn("rehearsal", rehearsal::every_night(stage, release.clone()));
     lifecycle.spawn("life", tasks::fulfil(wished, reloader, succession));
     lifecycle.spawn("api", tasks::answer(listeners, api, release.clone(), hold.clone()));
-    lifecycle.spawn("names", tasks::held(hold.clone(), names::keep(control.clone(), release.clone())));
-    let host = tasks::watch_host(known_now, upstreams, control, release.clone());
-    lifecycle.spawn("host", tasks::held(hold.clone(), host));
+    watch(&mut lifecycle, (known_now, upstreams, control), &release, &hold);
     tasks::watch_kernel(&mut lifecycle, kernel.running, hold, &release);
     tracing::info!("ready");
     notify::ready();
@@ -190,11 +194,12 @@ fn tell_of(recovered: &Recovered) {
 /// Counts what logs and reports lose, and has reports say what they are of.
 fn observe(
     registry: &Registry,
-    logs: &Logs,
-    sentry: &Sentry,
+    (logs, sentry): (&Logs, &Sentry),
+    written: &store::Counters,
     kernel_side: KernelSide,
 ) -> Result<(), prometheus::Error> {
     sentry.tag(&tags(kernel_side));
+    registry.register(Box::new(store::Collector::new(written.clone())?))?;
     registry.register(Box::new(logs.collector()?))?;
     registry.register(Box::new(sentry.collector()?))
 }
@@ -218,6 +223,32 @@ fn kept(config: &Config) -> Kept {
         pseudonymise_after_days: config.store.pseudonymise_after_days,
         logs: files.into_iter().flatten().map(|file| file.path.clone()).collect(),
     }
+}
+
+fn observe_kernel(registry: &Registry, kernel: &Dataplane) -> anyhow::Result<()> {
+    if let Some((keeper, _)) = &kernel.running {
+        registry.register(Box::new(dataplane::Collector::new(kernel.enforcer.reader()?)?))?;
+        keeper.register(registry)?;
+    }
+    Ok(())
+}
+
+/// Keeps the never-ban set true to names on the allow list and to the host.
+fn watch(
+    lifecycle: &mut Lifecycle,
+    (known, upstreams, control): (watch::Receiver<Known>, gateway::Upstreams, control::Control),
+    release: &CancellationToken,
+    hold: &mpsc::Sender<Infallible>,
+) {
+    let names = names::keep(control.clone(), release.clone());
+    lifecycle.spawn("names", tasks::held(hold.clone(), names));
+    let host = tasks::watch_host(known, upstreams, control, release.clone());
+    lifecycle.spawn("host", tasks::held(hold.clone(), host));
+}
+
+fn rehearsed(judge: &Judge, config: &Config, registry: &Registry) -> Result<Stage, prometheus::Error> {
+    let (limits, rehearsal) = (config.inspect.clone(), config.rehearsal.clone());
+    Ok(Stage::new(judge.shared_settings(), limits, rehearsal, rehearsal::Metrics::new(registry)?))
 }
 
 fn states_of(upstreams: gateway::Upstreams) -> UpstreamStates {

@@ -3,9 +3,13 @@
 mod allow;
 mod client;
 mod commands;
+mod doctor;
+mod lists;
 mod replay;
 mod rules;
 mod show;
+mod trial;
+mod words;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -13,7 +17,9 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::engine::allow::Whom;
+use words::{Allowed, Apply, Decisions, Import, Limit, Lists};
+
+use crate::engine::ruling::Subject;
 use crate::engine::source::Source;
 use crate::forward_auth::Format;
 
@@ -42,30 +48,39 @@ enum Command {
     Check(Overrides),
     /// Have the daemon read its configuration again; what is wrong in it changes nothing
     Reload,
+    /// Put a configuration on trial: it is rolled back unless confirmed over a new connection
+    Apply(Apply),
+    /// Keep the configuration that is on trial; from a connection younger than the trial
+    Confirm {
+        /// Go back to the one before it instead, at once
+        #[arg(long)]
+        roll_back: bool,
+    },
+    /// Look for what keeps this host from being guarded well, and say how to mend it
+    Doctor,
     /// Have the daemon hand over to its program as it is on the disk now, with no request refused
     Upgrade,
     /// Say how the daemon and the kernel are; also with the daemon dead
     Status,
     /// Say what the kernel side has seen: packets by reason, what rules and places have met, who sends most
     Kernel,
-    /// Ban an address or a prefix, in the kernel
+    /// Ban an address or a prefix in the kernel; a network, a country or a user at the doors
     Ban(Ban),
-    /// Take a ban back
+    /// Let somebody send so many requests a minute, and no more
+    Limit(Limit),
+    /// Take a ban, a limit or an allowance back
     Lift {
-        /// The address, the prefix, or the decision's number with a #: `203.0.113.7`, `203.0.113.0/24`, `#12`
+        /// Whom it is about, or the decision's number with a #: `203.0.113.7`, `asn:64500`, `#12`
         target: String,
+        /// Only one of this kind: ban, limit, allow
+        #[arg(long)]
+        kind: Option<String>,
     },
     /// Let an address, a prefix or a DNS name through, whatever it does; bans of it end at once
     #[command(subcommand)]
     Allow(AllowCommand),
-    /// List what is in force
-    Decisions {
-        /// Only the one against exactly this source
-        source: Option<Source>,
-        /// How many at the most
-        #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..))]
-        limit: u32,
-    },
+    /// List what is in force; bring in and write out lists of it
+    Decisions(Decisions),
     /// List what was refused, newest first, or show one incident whole
     Incidents {
         /// The incident's id, as on the refusal page
@@ -87,7 +102,13 @@ enum Command {
     Tokens(Tokens),
     /// Say who changed what, when and why, newest first
     Audit(Audit),
-    /// Put recorded requests before the rules and count what would be refused; no daemon is needed
+    /// Put known attacks and honest requests through the configuration in force; nobody notices
+    Rehearse {
+        /// Go by the configuration's file, and leave a running daemon alone
+        #[arg(long)]
+        offline: bool,
+    },
+    /// Say what would have become of recorded requests: refused, limited, banned, and why; no daemon is needed
     Replay(Replay),
     /// List, explain and test the rules of inspection
     #[command(subcommand)]
@@ -139,10 +160,13 @@ struct Overrides {
 
 #[derive(Debug, Args)]
 struct Replay {
-    /// Lines of JSON, plain or packed (.gz): {"id", "label": "attack" or "legit", "category", "raw": base64};
-    /// or access logs
-    #[arg(required = true)]
+    /// Access logs (combined, or lines of JSON), HAR, pcap, or lines of JSON with whole requests; plain or
+    /// packed (.gz): {"id", "label": "attack" or "legit", "category", "raw": base64}
+    #[arg(required_unless_present = "against")]
     files: Vec<PathBuf>,
+    /// Instead of files: what happened within this long, 24h, before the configuration that --config names
+    #[arg(long, value_name = "SPAN", conflicts_with_all = ["files", "split"])]
+    against: Option<String>,
     /// Count the attacks in two halves by families too, and the one half by the rules that the other needs
     #[arg(long)]
     split: bool,
@@ -157,14 +181,17 @@ struct Replay {
 
 #[derive(Debug, Args)]
 struct Ban {
-    /// An address or a prefix: `203.0.113.7`, `203.0.113.0/24`, `2001:db8::/48`
-    source: Source,
+    /// Whom: `203.0.113.7`, `203.0.113.0/24`, `2001:db8::/48`, `asn:64500`, `country:NL`, `user:alice`
+    source: Subject,
     /// For how long: 30m, 4h, 7d, forever
     #[arg(long, default_value = "4h")]
     ttl: String,
     /// Why, for those who read it later
     #[arg(long)]
     reason: Option<String>,
+    /// What is to be noted beside it
+    #[arg(long)]
+    comment: Option<String>,
     /// Ban even a prefix that is a share of the whole internet
     #[arg(long)]
     force: bool,
@@ -174,8 +201,8 @@ struct Ban {
 enum AllowCommand {
     /// Let a source through
     Add {
-        /// An address, a prefix or a DNS name: `203.0.113.7`, `2001:db8::/48`, `home.example.org`
-        whom: Whom,
+        /// Whom: `203.0.113.7`, `2001:db8::/48`, `home.example.org`, `asn:64500`, `country:NL`, `user:alice`
+        whom: Allowed,
         /// For how long: 30m, 4h, 7d, forever
         #[arg(long, default_value = "forever")]
         ttl: String,

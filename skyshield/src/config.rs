@@ -13,7 +13,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::engine::{behaviour, escalation, risk};
 use crate::inspect::own;
-use crate::{api, dataplane, forward_auth, gateway, host, inspect, limits, routes, store, telemetry};
+use crate::{
+    api, dataplane, forward_auth, gateway, host, inspect, limits, rehearsal, routes, store, telemetry,
+};
 
 pub use changes::{changes, needs_restart};
 pub use problem::Problem;
@@ -45,6 +47,8 @@ pub struct Config {
     pub routes: Vec<routes::Config>,
     /// Whom no decision may cut off.
     pub never_ban: host::Config,
+    /// When the configuration in force is rehearsed.
+    pub rehearsal: rehearsal::Config,
     /// What outlives the daemon.
     pub store: store::Config,
     /// Who may operate it, and from where.
@@ -141,6 +145,7 @@ impl Config {
             .or_else(|| self.gateway.problem())
             .or_else(|| self.forward_auth.problem())
             .or_else(|| self.limits.problem())
+            .or_else(|| self.rehearsal.problem())
             .or_else(|| self.inspect.content.problem())
             .or_else(|| self.api.problem())
             .or_else(|| self.store.problem())

@@ -4,14 +4,19 @@ mod allows;
 mod behaviour;
 mod enact;
 mod exceptions;
+mod fronting;
 mod happenings;
+mod imports;
 mod incidents;
 mod kernel;
 mod metrics;
+mod near_misses;
+mod orders;
 mod outcomes;
 mod reconcile;
 mod records;
 mod recover;
+mod rulings;
 mod task;
 mod told;
 
@@ -26,10 +31,11 @@ use crate::dataplane;
 use crate::engine::allow::{Allow, DnsName, NewAllow, NotAllowed};
 use crate::engine::behaviour::Signal;
 use crate::engine::decision::{Decision, DecisionId, NewBan};
-use crate::engine::incident::Incident;
+use crate::engine::incident::{Assessment, Incident};
 use crate::engine::ledger::{Banned, Rejected};
 use crate::engine::never_ban::NeverBan;
 use crate::engine::risk::{Bill, Score, Thresholds};
+use crate::engine::ruling::{NewRuling, NotRuled, Ruling};
 use crate::engine::source::Source;
 use crate::engine::{escalation, risk};
 use crate::exceptions::{Exception, Held, Live, MAX_EXCEPTIONS};
@@ -38,12 +44,14 @@ use crate::store;
 pub use crate::dataplane::Met;
 pub use allows::AllowTarget;
 pub use happenings::{Change, Happenings};
+pub use imports::{Batch, Imported, Item, MAX_IMPORT};
 pub use kernel::{KernelOrder, Seen};
 use outcomes::Outcomes;
 
 pub use metrics::Metrics;
 pub(crate) use records::{millis, moment};
 pub use recover::{RecoverError, Recovered};
+pub use rulings::RulingTarget;
 pub use task::{Parts, Task};
 
 /// Orders and reports that may wait for the control task. Beyond it a report is dropped and
@@ -69,12 +77,22 @@ pub enum Order {
     Sentences(Box<(risk::Config, escalation::Config)>),
     /// A request of this score passed, and its source is to be slowed down.
     Suspect(IpAddr, Score),
+    /// A request passed although something spoke against it.
+    NearMiss(Arc<str>, Box<Assessment>),
     /// Somebody asks what is known of a source.
     Bill(IpAddr, oneshot::Sender<(Bill, Thresholds)>),
     /// Somebody makes an exception.
     Except(Box<Exception>, oneshot::Sender<Result<Arc<Held>, OrderError>>),
     /// Somebody takes the exception of this id back.
     Unexcept(String, oneshot::Sender<Result<Arc<Held>, OrderError>>),
+    /// Somebody rules about a network, a country, a user, or the rate of a source.
+    Rule(NewRuling, oneshot::Sender<Result<Arc<Ruling>, OrderError>>),
+    /// Somebody takes a ruling back.
+    Overrule(RulingTarget, oneshot::Sender<Result<Arc<Ruling>, OrderError>>),
+    /// Somebody wants to see so many of the rulings above a number.
+    Rulings(Option<DecisionId>, usize, oneshot::Sender<Vec<Arc<Ruling>>>),
+    /// Somebody brings many decisions at once.
+    Import(Batch, oneshot::Sender<Result<Imported, OrderError>>),
     /// Somebody lets a source through.
     Allow(NewAllow, oneshot::Sender<Result<Allow, OrderError>>),
     /// Somebody takes that back.
@@ -120,6 +138,9 @@ pub enum OrderError {
     /// The allow list refuses it.
     #[error(transparent)]
     NotAllowed(#[from] NotAllowed),
+    /// The rulings in force are against it.
+    #[error(transparent)]
+    NotRuled(#[from] NotRuled),
     /// There is no such entry on the allow list.
     #[error("there is no such entry on the operator's allow list")]
     NoSuchAllow,
@@ -170,6 +191,8 @@ pub struct Health {
     pub dataplane_answers: bool,
     /// Whether the disk took the last write.
     pub store_writes: bool,
+    /// Why detectors ban no addresses, where they do not.
+    pub not_armed: Option<String>,
 }
 
 /// The handle to the control task.
@@ -225,6 +248,16 @@ impl Control {
         }
     }
 
+    /// Has what spoke against a request that passed on `route` kept. Never waits: where the queue is full it is
+    /// dropped and counted.
+    pub fn near_miss(&self, route: &Arc<str>, mut assessment: Assessment) {
+        assessment.forget_words();
+        let order = Order::NearMiss(Arc::clone(route), Box::new(assessment));
+        if self.orders.try_send(order).is_err() {
+            self.metrics.watched.near_misses_dropped.inc();
+        }
+    }
+
     /// Counts that a name on the allow list was not resolved.
     pub fn count_unresolved(&self) {
         self.metrics.unresolved.inc();
@@ -259,6 +292,30 @@ impl Control {
     /// How the control task is doing; an error where it does not answer.
     pub async fn health(&self) -> Result<Health, OrderError> {
         self.order(Order::Health).await
+    }
+
+    /// Rules about whom a ban cannot be about: on disk and in force when this returns.
+    pub async fn rule(&self, new: NewRuling) -> Result<Arc<Ruling>, OrderError> {
+        self.order(|reply| Order::Rule(new, reply)).await?
+    }
+
+    /// Takes a ruling back: off the disk and out of force when this returns.
+    pub async fn overrule(&self, target: RulingTarget) -> Result<Arc<Ruling>, OrderError> {
+        self.order(|reply| Order::Overrule(target, reply)).await?
+    }
+
+    /// At the most `limit` rulings in force with a number above `after`, in the order of their numbers.
+    pub async fn rulings(
+        &self,
+        after: Option<DecisionId>,
+        limit: usize,
+    ) -> Result<Vec<Arc<Ruling>>, OrderError> {
+        self.order(|reply| Order::Rulings(after, limit, reply)).await
+    }
+
+    /// Brings many decisions at once: all of them are on disk and in force when this returns, or none is.
+    pub async fn import(&self, batch: Batch) -> Result<Imported, OrderError> {
+        self.order(|reply| Order::Import(batch, reply)).await?
     }
 
     /// Lets a source through: on disk and in the kernel when this returns.

@@ -15,6 +15,7 @@ mod clock;
 mod collector;
 mod config;
 mod cookies;
+mod deadlines;
 mod edges;
 mod enforcer;
 mod error;

@@ -12,7 +12,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-pub use wishes::{Reloaded, Unfulfilled, Upgraded, Waiting, Wish, Wishes};
+pub use wishes::{Applied, Caller, Confirmed, Reloaded, Unfulfilled, Upgraded, Waiting, Wish, Wishes};
 
 /// Descriptors that are too few to guard a busy host with.
 const FEW_DESCRIPTORS: u64 = 4096;

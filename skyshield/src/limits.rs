@@ -19,6 +19,7 @@ pub use user::{Secret, UserKey};
 
 use self::per_source::InProgress;
 use self::table::{Charge, Rate, Table};
+use crate::engine::ruling::Word;
 use crate::inspect::Request;
 use crate::routes::{Path, Pattern};
 
@@ -185,6 +186,37 @@ impl Limiter {
             }
         }
         least.map_or(Counted::Free, |left| Counted::Within(rule.quota(left)))
+    }
+
+    /// Whom `request` is of, by the word that `limits.user` believes.
+    pub fn user_of<'a>(&self, request: &Request<'a>) -> Option<std::borrow::Cow<'a, [u8]>> {
+        self.config.user.user_of(request.headers)
+    }
+
+    /// Counts a request of `client` against a limit that an operator has set, known by its number; after
+    /// how long one more is within, where it is not.
+    pub fn count_ruling(&self, word: &Word, client: IpAddr, now: Instant) -> Result<(), (Quota, Duration)> {
+        const WINDOW: u64 = 60 * SECOND;
+        let rate = Rate { step: WINDOW / u64::from(word.requests_per_min.max(1)), window: WINDOW };
+        let source = (!word.counts_together).then(|| self.source_of(client));
+        let key = self.table.fingerprint(("ruling", word.id.0, source));
+        let (charge, evicted) = self.table.charge(key, rate, now);
+        self.evicted.inc_by(u64::from(evicted));
+        match charge {
+            Charge::Within { .. } => Ok(()),
+            Charge::Over { wait } => {
+                self.limited.with_label_values(&["decision"]).inc();
+                let quota = Quota {
+                    class: "decision".into(),
+                    unit: Unit::Requests,
+                    amount: word.requests_per_min.into(),
+                    window_secs: 60,
+                    remaining: 0,
+                    whole_in_secs: 60,
+                };
+                Err((quota, Duration::from_nanos(wait)))
+            }
+        }
     }
 
     fn is_exempt(&self, client: IpAddr) -> bool {

@@ -7,6 +7,7 @@ mod erase;
 mod incidents;
 mod key;
 mod migrations;
+mod near_misses;
 mod open;
 mod operators;
 mod pool;
@@ -14,6 +15,9 @@ mod prune;
 mod pseudonym;
 mod read;
 mod records;
+mod rulings;
+mod seal;
+mod unescaped;
 mod writer;
 
 use std::path::PathBuf;
@@ -27,11 +31,13 @@ pub use audit::{AuditLine, AuditRow, Audited, ERASED};
 pub use collector::Collector;
 pub use erase::Found;
 pub use incidents::{Filter, IncidentPage};
+pub use near_misses::NearMissRow;
 pub use open::OpenError;
 pub use operators::OperatorRow;
 pub use prune::{Keep, Size};
 pub use read::Reader;
 pub use records::{DecisionRow, ExceptionRow, IncidentRow, Record, Repeat, TokenRow};
+pub use rulings::RulingRow;
 pub use writer::Counters;
 
 /// Where the store is and how much it keeps.

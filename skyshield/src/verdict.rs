@@ -1,5 +1,6 @@
 //! The verdict on a request: one function behind every door.
 
+mod decided;
 mod settings;
 mod trail;
 
@@ -11,13 +12,14 @@ use crate::clock;
 use crate::control::{Control, Settled};
 use crate::engine::decision::DecisionId;
 use crate::engine::incident::{Act, Assessment, Client, Door, Incident, IncidentId};
-use crate::engine::risk::Score;
+use crate::engine::risk::{self, Score};
 use crate::engine::view::View;
 use crate::exceptions::Circumstances;
 use crate::inspect::{Mode, OverLimit, Request};
 use crate::limits::{self, Counted, Limiter, Quota, Stay};
 use crate::routes::Route;
 
+use decided::Decided;
 pub use settings::{Opinion, Settings};
 pub use trail::{Trail, Watch};
 
@@ -146,6 +148,11 @@ impl Judge {
         &self.settings
     }
 
+    /// The same, to be kept.
+    pub fn shared_settings(&self) -> Arc<Settings> {
+        Arc::clone(&self.settings)
+    }
+
     /// A judge that goes by `settings` and `limits`, knows what this one knows, and goes on from what it
     /// has counted. This one stays as it is, for requests that began with it.
     #[must_use]
@@ -185,11 +192,9 @@ impl Judge {
 
     /// Whether the whole of what `address` sends is refused at `now`, before a body is read.
     pub fn ban_of(&self, address: IpAddr, now: Instant) -> Option<Refusal> {
-        let ban = self.view.ban_of(address, now)?;
-        let (score, reason) = (Score::new(1.0), RefusalReason::Banned(ban.id));
-        // Whoever asks about a ban is told of what led to it, where something did.
-        let incident = ban.incident.unwrap_or_else(mint);
-        Some(Refusal { incident, score, reason, settled: Settled::default() })
+        // Whom a request is of is known only once all of it is there.
+        let ban = self.view.ban_of(address, now).filter(|_| !self.view.allows_users())?;
+        Some(Self::banned(ban.id, ban.incident))
     }
 
     /// What happens to a body that is larger than a door inspects, by the route of its request; where a
@@ -209,9 +214,11 @@ impl Judge {
     ///
     /// A refusal is reported as an incident before this returns; it never waits.
     pub fn judge(&self, client: Client, door: Door, request: &Request<'_>, complete_at: Instant) -> Verdict {
-        if let Some(refusal) = self.ban_of(client.address, complete_at) {
-            return Verdict::Refuse(refusal);
-        }
+        let is_allowed = match self.decided(client, request, complete_at) {
+            Decided::Stop(verdict) => return *verdict,
+            Decided::Allowed => true,
+            Decided::Nothing => false,
+        };
         let stay = match self.limiter.as_ref().map(|limiter| limiter.enter(client.address)) {
             Some(Ok(stay)) => stay,
             Some(Err(Counted::Over { quota, retry_after })) => {
@@ -237,13 +244,17 @@ impl Judge {
         let trail =
             || self.watch.as_ref().map(|watch| watch.trail(client, request, &route.name, complete_at));
         let Some(reason) = reason else {
+            if bill.terms.iter().any(|term| term.kind == risk::Kind::Finding) {
+                let assessment = Assessment { bill, thresholds: route.thresholds, ..Assessment::default() };
+                self.control.near_miss(&route.name, assessment);
+            }
             self.slow_down(client, route, score, complete_at);
             return Verdict::Pass(Permit { score, quota, stay, trail: trail() });
         };
         let act = match route.mode {
             _ if only_observed => Act::Observe,
             Mode::Off | Mode::Observe => Act::Observe,
-            Mode::Refuse if route.thresholds.bans(score) => Act::Ban,
+            Mode::Refuse if route.thresholds.bans(score) && !is_allowed => Act::Ban,
             Mode::Refuse => Act::Refuse,
         };
         let id = mint();
@@ -333,7 +344,6 @@ mod tests {
 
     use super::*;
     use crate::control::{self, Order};
-    use crate::engine::risk;
     use crate::inspect::Limits;
 
     /// What a judge with `limits` says of `target`, and what it reported.

@@ -5,6 +5,8 @@ use std::process::ExitCode;
 use libtest_mimic::Arguments;
 use tests::requirement::{Requirement, trial};
 
+#[path = "road/acknowledged.rs"]
+mod acknowledged;
 #[path = "road/attack.rs"]
 mod attack;
 #[path = "road/bad_start.rs"]
@@ -17,6 +19,8 @@ mod kill;
 mod operator;
 #[path = "road/shaped.rs"]
 mod shaped;
+#[path = "road/trial.rs"]
+mod trial;
 
 type Test = fn() -> anyhow::Result<()>;
 
@@ -25,7 +29,7 @@ fn main() -> ExitCode {
     // Each has a machine of three hosts to itself, and two cores to share.
     arguments.test_threads = Some(1);
     let missing = Requirement::Kernel.missing();
-    let tests: [(&str, Test); 12] = [
+    let tests: [(&str, Test); 14] = [
         ("an_attack_over_http_ends_as_a_dropped_packet", attack::ends_as_a_dropped_packet),
         ("every_attack_is_refused_and_every_honest_request_answered", attack::all_of_both),
         ("a_ban_known_by_a_proxys_word_leaves_the_proxy_alone", attack::by_a_trusted_proxy),
@@ -36,6 +40,8 @@ fn main() -> ExitCode {
         ("an_operator_bans_looks_and_lifts", operator::bans_looks_and_lifts),
         ("status_and_detach_work_with_the_daemon_dead", operator::with_the_daemon_dead),
         ("nobody_locks_himself_out", operator::nobody_locks_himself_out),
+        ("a_configuration_on_trial_is_rolled_back_or_kept", trial::is_rolled_back_or_kept),
+        ("no_acknowledged_decision_is_lost_to_a_kill", acknowledged::decisions_survive_kills),
         ("a_start_that_fails_says_why_and_attaches_nothing", bad_start::attaches_nothing),
         ("another_owner_of_the_interface_is_named_and_left_alone", bad_start::another_owner),
     ];

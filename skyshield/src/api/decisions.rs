@@ -1,4 +1,7 @@
-//! `/api/v1/decisions`: what is in force, banning and lifting.
+//! `/api/v1/decisions`: what is in force; banning, limiting, letting through, and lifting.
+
+mod body;
+mod lists;
 
 use std::time::Instant;
 
@@ -16,69 +19,21 @@ use super::export::{BATCH, Exports, Format};
 use super::live::{Live, Made};
 use super::page::{Page, limit_of};
 use super::problem::{Name, Problem};
-use super::time::{Ttl, far, rfc3339, ttl};
+use super::time::{Ttl, ttl};
 use crate::clock;
-use crate::control::{Change, Control, Met, Target, Wanted};
+use crate::control::{Change, Control, OrderError, RulingTarget, Target, Wanted};
 use crate::engine::decision::{Decision, DecisionId, Layer, NewBan, Origin};
 use crate::engine::ledger::Banned;
+use crate::engine::ruling::{Kind, MAX_RULINGS, NewRuling, Ruling, Subject};
 use crate::engine::source::Source;
+
+pub(super) use body::DecisionBody;
+pub(super) use lists::*;
 
 /// How long an operator's ban lasts when nothing else is asked for.
 const DEFAULT_TTL: &str = "4h";
 /// An operator's reason, in characters at the most.
 const MAX_REASON: usize = 200;
-
-/// What is in force against a source, and for how long.
-#[derive(Debug, Serialize, ToSchema)]
-pub(super) struct DecisionBody {
-    #[schema(value_type = u64)]
-    id: DecisionId,
-    /// An address or a prefix.
-    #[schema(value_type = String)]
-    source: Source,
-    /// On whose authority: `operator`, `detector`, …
-    #[schema(value_type = String)]
-    origin: Origin,
-    /// Where it is enforced: `packet` or `request`.
-    #[schema(value_type = String)]
-    layer: Layer,
-    reason: String,
-    incident: Option<String>,
-    made_at: String,
-    expires_at: Option<String>,
-    ttl_seconds: Option<u64>,
-    enforced_after_ms: Option<f64>,
-    /// Packets that it was the reason to drop in the kernel, about; none where that was not asked.
-    dropped_packets: Option<u64>,
-    /// When the last of them came.
-    last_dropped_at: Option<String>,
-}
-
-impl DecisionBody {
-    pub(super) fn new(decision: Decision, now: Instant) -> Self {
-        let remaining = decision.remaining(now);
-        Self {
-            id: decision.id,
-            source: decision.source,
-            origin: decision.origin,
-            layer: decision.layer,
-            incident: decision.incident.map(|incident| incident.to_string()),
-            made_at: rfc3339(decision.made_at),
-            expires_at: remaining.map(|left| clock::wall().checked_add(left).map_or_else(far, rfc3339)),
-            ttl_seconds: remaining.map(|left| left.as_secs()),
-            enforced_after_ms: decision.enforced_after.map(|lag| lag.as_secs_f64() * 1000.0),
-            reason: decision.reason.into_owned(),
-            dropped_packets: None,
-            last_dropped_at: None,
-        }
-    }
-
-    /// The same with what the ban has met.
-    fn with(self, met: Met) -> Self {
-        let last = met.last.and_then(|ago| clock::wall().checked_sub(ago));
-        Self { dropped_packets: Some(met.packets), last_dropped_at: last.map(rfc3339), ..self }
-    }
-}
 
 /// Decisions as they are told, each with what it has met in the kernel.
 async fn told(control: &Control, decisions: Vec<Decision>) -> Result<Vec<DecisionBody>, Problem> {
@@ -192,24 +147,37 @@ pub(super) async fn list(
     // Taken before the list is read: what changes meanwhile is told again.
     let revision = live.revision();
     let asked = if query.format.is_some() { usize::MAX } else { limit as usize + 1 };
-    let wanted = Wanted { after: query.cursor.map(DecisionId), source: query.source, limit: asked };
-    let decisions = control.decisions(wanted).await?;
+    let items = in_force(&control, query.cursor.map(DecisionId), query.source, asked).await?;
     if let Some(format) = query.format {
-        let mut decisions = decisions.into_iter();
+        let mut items = items.into_iter();
         return exports.stream(("decisions", format), move |_| {
-            let batch: Vec<_> = decisions
-                .by_ref()
-                .take(BATCH as usize)
-                .map(|decision| DecisionBody::new(decision, now))
-                .collect();
+            let batch: Vec<_> = items.by_ref().take(BATCH as usize).collect();
             let next = (batch.len() == BATCH as usize).then(String::new);
             Ok((batch, next))
         });
     }
-    let items = told(&control, decisions).await?;
     let Json(Page { items, next_cursor }) =
         Page::cut(items, limit, |last: &DecisionBody| last.id.to_string());
     Ok(Json(Listed::Page(DecisionPage { items, next_cursor, revision })).into_response())
+}
+
+/// At the most `limit` decisions of every kind with a number above `after`, in the order of their numbers.
+async fn in_force(
+    control: &Control,
+    after: Option<DecisionId>,
+    source: Option<Source>,
+    limit: usize,
+) -> Result<Vec<DecisionBody>, Problem> {
+    let now = clock::now();
+    let bans = control.decisions(Wanted { after, source, limit }).await?;
+    let rulings = control.rulings(after, if source.is_some() { MAX_RULINGS } else { limit }).await?;
+    let is_wanted = |ruling: &Ruling| source.is_none_or(|source| ruling.subject == Subject::Source(source));
+    let rulings = rulings.iter().filter(|ruling| is_wanted(ruling));
+    let mut items = told(control, bans).await?;
+    items.extend(rulings.map(|ruling| DecisionBody::of_ruling(ruling, now)));
+    items.sort_by_key(|item| item.id);
+    items.truncate(limit);
+    Ok(items)
 }
 
 /// One decision in force.
@@ -220,32 +188,41 @@ pub(super) async fn show(
 ) -> Result<Json<DecisionBody>, Problem> {
     let wanted = decision_id(&id)?;
     let after = wanted.0.checked_sub(1).map(DecisionId);
-    let found = control
-        .decisions(Wanted { after, source: None, limit: 1 })
-        .await?
-        .into_iter()
-        .find(|decision| decision.id == wanted);
-    let gone = || Problem::no_such("decision in force with number", &id);
-    let found = told(&control, vec![found.ok_or_else(gone)?]).await?;
-    Ok(Json(found.into_iter().next().ok_or_else(gone)?))
+    let found = in_force(&control, after, None, 1).await?.into_iter().find(|decision| decision.id == wanted);
+    found.map(Json).ok_or_else(|| Problem::no_such("decision in force with number", &id))
 }
 
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct BanBody {
-    /// An address or a prefix.
+    /// `ban`, `limit` or `allow`; a ban where nothing is said.
+    #[serde(default = "ban_by_default")]
+    #[schema(value_type = String)]
+    kind: Kind,
+    /// Whom: an address, a prefix, `asn:64500`, `country:NL` or `user:alice`. Also as `subject`.
+    #[serde(alias = "subject")]
     source: String,
     /// For how long: 30m, 4h, 7d, forever; 4h where nothing is said.
     ttl: Option<String>,
     /// Why, for those who read it later.
     #[schema(max_length = 200)]
     reason: Option<String>,
+    /// What is to be noted beside it.
+    #[schema(max_length = 200)]
+    comment: Option<String>,
+    /// Of a limit, the requests a minute: of each source by itself, of a user all together.
+    #[serde(default)]
+    requests_per_min: u32,
     /// Ban even a prefix that is a share of the whole internet.
     #[serde(default)]
     force: bool,
 }
 
-/// Bans a source: on disk and in the kernel when this answers.
+fn ban_by_default() -> Kind {
+    Kind::Ban
+}
+
+/// Bans, limits, or lets through: on disk and in force when this answers.
 #[utoipa::path(
     post,
     path = "/api/v1/decisions",
@@ -254,36 +231,47 @@ pub(super) struct BanBody {
     responses(
         (status = 200, description = "A ban in force was extended, or lasts as long anyway", body = DecisionBody),
         (status = 201, body = DecisionBody),
+        (status = 409, description = "A decision of more authority stands"),
         (status = 507, description = "There is no room for another decision")
     )
 )]
-pub(super) async fn ban(
+pub(super) async fn decide(
     State(control): State<Control>,
     Extension(operator): Extension<Operator>,
     body: Result<Json<BanBody>, JsonRejection>,
 ) -> Result<(StatusCode, Json<DecisionBody>), Problem> {
     let Json(body) = body.map_err(|rejection| Problem::new(rejection.status(), rejection.body_text()))?;
-    let source: Source =
-        body.source.parse().map_err(|error| Problem::bad_request(format!("source: {error}")))?;
-    let asked = ttl(body.ttl.as_deref().unwrap_or(DEFAULT_TTL));
+    let BanBody { kind, source, ttl: asked, reason, comment, requests_per_min, force } = body;
+    let subject: Subject =
+        source.parse().map_err(|error| Problem::bad_request(format!("source: {error}")))?;
+    let asked = ttl(asked.as_deref().unwrap_or(DEFAULT_TTL));
     let ttl = match asked.map_err(|what| Problem::bad_request(format!("ttl: {what}")))? {
         Ttl::For(duration) => Some(duration),
         Ttl::Forever => None,
     };
-    let reason = body.reason.unwrap_or_else(|| format!("by {}", operator.name));
-    if reason.chars().count() > MAX_REASON || reason.chars().any(char::is_control) {
-        let what = format!("reason: at the most {MAX_REASON} characters, none of them a control character");
-        return Err(Problem::bad_request(what));
+    let reason = reason.unwrap_or_else(|| format!("by {}", operator.name));
+    within("reason", &reason)?;
+    comment.as_deref().map_or(Ok(()), |comment| within("comment", comment))?;
+    let comment = comment.filter(|comment| !comment.is_empty()).map(Into::into);
+    let (origin, asked_at) = (Origin::Operator, clock::wall());
+    let Subject::Source(source) = subject else {
+        let new = NewRuling { kind, subject, origin, reason, comment, requests_per_min, ttl, asked_at };
+        return rule(&control, &operator, new).await;
+    };
+    if kind != Kind::Ban {
+        let new = NewRuling { kind, subject, origin, reason, comment, requests_per_min, ttl, asked_at };
+        return rule(&control, &operator, new).await;
     }
     let new = NewBan {
         source,
-        origin: Origin::Operator,
+        origin,
         layer: Layer::Packet,
         reason: reason.into(),
+        comment,
         ttl,
         incident: None,
-        asked_at: clock::wall(),
-        force: body.force,
+        asked_at,
+        force,
     };
     let banned = control.ban(new).await?;
     let status = match banned {
@@ -295,38 +283,85 @@ pub(super) async fn ban(
     Ok((status, Json(DecisionBody::new(decision, clock::now()))))
 }
 
-/// Takes a ban back.
+async fn rule(
+    control: &Control,
+    operator: &Operator,
+    new: NewRuling,
+) -> Result<(StatusCode, Json<DecisionBody>), Problem> {
+    let ruling = control.rule(new).await?;
+    tracing::info!(
+        operator = operator.name, kind = ruling.kind.name(), subject = %ruling.subject, decision = %ruling.id,
+        "an operator ruled"
+    );
+    Ok((StatusCode::CREATED, Json(DecisionBody::of_ruling(&ruling, clock::now()))))
+}
+
+fn within(field: &str, text: &str) -> Result<(), Problem> {
+    if text.chars().count() > MAX_REASON || text.chars().any(char::is_control) {
+        let what = format!("{field}: at the most {MAX_REASON} characters, none of them a control character");
+        return Err(Problem::bad_request(what));
+    }
+    Ok(())
+}
+
+/// Takes a decision back.
 #[utoipa::path(delete, path = "/api/v1/decisions/{id}", tag = "decisions", params(("id" = u64, Path, description = "Its number")), responses((status = 200, body = DecisionBody)))]
 pub(super) async fn lift(
     State(control): State<Control>,
     Extension(operator): Extension<Operator>,
     Name(id): Name,
 ) -> Result<Json<DecisionBody>, Problem> {
-    lift_target(&control, &operator, Target::Decision(decision_id(&id)?)).await
+    let id = decision_id(&id)?;
+    match control.overrule(RulingTarget::Id(id)).await {
+        Ok(ruling) => Ok(overruled(&operator, &ruling)),
+        Err(OrderError::NotInForce) => lift_target(&control, &operator, Target::Decision(id)).await,
+        Err(error) => Err(error.into()),
+    }
 }
 
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(super) struct LiftQuery {
-    /// The address or the prefix.
-    #[param(value_type = String)]
-    source: Source,
+    /// Whom it is about. Also as `subject`.
+    #[serde(alias = "subject")]
+    source: String,
+    /// Only one of this kind: `ban`, `limit` or `allow`.
+    #[param(value_type = Option<String>)]
+    kind: Option<Kind>,
 }
 
-/// Takes back the ban against exactly this source.
+/// Takes back what is decided about exactly this subject.
 #[utoipa::path(delete, path = "/api/v1/decisions", tag = "decisions", params(LiftQuery), responses((status = 200, body = DecisionBody), (status = 404)))]
-pub(super) async fn lift_source(
+pub(super) async fn lift_subject(
     State(control): State<Control>,
     Extension(operator): Extension<Operator>,
     query: Result<Query<LiftQuery>, QueryRejection>,
 ) -> Result<Json<DecisionBody>, Problem> {
-    let Query(LiftQuery { source }) =
+    let Query(LiftQuery { source, kind }) =
         query.map_err(|rejection| Problem::bad_request(rejection.body_text()))?;
+    let subject: Subject =
+        source.parse().map_err(|error| Problem::bad_request(format!("source: {error}")))?;
+    let banned = match subject {
+        Subject::Source(source) if kind.is_none_or(|kind| kind == Kind::Ban) => Some(source),
+        Subject::Source(_) | Subject::Asn(_) | Subject::Country(_) | Subject::User(_) => None,
+    };
+    let Some(source) = banned else {
+        let ruling = control.overrule(RulingTarget::About(kind, subject)).await?;
+        return Ok(overruled(&operator, &ruling));
+    };
     let lifted = lift_target(&control, &operator, Target::Source(source)).await;
     let Err(problem) = lifted else { return lifted };
     let wider = wider_bans(&control, source).await;
     Err(if wider.is_empty() { problem } else { problem.with_wider_bans(&wider) })
+}
+
+fn overruled(operator: &Operator, ruling: &Ruling) -> Json<DecisionBody> {
+    tracing::info!(
+        operator = operator.name, kind = ruling.kind.name(), subject = %ruling.subject, decision = %ruling.id,
+        "an operator lifted a ruling"
+    );
+    Json(DecisionBody::of_ruling(ruling, clock::now()))
 }
 
 async fn lift_target(

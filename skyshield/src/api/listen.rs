@@ -9,7 +9,7 @@ use std::os::unix::fs::{DirBuilderExt, FileTypeExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::extract::Extension;
@@ -26,6 +26,7 @@ use super::auth::Peer;
 use super::guard::{self, Names};
 use super::tls::Tls;
 use super::{Api, Config, Operator, metrics_router, router};
+use crate::clock;
 use crate::lifecycle::handover::{Sockets, take_tcp};
 
 /// Connections at once, of each listener; further ones wait in the kernel's backlog.
@@ -171,6 +172,13 @@ fn bind_socket(path: &Path) -> io::Result<(UnixListener, PathBuf)> {
     Ok((listener, path.to_owned()))
 }
 
+/// The connection that a request came by.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Connection {
+    /// Since when it stands.
+    pub(super) since: Instant,
+}
+
 /// Where connections come from.
 trait Accept {
     fn accept(&self) -> impl Future<Output = io::Result<Arrived>> + Send;
@@ -245,7 +253,8 @@ async fn serve(
         };
         match accepted {
             Ok((arrived, place)) => {
-                let (entrance, stop, going_on) = (entrance.clone(), stop.clone(), going_on.clone());
+                let (mut entrance, stop, going_on) = (entrance.clone(), stop.clone(), going_on.clone());
+                entrance.router = entrance.router.layer(Extension(Connection { since: clock::now() }));
                 tokio::spawn(async move {
                     receive(arrived, entrance, stop).await;
                     drop((place, going_on));

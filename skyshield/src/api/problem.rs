@@ -12,6 +12,7 @@ use serde::Serialize;
 use crate::control::OrderError;
 use crate::engine::allow::NotAllowed;
 use crate::engine::ledger::Rejected;
+use crate::engine::ruling::NotRuled;
 
 /// A problem as it is answered.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
@@ -83,10 +84,15 @@ impl From<OrderError> for Problem {
     fn from(error: OrderError) -> Self {
         let status = match &error {
             OrderError::Rejected(Rejected::Protected { .. } | Rejected::TooWide(_))
-            | OrderError::NotAllowed(NotAllowed::TooWide(_)) => StatusCode::UNPROCESSABLE_ENTITY,
+            | OrderError::NotAllowed(NotAllowed::TooWide(_))
+            | OrderError::NotRuled(NotRuled::OfASource | NotRuled::NoRate) => {
+                StatusCode::UNPROCESSABLE_ENTITY
+            }
             OrderError::Rejected(Rejected::Full { .. })
             | OrderError::NotAllowed(NotAllowed::Full)
+            | OrderError::NotRuled(NotRuled::Full)
             | OrderError::TooManyExceptions => StatusCode::INSUFFICIENT_STORAGE,
+            OrderError::NotRuled(NotRuled::Outranked(_)) => StatusCode::CONFLICT,
             OrderError::NotInForce | OrderError::NoSuchException | OrderError::NoSuchAllow => {
                 StatusCode::NOT_FOUND
             }

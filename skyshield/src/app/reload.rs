@@ -1,5 +1,6 @@
 //! Reading the configuration again: all of it is checked, then what can be is swapped, or nothing is.
 
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::Context;
@@ -15,11 +16,13 @@ use crate::engine::source::Source;
 use crate::forward_auth;
 use crate::gateway;
 use crate::lifecycle::{Reloaded, Unfulfilled, notify};
+use crate::rehearsal::Stage;
 use crate::telemetry::Level;
 use crate::verdict::Judge;
 
-/// Reads the configuration as it was read at the start; an error says what is wrong and where.
-pub type Load = Arc<dyn Fn() -> Result<Config, String> + Send + Sync>;
+/// Reads the configuration as it was read at the start, or from another file; an error says what is wrong
+/// and where.
+pub type Load = Arc<dyn Fn(Option<&Path>) -> Result<Config, String> + Send + Sync>;
 
 /// The part of the never-ban set that the configuration names.
 pub(super) type Known = Arc<[(Source, Protection)]>;
@@ -59,6 +62,8 @@ impl Metrics {
 /// Everything that goes by the configuration and can go by another.
 pub(super) struct Reloader {
     pub(super) load: Load,
+    /// Where the configuration is.
+    pub(super) place: PathBuf,
     /// What the daemon was started with: what needs a restart is as it says.
     pub(super) started_with: Config,
     /// What was taken up last.
@@ -70,14 +75,33 @@ pub(super) struct Reloader {
     pub(super) known: watch::Sender<Known>,
     pub(super) level: Level,
     pub(super) metrics: Metrics,
+    pub(super) stage: Stage,
 }
 
 impl Reloader {
     /// Reads, checks and swaps; on an error everything is as it was.
     pub(super) async fn reload(&mut self) -> Result<Reloaded, Unfulfilled> {
+        self.reload_from(None).await
+    }
+
+    /// The same, from another file, where one is named.
+    pub(super) async fn reload_from(&mut self, file: Option<PathBuf>) -> Result<Reloaded, Unfulfilled> {
         notify::reloading();
-        let outcome = self.attempt().await;
+        let outcome = match self.read(file).await {
+            Ok(new) => self.attempt(new).await,
+            Err(error) => Err(Unfulfilled::Refused(format!("{error:#}"))),
+        };
         notify::ready();
+        self.tell(outcome)
+    }
+
+    /// Takes up a configuration that was in force before.
+    pub(super) async fn take_up(&mut self, config: Config) -> Result<Reloaded, Unfulfilled> {
+        let outcome = self.attempt(config).await;
+        self.tell(outcome)
+    }
+
+    fn tell(&self, outcome: Result<Reloaded, Unfulfilled>) -> Result<Reloaded, Unfulfilled> {
         match &outcome {
             Ok(Reloaded { applied, needs_restart }) => {
                 self.metrics.reloads.with_label_values(&["applied"]).inc();
@@ -98,9 +122,8 @@ impl Reloader {
         outcome
     }
 
-    async fn attempt(&mut self) -> Result<Reloaded, Unfulfilled> {
+    async fn attempt(&mut self, new: Config) -> Result<Reloaded, Unfulfilled> {
         let refused = |error: anyhow::Error| Unfulfilled::Refused(format!("{error:#}"));
-        let new = self.read().await.map_err(refused)?;
         let (restart, _): (Vec<_>, Vec<_>) =
             config::changes(&self.started_with, &new).into_iter().partition(|key| config::needs_restart(key));
         let (_, applied): (Vec<_>, Vec<_>) =
@@ -122,6 +145,7 @@ impl Reloader {
         self.level.set(&new.log);
         self.known.send_replace(known);
         self.judge = judge;
+        self.stage.renew(self.judge.shared_settings(), new.inspect.clone(), new.rehearsal.clone());
         self.control
             .set_sentences(new.risk.clone(), new.escalation.clone())
             .await
@@ -131,8 +155,8 @@ impl Reloader {
         Ok(Reloaded { applied, needs_restart: restart })
     }
 
-    async fn read(&self) -> anyhow::Result<Config> {
+    async fn read(&self, file: Option<PathBuf>) -> anyhow::Result<Config> {
         let load = Arc::clone(&self.load);
-        tokio::task::spawn_blocking(move || load()).await?.map_err(anyhow::Error::msg)
+        tokio::task::spawn_blocking(move || load(file.as_deref())).await?.map_err(anyhow::Error::msg)
     }
 }

@@ -10,12 +10,13 @@ use tokio_util::sync::CancellationToken;
 use super::interfaces::Keeper;
 use super::reload::{Known, Reloader};
 use super::succession::Succession;
+use super::trial::{self, Trial};
 use crate::api::{Api, Listeners};
 use crate::control::Control;
 use crate::dataplane::Events;
 use crate::engine::never_ban::Protection;
 use crate::engine::source::Source;
-use crate::lifecycle::{Lifecycle, Wish};
+use crate::lifecycle::{Lifecycle, Unfulfilled, Waiting, Wish};
 use crate::{gateway, host};
 
 /// How often the host is asked for its addresses, however quiet the kernel is.
@@ -52,27 +53,75 @@ pub(super) async fn answer(
     Ok(())
 }
 
-/// Does what is wished for, one after the other.
+/// Does what is wished for, one after the other; a configuration on trial ends in its time.
 pub(super) async fn fulfil(
     mut wished: mpsc::Receiver<Wish>,
     mut reloader: Reloader,
     mut succession: Succession,
 ) -> anyhow::Result<()> {
     let stop = succession.stop.clone();
-    while let Some(Some(wish)) = stop.run_until_cancelled(wished.recv()).await {
+    let mut trial: Option<Trial> = None;
+    loop {
+        let over = async {
+            match &trial {
+                Some(trial) => tokio::time::sleep_until(trial.ends.into()).await,
+                None => std::future::pending().await,
+            }
+        };
+        let wish = tokio::select! {
+            () = stop.cancelled() => return Ok(()),
+            () = over => Wish::RollBack(None),
+            wish = wished.recv() => match wish {
+                Some(wish) => wish,
+                None => return Ok(()),
+            },
+        };
         match wish {
-            Wish::Reload(waiting) => {
-                let outcome = reloader.reload().await;
-                // Who has gone meanwhile finds it in the log.
-                let _gone = waiting.map(|waiting| waiting.send(outcome));
+            Wish::Confirm(by, waiting) => {
+                let outcome = match &trial {
+                    Some(trial) => trial.confirm(&reloader, &by),
+                    None => Err(nothing_on_trial()),
+                };
+                if outcome.is_ok() {
+                    trial = None;
+                }
+                answer_to(waiting, outcome);
             }
-            Wish::Upgrade(waiting) => {
-                let outcome = succession.hand_over().await?;
-                let _gone = waiting.map(|waiting| waiting.send(outcome));
+            Wish::RollBack(waiting) => {
+                let outcome = match trial.take() {
+                    Some(trial) => Box::pin(trial.roll_back(&mut reloader)).await,
+                    None => Err(nothing_on_trial()),
+                };
+                answer_to(waiting, outcome);
             }
+            Wish::Reload(waiting) if trial.is_some() => answer_to(waiting, Err(on_trial())),
+            Wish::Apply(_, waiting) if trial.is_some() => answer_to(waiting, Err(on_trial())),
+            Wish::Upgrade(waiting) if trial.is_some() => answer_to(waiting, Err(on_trial())),
+            Wish::Reload(waiting) => answer_to(waiting, reloader.reload().await),
+            Wish::Apply(asked, waiting) => {
+                let begun = trial::begin(&mut reloader, asked).await.map(|(begun, applied)| {
+                    trial = Some(begun);
+                    applied
+                });
+                answer_to(waiting, begun);
+            }
+            Wish::Upgrade(waiting) => answer_to(waiting, succession.hand_over().await?),
         }
     }
-    Ok(())
+}
+
+/// Who has gone meanwhile finds it in the log.
+fn answer_to<T>(waiting: Waiting<T>, outcome: Result<T, Unfulfilled>) {
+    let _gone = waiting.map(|waiting| waiting.send(outcome).is_err());
+}
+
+fn nothing_on_trial() -> Unfulfilled {
+    Unfulfilled::Refused("no configuration is on trial, or its time is over and it is rolled back".to_owned())
+}
+
+fn on_trial() -> Unfulfilled {
+    let what = "a configuration is on trial; confirm it (`skyshield confirm`), or roll it back, first";
+    Unfulfilled::Refused(what.to_owned())
 }
 
 /// Keeps the never-ban set true to the host and to the configuration.

@@ -6,7 +6,7 @@ use hyper::Method;
 use serde_json::{Value, json};
 
 use super::client::{ask, encoded};
-use super::{AllowCommand, Failure, show};
+use super::{AllowCommand, Allowed, Failure, show};
 use crate::engine::allow::Whom;
 use crate::engine::source::Source;
 
@@ -15,7 +15,16 @@ const PATH: &str = "/api/v1/allowlist";
 pub(super) fn obey(socket: &Path, command: AllowCommand, json: bool) -> Result<(), Failure> {
     match command {
         AllowCommand::Add { whom, ttl, comment, force } => {
-            let body = json!({ "whom": whom.to_string(), "ttl": ttl, "comment": comment, "force": force });
+            let whom = match whom {
+                Allowed::Listed(whom) => whom.to_string(),
+                Allowed::Ruled(subject) => {
+                    let subject = subject.to_string();
+                    let body = json!({ "subject": subject, "kind": "allow", "ttl": ttl, "comment": comment });
+                    show::banned(&ask(socket, Method::POST, "/api/v1/decisions", Some(&body))?, json);
+                    return Ok(());
+                }
+            };
+            let body = json!({ "whom": whom, "ttl": ttl, "comment": comment, "force": force });
             show::allowed(&ask(socket, Method::POST, PATH, Some(&body))?, json);
         }
         AllowCommand::List => show::allows(&items(&ask(socket, Method::GET, PATH, None)?, "items"), json),

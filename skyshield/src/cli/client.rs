@@ -15,6 +15,8 @@ use super::Failure;
 
 /// The daemon answers within this long, or it does not answer.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// A long list takes longer.
+const LONG_PATIENCE: Duration = Duration::from_mins(1);
 /// An answer is no longer than this.
 const MAX_ANSWER: usize = 64 << 20;
 
@@ -29,43 +31,74 @@ pub(super) fn ask(socket: &Path, method: Method, path: &str, body: Option<&Value
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| unreachable(error.to_string()))?;
     let exchange = async {
+        let body = ("application/json", body.map(Value::to_string).unwrap_or_default());
         tokio::time::timeout(PATIENCE, exchange(socket, method, path, body))
             .await
             .unwrap_or_else(|_| Err(format!("no answer within {} s", PATIENCE.as_secs())))
     };
     let (is_success, answer) = runtime.block_on(exchange).map_err(unreachable)?;
+    let parsed = serde_json::from_slice(&answer).map_err(|error| unreachable(error.to_string()));
     if is_success {
-        return Ok(answer);
+        return parsed;
     }
-    let detail = answer.get("detail").and_then(Value::as_str).unwrap_or("the daemon refused");
-    Err(Failure::Refused(detail.to_owned()))
+    Err(Failure::Refused(detail_of(&parsed?).to_owned()))
+}
+
+/// What the daemon says against something.
+pub(super) fn detail_of(answer: &Value) -> &str {
+    answer.get("detail").and_then(Value::as_str).unwrap_or("the daemon refused")
+}
+
+/// The answer to `method path` with a text, as it is, and whether it is a good one.
+pub(super) fn ask_text(
+    socket: &Path,
+    method: Method,
+    path: &str,
+    (kind, text): (&'static str, String),
+) -> Result<(bool, Bytes), Failure> {
+    let unreachable = |what: String| {
+        let socket = socket.display();
+        Failure::Unreachable(format!("the daemon does not answer on {socket}: {what}; are you root?"))
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| unreachable(error.to_string()))?;
+    let exchange = exchange(socket, method, path, (kind, text));
+    let answered = async { tokio::time::timeout(LONG_PATIENCE, exchange).await };
+    let answered = runtime.block_on(answered);
+    answered
+        .unwrap_or_else(|_| Err(format!("no answer within {} s", LONG_PATIENCE.as_secs())))
+        .map_err(unreachable)
 }
 
 async fn exchange(
     socket: &Path,
     method: Method,
     path: &str,
-    body: Option<&Value>,
-) -> Result<(bool, Value), String> {
+    (kind, body): (&'static str, String),
+) -> Result<(bool, Bytes), String> {
     let said = |error: &dyn std::error::Error| error.to_string();
     let stream = UnixStream::connect(socket).await.map_err(|error| said(&error))?;
     let (mut sender, connection) =
         http1::handshake(TokioIo::new(stream)).await.map_err(|error| said(&error))?;
     tokio::spawn(connection);
-    let body = body.map(Value::to_string).unwrap_or_default();
-    let request = Request::builder()
+    // A configuration on trial is confirmed from another session than the one that may be cut off by it.
+    let session = std::env::var("SSH_CONNECTION").ok().filter(|session| session.is_ascii());
+    let mut request = Request::builder();
+    if let Some(session) = session {
+        request = request.header("skyshield-session", session);
+    }
+    let request = request
         .method(method)
         .uri(path)
         .header(header::HOST, "skyshield")
-        .header(header::CONTENT_TYPE, "application/json")
+        .header(header::CONTENT_TYPE, kind)
         .body(Full::new(Bytes::from(body)))
         .map_err(|error| said(&error))?;
     let response = sender.send_request(request).await.map_err(|error| said(&error))?;
     let is_success = response.status().is_success();
     let answer =
         Limited::new(response.into_body(), MAX_ANSWER).collect().await.map_err(|error| error.to_string())?;
-    let answer = serde_json::from_slice(&answer.to_bytes()).map_err(|error| said(&error))?;
-    Ok((is_success, answer))
+    Ok((is_success, answer.to_bytes()))
 }
 
 /// `text` as one part of a path or a query.

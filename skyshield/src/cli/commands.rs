@@ -1,21 +1,24 @@
 //! What each command does.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use hyper::Method;
 use serde_json::{Value, json};
 
-use super::client::{ask, encoded};
+use super::client::{ask, ask_text, detail_of, encoded};
 use super::{
-    Arguments, Audit, AuditCommand, Ban, Command, Exceptions, Failure, NewException, Overrides, Run, Tokens,
+    Arguments, Audit, AuditCommand, Ban, Command, Decisions, Exceptions, Failure, NewException, Overrides,
+    Replay, Run, Tokens,
 };
-use super::{allow, replay, rules, show};
+use super::{allow, doctor, lists, replay, rules, show, trial};
 use crate::app::{self, KernelSide, Start};
 use crate::config::{self, Config};
 use crate::dataplane::Pinned;
-use crate::engine::source::Source;
+use crate::engine::ruling::Subject;
+use crate::rehearsal;
 use crate::telemetry;
+use crate::verdict::Settings;
 
 /// Rows that one request asks for; more are fetched page by page.
 const PAGE: usize = 1000;
@@ -35,6 +38,9 @@ pub(super) fn obey(arguments: Arguments) -> Result<(), Failure> {
             show::reloaded(&answer, json);
             Ok(())
         }
+        Command::Apply(apply) => trial::apply(&place()?, &apply, json),
+        Command::Confirm { roll_back } => trial::end(&place()?, roll_back, json),
+        Command::Doctor => doctor::obey(config, &place()?, json),
         Command::Upgrade => {
             let answer = ask(&place()?, Method::POST, "/api/v1/upgrade", None)?;
             show::upgraded(&answer, json);
@@ -51,13 +57,22 @@ pub(super) fn obey(arguments: Arguments) -> Result<(), Failure> {
             show::banned(&answer, json);
             Ok(())
         }
+        Command::Limit(limit) => {
+            let body = json!({
+                "subject": limit.subject.to_string(), "kind": "limit", "ttl": limit.ttl,
+                "requests_per_min": limit.requests_per_min, "reason": limit.reason, "comment": limit.comment,
+            });
+            show::banned(&ask(&place()?, Method::POST, "/api/v1/decisions", Some(&body))?, json);
+            Ok(())
+        }
         Command::Allow(command) => allow::obey(&place()?, command, json),
-        Command::Lift { target } => {
-            let answer = ask(&place()?, Method::DELETE, &lift_path(&target)?, None)?;
+        Command::Lift { target, kind } => {
+            let answer = ask(&place()?, Method::DELETE, &lift_path(&target, kind.as_deref())?, None)?;
             show::lifted(&answer, json);
             Ok(())
         }
-        Command::Decisions { source, limit } => {
+        Command::Decisions(Decisions { lists: Some(lists), .. }) => lists::obey(&place()?, lists, json),
+        Command::Decisions(Decisions { lists: None, source, limit }) => {
             let filter = source.map(|source| format!("&source={}", encoded(&source.to_string())));
             let rows =
                 pages(&place()?, "/api/v1/decisions", filter.as_deref().unwrap_or_default(), limit as usize)?;
@@ -80,6 +95,12 @@ pub(super) fn obey(arguments: Arguments) -> Result<(), Failure> {
             Ok(())
         }
         Command::Exceptions(exceptions) => self::exceptions(&place()?, exceptions, json),
+        Command::Rehearse { offline } => rehearse(config, if offline { None } else { Some(place()?) }, json),
+        Command::Replay(Replay { against: Some(span), .. }) => {
+            let path = format!("/api/v1/history?within={}", encoded(&span));
+            let kept = ask(&place()?, Method::GET, &path, None)?;
+            replay::against(&load(config, &Overrides::default())?, kept, json)
+        }
         Command::Replay(replay) => replay::obey(&load(config, &Overrides::default())?, &replay, json),
         Command::Rules(rules) => rules::obey(&load(config, &Overrides::default())?, &rules, json),
         Command::Tokens(tokens) => self::tokens(&place()?, tokens, json),
@@ -113,12 +134,16 @@ fn run(path: Option<&Path>, run: Run) -> Result<(), Failure> {
     let sentry = telemetry::init_sentry(&config.sentry);
     let logs = telemetry::init_logs(&config.log).map_err(|error| failed(error.into()))?;
     let path = path.map(Path::to_owned);
-    let again = move || load(path.as_deref(), &run.overrides).map_err(|failure| failure.to_string());
+    let place = path.clone().unwrap_or_else(|| PathBuf::from(config::DEFAULT_PATH));
+    let again = move |file: Option<&Path>| {
+        load(file.or(path.as_deref()), &run.overrides).map_err(|failure| failure.to_string())
+    };
     let kernel_side = if run.no_kernel { KernelSide::Off } else { KernelSide::On };
     let runtime = app::runtime().map_err(|error| failed(error.into()))?;
     let is_successor = run.successor;
-    let start =
-        Start { config, kernel_side, load: Arc::new(again), logs: &logs, sentry: &sentry, is_successor };
+    let (logs, sentry) = (&logs, &sentry);
+    let load: app::Load = Arc::new(again);
+    let start = Start { config, kernel_side, load, place, logs, sentry, is_successor };
     let outcome = runtime.block_on(app::run(start));
     // What is left is a look-up or two that nobody waits for.
     runtime.shutdown_background();
@@ -163,15 +188,40 @@ fn detach(path: Option<&Path>, json: bool) -> Result<(), Failure> {
 }
 
 fn ban_body(ban: &Ban) -> Value {
-    json!({ "source": ban.source, "ttl": ban.ttl, "reason": ban.reason, "force": ban.force })
+    json!({
+        "subject": ban.source.to_string(), "ttl": ban.ttl, "reason": ban.reason, "comment": ban.comment,
+        "force": ban.force,
+    })
 }
 
-fn lift_path(target: &str) -> Result<String, Failure> {
+fn lift_path(target: &str, kind: Option<&str>) -> Result<String, Failure> {
     if let Some(id) = target.strip_prefix('#') {
         return Ok(format!("/api/v1/decisions/{}", encoded(id)));
     }
-    let source: Source = target.parse().map_err(|error| Failure::Usage(format!("{error}, or #NUMBER")))?;
-    Ok(format!("/api/v1/decisions?source={}", encoded(&source.to_string())))
+    let subject: Subject = target.parse().map_err(|error| Failure::Usage(format!("{error}, or #NUMBER")))?;
+    let kind = kind.map(|kind| format!("&kind={}", encoded(kind))).unwrap_or_default();
+    Ok(format!("/api/v1/decisions?subject={}{kind}", encoded(&subject.to_string())))
+}
+
+/// By the daemon, whose configuration is the live one; by the file's where none answers.
+fn rehearse(path: Option<&Path>, socket: Option<PathBuf>, json: bool) -> Result<(), Failure> {
+    let asked = socket.map(|socket| {
+        ask_text(&socket, Method::POST, "/api/v1/rehearsals", ("application/json", "{}".to_owned()))
+    });
+    let outcome = match asked {
+        Some(Ok((true, answer))) => serde_json::from_slice(&answer).unwrap_or_default(),
+        Some(Ok((false, answer))) => {
+            let answer: Value = serde_json::from_slice(&answer).unwrap_or_default();
+            return Err(Failure::Refused(detail_of(&answer).to_owned()));
+        }
+        Some(Err(_)) | None => {
+            let config = load(path, &Overrides::default())?;
+            let settings = Settings::new(&config.inspect, &config.risk, &config.routes);
+            json!(rehearsal::rehearse(&settings, &config.inspect))
+        }
+    };
+    show::rehearsed(&outcome, json);
+    Ok(())
 }
 
 fn exceptions(socket: &Path, exceptions: Exceptions, json: bool) -> Result<(), Failure> {

@@ -6,6 +6,7 @@ mod allow;
 mod detection;
 mod explain;
 mod kernel;
+mod lists;
 
 use std::fmt::Display;
 use std::io::{self, Write as _};
@@ -21,9 +22,10 @@ use crate::dataplane::{Attached, Remains};
 
 pub(super) use access::{audit, audited, token_made, token_revoked, tokens};
 pub(super) use allow::{allowed, allows, disallowed, protected};
-pub(super) use detection::{replayed, rule, rules, tested};
+pub(super) use detection::{against, rehearsed, replayed, rule, rules, tested};
 pub(super) use explain::{exception_made, exception_removed, exceptions, explained};
 pub(super) use kernel::kernel;
+pub(super) use lists::imported;
 
 pub(super) fn failure(failure: &Failure, as_json: bool) {
     if matches!(failure, Failure::Told | Failure::ToldUnreachable) {
@@ -40,13 +42,23 @@ pub(super) fn banned(answer: &Value, as_json: bool) {
     said(answer, as_json, || {
         let until =
             answer["expires_at"].as_str().map_or("until it is lifted".to_owned(), |at| format!("until {at}"));
-        format!("banned {} {until} (decision #{})", text(&answer["source"]), answer["id"])
+        let done = match answer["kind"].as_str() {
+            Some("limit") => format!("limited to {} requests a minute:", answer["requests_per_min"]),
+            Some("allow") => "let through".to_owned(),
+            _ => "banned".to_owned(),
+        };
+        format!("{done} {} {until} (decision #{})", text(&answer["subject"]), answer["id"])
     });
 }
 
 pub(super) fn lifted(answer: &Value, as_json: bool) {
     said(answer, as_json, || {
-        format!("lifted the ban of {} (decision #{})", text(&answer["source"]), answer["id"])
+        format!(
+            "lifted the {} of {} (decision #{})",
+            text(&answer["kind"]),
+            text(&answer["subject"]),
+            answer["id"]
+        )
     });
 }
 
@@ -55,13 +67,15 @@ pub(super) fn decisions(rows: &[Value], as_json: bool) {
         rows,
         as_json,
         "nothing is in force",
-        &["#", "source", "by", "why", "where", "ends", "dropped", "incident"],
+        &["#", "kind", "whom", "by", "why", "comment", "where", "ends", "dropped", "incident"],
         |row| {
             vec![
                 row["id"].to_string(),
-                text(&row["source"]),
+                text(&row["kind"]),
+                text(&row["subject"]),
                 text(&row["origin"]),
                 text(&row["reason"]),
+                text(&row["comment"]),
                 text(&row["layer"]),
                 row["ttl_seconds"]
                     .as_u64()
@@ -149,6 +163,32 @@ pub(super) fn reloaded(answer: &Value, as_json: bool) {
             format!("in force: {applied}")
         };
         if restart.is_empty() { applied } else { format!("{applied}\nonly after a restart: {restart}") }
+    });
+}
+
+pub(super) fn on_trial(answer: &Value, as_json: bool) {
+    if !as_json {
+        reloaded(answer, as_json);
+    }
+    said(answer, as_json, || {
+        let secs = &answer["confirm_within_secs"];
+        format!(
+            "on trial: rolled back in {secs} s, unless `skyshield confirm` says otherwise from a new connection"
+        )
+    });
+}
+
+pub(super) fn confirmed(answer: &Value, as_json: bool) {
+    said(answer, as_json, || format!("confirmed: it is {} from now on", text(&answer["place"])));
+}
+
+pub(super) fn rolled_back(answer: &Value, as_json: bool) {
+    said(answer, as_json, || "rolled back: all is as it was".to_owned());
+}
+
+pub(super) fn diagnosis(items: &[Value], as_json: bool) {
+    listed(items, as_json, "nothing was looked at", &["check", "state", "found", "mend"], |item| {
+        ["check", "state", "found", "mend"].map(|name| text(&item[name])).to_vec()
     });
 }
 

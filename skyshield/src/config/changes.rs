@@ -14,6 +14,7 @@ const TAKEN_UP: &[&str] = &[
     "limits",
     "log.level",
     "never_ban",
+    "rehearsal",
     "risk",
     "routes",
 ];

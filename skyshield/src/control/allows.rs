@@ -122,7 +122,7 @@ impl Task {
     }
 
     /// The kernel's allow list first: whoever comes under protection is let through before anything else.
-    fn protect(&mut self) -> Result<(), dataplane::Error> {
+    pub(super) fn protect(&mut self) -> Result<(), dataplane::Error> {
         let never_ban = together(&self.host_protected, &self.allows);
         let taken = self.enforcer.set_allowed(&never_ban.sources()).inspect_err(|error| {
             self.metrics.dataplane_failures.inc();
@@ -164,7 +164,7 @@ pub(super) fn kept(reader: &Reader, now: Instant, wall: SystemTime) -> rusqlite:
     Ok(allows)
 }
 
-fn row(entry: &Allow, now: Instant, wall: SystemTime) -> AllowRow {
+pub(super) fn row(entry: &Allow, now: Instant, wall: SystemTime) -> AllowRow {
     let addresses: Vec<_> = entry.addresses.iter().map(ToString::to_string).collect();
     AllowRow {
         id: entry.id,

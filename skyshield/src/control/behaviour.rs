@@ -18,6 +18,7 @@ impl Task {
         let mut signals = std::mem::take(&mut self.signals);
         self.outcomes.take(&mut signals);
         for signal in signals.drain(..) {
+            self.watch_fronts(&signal);
             // Whoever is never cut off is not watched either.
             if self.ledger.never_ban().covers(Source::host(signal.address)).is_some() {
                 continue;

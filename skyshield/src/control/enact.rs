@@ -70,10 +70,10 @@ impl Task {
                 Effect::Record { decision, .. } => {
                     // With what the installation has added to it.
                     let latest = self.ledger.get(decision.source).filter(|held| held.id == decision.id);
-                    let latest = latest.unwrap_or(&decision);
-                    tell(&decision);
-                    let row = records::decision_row(latest, clock::now(), clock::wall());
-                    self.teller.change(Change::Made(Box::new(latest.clone())));
+                    let latest = latest.unwrap_or(decision);
+                    tell(&latest);
+                    let row = records::decision_row(&latest, clock::now(), clock::wall());
+                    self.teller.change(Change::Made(Box::new(latest)));
                     self.store.append(Record::Decision(row));
                 }
                 Effect::Close { id, cause, .. } => {
@@ -186,7 +186,7 @@ impl Task {
                 if self.ledger.get(source).is_some_and(|held| held.id == id) {
                     self.ledger.lift(source, clock::now());
                     if let Some(replaced) = replaced {
-                        self.ledger.restore(replaced);
+                        self.take_back(&replaced);
                     }
                 } else if let Some(later) = self.replaced.values_mut().find(|was| is(was.as_ref(), id)) {
                     // Another ban took its place and waits for the disk in its turn: what this one
@@ -196,12 +196,19 @@ impl Task {
             }
             Answer::Lifted(decision, _) => {
                 if self.ledger.get(decision.source).is_none() {
-                    self.ledger.restore(decision.clone());
+                    self.take_back(decision);
                 }
             }
         }
         while self.ledger.next_effect().is_some() {}
         self.publish_counts();
+    }
+
+    /// Takes up again what was in force, unless it is protected by now.
+    fn take_back(&mut self, decision: &Decision) {
+        if self.ledger.never_ban().covers(decision.source).is_none() {
+            self.ledger.restore(decision);
+        }
     }
 
     pub(super) fn install(&mut self, source: Source, decision: &Decision) -> Result<(), dataplane::Error> {

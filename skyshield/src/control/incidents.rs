@@ -33,11 +33,16 @@ impl Task {
     }
 
     fn sentence(&mut self, incident: &Incident, source: Source, reason: Cow<'static, str>, ttl: Duration) {
+        if !incident.client.by_proxy && self.not_armed().is_some() {
+            self.metrics.watched.not_armed.inc();
+            return;
+        }
         let new = NewBan {
             source,
             origin: Origin::Detector,
             layer: if incident.client.by_proxy { Layer::Request } else { Layer::Packet },
             reason,
+            comment: None,
             ttl: Some(ttl),
             incident: Some(incident.id),
             asked_at: incident.at,

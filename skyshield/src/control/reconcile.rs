@@ -1,30 +1,88 @@
 //! The reconciler: store, ledger and kernel are compared on a period, and what differs is mended.
+//!
+//! The looking is done off the control task, against the published view: there may be a million bans, and
+//! an order must not wait for it. What is found is looked at once more by the task before it is believed.
 
 use std::collections::HashSet;
+use std::time::Instant;
 
 use super::{Task, records};
 use crate::clock;
-use crate::dataplane::{self, Entry};
-use crate::engine::decision::{DecisionId, Ended};
-use crate::engine::reconcile::{Drift, drift};
+use crate::dataplane;
+use crate::engine::decision::{DecisionId, Ended, Layer};
+use crate::engine::reconcile::{Drift, Match, compare, drift, is_missing, is_stray};
 use crate::engine::source::Source;
+use crate::engine::view::View;
 use crate::store::{Reader, Record};
 
-/// What was found when looking; taken off the control task, because a look at a full map takes long.
+/// Differences that one look brings; what is beyond it the next look finds.
+const MOST: usize = 20_000;
+
+/// What was found to differ, as far as one could tell from outside.
 #[derive(Debug)]
 pub(super) struct Look {
-    entries: Result<Vec<(Source, Entry)>, dataplane::Error>,
-    kept: rusqlite::Result<Vec<DecisionId>>,
+    kernel: Result<Vec<Source>, dataplane::Error>,
+    store: rusqlite::Result<Kept>,
+}
+
+/// What the store and the decisions in force do not agree on.
+#[derive(Debug, Default)]
+struct Kept {
+    /// In force, and not kept.
+    unrecorded: Vec<Source>,
+    /// Kept as in force, and not so.
+    unclosed: Vec<DecisionId>,
 }
 
 /// Looks. Blocks.
-pub(super) fn look(entries: &dyn dataplane::Reader, store: &Reader) -> Look {
-    Look {
-        entries: entries.entries(),
-        kept: store
-            .decisions_in_force(records::millis(clock::wall()))
-            .map(|rows| rows.into_iter().map(|row| row.id).collect()),
+pub(super) fn look(entries: &dyn dataplane::Reader, store: &Reader, view: &View) -> Look {
+    Look { kernel: look_at_kernel(entries, view, clock::now()), store: look_at_store(store, view) }
+}
+
+fn look_at_kernel(
+    entries: &dyn dataplane::Reader,
+    view: &View,
+    now: Instant,
+) -> Result<Vec<Source>, dataplane::Error> {
+    let mut suspects = Vec::new();
+    let mut enforced = HashSet::new();
+    for (source, entry) in entries.entries()? {
+        let held = view.held(source).filter(|held| held.layer == Layer::Packet);
+        let differs = match held {
+            None => is_stray(entry.ttl),
+            Some(held) => {
+                enforced.insert(held.id);
+                compare(source, held.remaining(now), entry.ttl) == Match::Differs
+            }
+        };
+        if differs {
+            suspects.push(source);
+        }
     }
+    view.each_held(|source, held| {
+        if held.layer == Layer::Packet && !enforced.contains(&held.id) && is_missing(held.remaining(now)) {
+            suspects.push(source);
+        }
+    });
+    suspects.truncate(MOST);
+    Ok(suspects)
+}
+
+fn look_at_store(store: &Reader, view: &View) -> rusqlite::Result<Kept> {
+    let kept = store.numbers_in_force(records::millis(clock::wall()))?;
+    let (mut found, mut in_force) = (Kept::default(), Vec::with_capacity(kept.len()));
+    view.each_held(|source, held| {
+        in_force.push(held.id.0);
+        // The numbers come in order.
+        if kept.binary_search(&held.id.0).is_err() {
+            found.unrecorded.push(source);
+        }
+    });
+    in_force.sort_unstable();
+    let unclosed = kept.into_iter().filter(|id| in_force.binary_search(id).is_err());
+    found.unclosed = unclosed.map(DecisionId).take(MOST).collect();
+    found.unrecorded.truncate(MOST);
+    Ok(found)
 }
 
 impl Task {
@@ -35,8 +93,8 @@ impl Task {
         }
         match self.enforcer.reader() {
             Ok(entries) => {
-                let store = self.reader.clone();
-                self.looks.spawn_blocking(move || look(entries.as_ref(), &store));
+                let (store, view) = (self.reader.clone(), std::sync::Arc::clone(&self.view));
+                self.looks.spawn_blocking(move || look(entries.as_ref(), &store, &view));
             }
             Err(error) => tracing::error!(%error, "the kernel's maps cannot be read"),
         }
@@ -45,36 +103,30 @@ impl Task {
     /// Mends what a look found to differ. The ledger has moved on since, so each difference is
     /// looked at once more before it is believed.
     pub(super) fn mend(&mut self, look: Look) {
-        match look.entries {
-            Ok(entries) => self.mend_kernel(&entries),
+        match look.kernel {
+            Ok(suspects) => self.mend_kernel(suspects),
             Err(error) => {
                 self.metrics.dataplane_failures.inc();
                 tracing::error!(%error, "the kernel's maps cannot be read");
             }
         }
-        match look.kept {
-            Ok(kept) => self.mend_store(&kept),
+        match look.store {
+            Ok(kept) => self.mend_store(kept),
             Err(error) => tracing::error!(%error, "the store cannot be read"),
         }
     }
 
-    fn mend_kernel(&mut self, entries: &[(Source, Entry)]) {
-        let left: Vec<_> = entries.iter().map(|(source, entry)| (*source, entry.ttl)).collect();
-        let suspects = drift(self.ledger.decisions(), &left, clock::now());
+    fn mend_kernel(&mut self, suspects: Vec<Source>) {
         let mut confirmed = 0;
-        for suspect in suspects {
-            let source = match &suspect {
-                Drift::Missing(decision) => decision.source,
-                Drift::Stray(source) => *source,
-            };
+        for source in suspects {
             // The kernel follows when the order is on disk, or not at all.
             if self.waiting.contains_key(&source) {
                 continue;
             }
             let Ok(entry) = self.enforcer.get(source) else { continue };
-            let held = self.ledger.get(source).cloned();
+            let held = self.ledger.get(source);
             let found: Vec<_> = entry.map(|entry| (source, entry.ttl)).into_iter().collect();
-            for difference in drift(held.iter(), &found, clock::now()) {
+            for difference in drift(held.into_iter(), &found, clock::now()) {
                 confirmed += 1;
                 let (kind, mended) = match difference {
                     Drift::Missing(decision) => ("missing", self.install(source, &decision)),
@@ -91,24 +143,20 @@ impl Task {
     }
 
     /// Appends that the store's queue refused are brought again; rows of decisions that are over are closed.
-    fn mend_store(&mut self, kept: &[DecisionId]) {
-        let kept: HashSet<_> = kept.iter().copied().collect();
+    fn mend_store(&mut self, kept: Kept) {
         let (now, wall) = (clock::now(), clock::wall());
-        let missing: Vec<_> = self
-            .ledger
-            .decisions()
-            .filter(|decision| !kept.contains(&decision.id) && decision.made_at + self.settle < wall)
-            .map(|decision| records::decision_row(decision, now, wall))
-            .collect();
-        for row in missing {
-            self.metrics.repairs.with_label_values(&["unrecorded"]).inc();
-            self.store.append(Record::Decision(row));
+        for source in kept.unrecorded {
+            let Some(decision) = self.ledger.get(source) else { continue };
+            if decision.made_at + self.settle < wall {
+                self.metrics.repairs.with_label_values(&["unrecorded"]).inc();
+                self.store.append(Record::Decision(records::decision_row(&decision, now, wall)));
+            }
         }
-        if !self.waiting.is_empty() {
+        if !self.waiting.is_empty() || !self.imports.is_empty() {
             // What is closed in the ledger is not yet closed for good.
             return;
         }
-        for id in kept {
+        for id in kept.unclosed {
             if self.ledger.source_of(id).is_none() {
                 self.metrics.repairs.with_label_values(&["unclosed"]).inc();
                 self.store.append(Record::Ended { id, cause: Ended::Expired, at_ms: records::millis(wall) });

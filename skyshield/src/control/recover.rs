@@ -10,7 +10,7 @@ use crate::engine::decision::{Decision, DecisionId, Layer};
 use crate::engine::escalation::{self, Escalation};
 use crate::engine::ledger::Ledger;
 use crate::engine::never_ban::NeverBan;
-use crate::engine::reconcile::{Drift, drift};
+use crate::engine::reconcile::{Match, compare, is_missing, is_stray};
 use crate::engine::risk;
 use crate::engine::source::Source;
 use crate::engine::view::View;
@@ -55,54 +55,65 @@ pub(super) fn recover(
     now: Instant,
     wall: SystemTime,
 ) -> Result<(Ledger, Recovered), RecoverError> {
-    let From { capacity, view, never_ban, store, reader } = from;
     let mut recovered = Recovered::default();
-    let mut ledger = Ledger::new(capacity, view);
-    ledger.skip_ids_to(DecisionId(reader.last_decision()?));
-    for row in reader.decisions_in_force(records::millis(wall))? {
+    let mut ledger = Ledger::new(from.capacity, Arc::clone(&from.view));
+    ledger.skip_ids_to(DecisionId(from.reader.last_decision()?));
+    from.reader.each_decision_in_force(records::millis(wall), |row| {
         if let Some(decision) = records::decision(&row, now, wall) {
-            ledger.restore(decision);
+            ledger.restore(&decision);
             recovered.from_store += 1;
         } else {
             tracing::warn!(decision = %row.id, source = row.source, "a kept decision makes no sense to this release");
         }
-    }
+    })?;
     // Before anything is installed, so that nobody is cut off even for a moment.
-    enforcer.set_allowed(&never_ban.sources())?;
+    enforcer.set_allowed(&from.never_ban.sources())?;
 
-    let entries = enforcer.entries()?;
-    let left: Vec<_> = entries.iter().map(|(source, entry)| (*source, entry.ttl)).collect();
-    let known: HashSet<Source> = ledger.decisions().map(|decision| decision.source).collect();
-    for (source, entry) in &entries {
-        let is_over = entry.ttl.is_some_and(|left| left.is_zero());
-        if is_over || known.contains(source) || ledger.len() >= capacity {
-            continue;
-        }
-        // One that was lifted, on disk, a moment before the kill is not brought back to life.
-        if !reader.has_ended(entry.decision.0)? {
-            let decision = adopted(*source, entry, now, wall);
-            store.append(Record::Decision(records::decision_row(&decision, now, wall)));
-            ledger.restore(decision);
-            recovered.from_kernel += 1;
-        }
-    }
-    for difference in drift(ledger.decisions(), &left, now) {
-        match difference {
-            Drift::Missing(decision) => {
-                let ttl = decision.remaining(now);
-                enforcer.install(
-                    decision.source,
-                    Entry { decision: decision.id, origin: decision.origin, ttl },
-                )?;
-                recovered.reinstalled += 1;
-            }
-            Drift::Stray(source) => {
+    let mut enforced = HashSet::new();
+    for (source, entry) in enforcer.entries()? {
+        let Some(held) = ledger.brief(source) else {
+            let is_over = entry.ttl.is_some_and(|left| left.is_zero());
+            if !is_over && adopt(&mut ledger, (source, &entry), &from, (now, wall))? {
+                recovered.from_kernel += 1;
+                enforced.insert(entry.decision);
+            } else if is_stray(entry.ttl) {
                 enforcer.remove(source)?;
             }
+            continue;
+        };
+        if held.layer == Layer::Request {
+            enforcer.remove(source)?;
+        } else if compare(source, held.remaining(now), entry.ttl) != Match::Differs {
+            enforced.insert(held.id);
         }
     }
-    ledger.set_never_ban(Arc::new(never_ban), now);
+    let missing = ledger.briefs().filter(|(_, held)| {
+        held.layer == Layer::Packet && !enforced.contains(&held.id) && is_missing(held.remaining(now))
+    });
+    for (source, held) in missing {
+        let ttl = held.remaining(now);
+        enforcer.install(source, Entry { decision: held.id, origin: held.origin, ttl })?;
+        recovered.reinstalled += 1;
+    }
+    ledger.set_never_ban(Arc::new(from.never_ban), now);
     Ok((ledger, recovered))
+}
+
+/// Takes up a ban that only the kernel still knows, where there is room. One that was lifted, on disk, a
+/// moment before the kill is not brought back to life.
+fn adopt(
+    ledger: &mut Ledger,
+    (source, entry): (Source, &Entry),
+    from: &From<'_>,
+    (now, wall): (Instant, SystemTime),
+) -> Result<bool, RecoverError> {
+    if ledger.len() >= from.capacity || from.reader.has_ended(entry.decision.0)? {
+        return Ok(false);
+    }
+    let decision = adopted(source, entry, now, wall);
+    from.store.append(Record::Decision(records::decision_row(&decision, now, wall)));
+    ledger.restore(&decision);
+    Ok(true)
 }
 
 /// Who was banned before is banned for longer when he comes back, restart or no restart.
@@ -132,6 +143,7 @@ fn adopted(source: Source, entry: &Entry, now: Instant, wall: SystemTime) -> Dec
         origin: entry.origin,
         layer: Layer::Packet,
         reason: "in the kernel before a restart".into(),
+        comment: None,
         until: entry.ttl.and_then(|left| now.checked_add(left)),
         incident: None,
         made_at: wall,

@@ -10,22 +10,27 @@ use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
 use super::allows;
-use super::enact::{Answer, Committed};
+use super::enact::Committed;
 use super::happenings::Teller;
+use super::imports;
 use super::kernel::Senders;
+use super::near_misses;
 use super::outcomes::Outcomes;
 use super::reconcile::Look;
 use super::recover::{self, RecoverError, Recovered};
-use super::{Control, Health, Metrics, Order, OrderError, Target, Wanted, exceptions};
+use super::rulings;
+use super::{Control, Health, Metrics, Order, exceptions};
 use crate::clock;
 use crate::dataplane::Enforcer;
 use crate::engine::allow::AllowList;
 use crate::engine::behaviour::{Behaviour, Signal};
 use crate::engine::decision::{Decision, DecisionId, Ended, NewBan, Origin};
 use crate::engine::escalation::{self, Escalation};
+use crate::engine::fronting::Fronting;
 use crate::engine::ledger::{Banned, Ledger, Rejected};
-use crate::engine::never_ban::NeverBan;
+use crate::engine::never_ban::{NeverBan, Protection};
 use crate::engine::risk;
+use crate::engine::ruling::Docket;
 use crate::engine::shaping::Shaper;
 use crate::engine::source::Source;
 use crate::engine::view::View;
@@ -66,6 +71,13 @@ pub struct Task {
     pub(super) commits: JoinSet<Committed>,
     pub(super) allows: AllowList,
     pub(super) allow_changes: JoinSet<allows::Change>,
+    pub(super) docket: Docket,
+    pub(super) fronting: Fronting,
+    pub(super) near: near_misses::Budget,
+    pub(super) ruling_changes: JoinSet<rulings::Change>,
+    /// Sources that were found to be let through.
+    pub(super) spared: JoinSet<Vec<Source>>,
+    pub(super) imports: JoinSet<imports::Committed>,
     /// What the host protects by itself.
     pub(super) host_protected: Arc<NeverBan>,
     pub(super) drift: usize,
@@ -94,7 +106,7 @@ pub struct Task {
     queue: mpsc::Receiver<Order>,
     pub(super) teller: Teller,
     pub(super) looks: JoinSet<Look>,
-    capacity: usize,
+    pub(super) capacity: usize,
 }
 
 /// What the control task drives.
@@ -139,6 +151,7 @@ impl Task {
         let host_protected = Arc::new(never_ban);
         let allows = allows::kept(&reader, clock::now(), clock::wall())?;
         let never_ban = allows::together(&host_protected, &allows);
+        let docket = rulings::kept(&reader, clock::now(), clock::wall())?;
         let (ledger, recovered) = recover::recover(
             recover::From { capacity, view: Arc::clone(&view), never_ban, store: &store, reader: &reader },
             enforcer.as_mut(),
@@ -159,6 +172,12 @@ impl Task {
             commits: JoinSet::new(),
             allows,
             allow_changes: JoinSet::new(),
+            docket,
+            fronting: Fronting::default(),
+            near: near_misses::Budget::default(),
+            ruling_changes: JoinSet::new(),
+            spared: JoinSet::new(),
+            imports: JoinSet::new(),
             host_protected,
             drift: 0,
             store_writes: true,
@@ -196,9 +215,14 @@ impl Task {
         let mut forget = every(FORGET_EVERY);
         let mut orders = Vec::with_capacity(TURN);
         self.enact(None);
+        self.publish_rulings();
         loop {
-            let deadlines =
-                [self.ledger.poll_timeout(), self.allows.poll_timeout(), self.shaper.poll_timeout()];
+            let deadlines = [
+                self.ledger.poll_timeout(),
+                self.allows.poll_timeout(),
+                self.docket.poll_timeout(),
+                self.shaper.poll_timeout(),
+            ];
             let deadline = deadlines.into_iter().flatten().min();
             tokio::select! {
                 biased;
@@ -209,10 +233,14 @@ impl Task {
                 }
                 Some(Ok(committed)) = self.commits.join_next() => self.committed(committed),
                 Some(Ok(change)) = self.allow_changes.join_next() => self.allow_changed(change),
+                Some(Ok(change)) = self.ruling_changes.join_next() => self.ruling_changed(change),
+                Some(Ok(committed)) = self.imports.join_next() => self.imported(committed),
+                Some(Ok(sources)) = self.spared.join_next() => self.let_go(sources),
                 () = sleep_until(deadline) => {
                     self.ledger.handle_timeout(clock::now());
                     self.shaper.handle_timeout(clock::now());
                     self.end_allows();
+                    self.end_rulings();
                     self.enact(None);
                 }
                 Some(Ok(found)) = self.looks.join_next() => self.mend(found),
@@ -238,90 +266,17 @@ impl Task {
         while let Some(Ok(change)) = self.allow_changes.join_next().await {
             self.allow_changed(change);
         }
-    }
-
-    fn obey(&mut self, order: Order) {
-        match order {
-            Order::Incident(incident, done) => {
-                self.judge(&incident);
-                // What it led to is in force; the rest is for the record.
-                let _gone = done.send(());
-                self.record(&incident);
-            }
-            Order::Ban(new, reply) => {
-                let origin = new.origin;
-                let replaced = self.ledger.get(new.source).cloned();
-                match self.ban(new) {
-                    Ok(banned) if origin == Origin::Operator => {
-                        self.replaced.insert(banned.decision().id, replaced);
-                        self.enact_durably(Answer::Banned(banned, reply));
-                    }
-                    Ok(banned) => {
-                        self.enact(None);
-                        let _gone = reply.send(Ok(banned));
-                    }
-                    Err(rejected) => {
-                        let _gone = reply.send(Err(rejected.into()));
-                    }
-                }
-            }
-            Order::Lift(target, reply) => {
-                let source = match target {
-                    Target::Source(source) => Some(source),
-                    Target::Decision(id) => self.ledger.source_of(id),
-                };
-                match source.and_then(|source| self.ledger.lift(source, clock::now())) {
-                    Some(decision) => self.enact_durably(Answer::Lifted(decision, reply)),
-                    None => {
-                        let _gone = reply.send(Err(OrderError::NotInForce));
-                    }
-                }
-            }
-            Order::List(Wanted { after, source, limit }, reply) => {
-                let listed = match source {
-                    Some(source) => self.ledger.get(source).cloned().into_iter().collect(),
-                    None => self.ledger.decisions_after(after).take(limit).cloned().collect(),
-                };
-                let _gone = reply.send(listed);
-            }
-            Order::Health(reply) => {
-                let _gone = reply.send(self.health());
-            }
-            Order::Suspect(address, score) => self.suspect(address, score),
-            Order::Bill(address, reply) => {
-                let standing = self.view.standing(address, clock::now());
-                let _gone = reply.send((self.risk.bill(&[], &standing), self.risk.thresholds()));
-            }
-            Order::Except(exception, reply) => self.except(*exception, reply),
-            Order::Unexcept(id, reply) => self.unexcept(&id, reply),
-            Order::NeverBan(never_ban) => self.host_protects(never_ban),
-            Order::Allow(new, reply) => self.allow(new, reply),
-            Order::Disallow(target, reply) => self.disallow(&target, reply),
-            Order::Allows(reply) => {
-                let _gone = reply.send(self.allows.iter().cloned().collect());
-            }
-            Order::Protected(reply) => {
-                let _gone = reply.send(Arc::clone(self.ledger.never_ban()));
-            }
-            Order::Forget(source, reply) => {
-                self.view.forget(source);
-                self.escalation.forget(source);
-                let _gone = reply.send(());
-            }
-            Order::Resolved(name, addresses) => self.resolved(&name, addresses),
-            Order::Kernel(order) => self.obey_kernel(order),
-            Order::Sentences(sentences) => {
-                let (risk, escalation) = *sentences;
-                self.widen_for = Duration::from_secs(escalation.widen_secs);
-                self.escalation.go_by(escalation, Duration::from_secs(risk.ban_secs));
-                self.risk = risk;
-            }
+        while let Some(Ok(change)) = self.ruling_changes.join_next().await {
+            self.ruling_changed(change);
+        }
+        while let Some(Ok(committed)) = self.imports.join_next().await {
+            self.imported(committed);
         }
     }
 
     pub(super) fn ban(&mut self, new: NewBan) -> Result<Banned, Rejected> {
         let origin = new.origin.name();
-        let outcome = self.ledger.ban(new, clock::now());
+        let outcome = self.may_ban(&new).and_then(|()| self.ledger.ban(new, clock::now()));
         let told = match &outcome {
             Ok(Banned::Made(_)) => "made",
             Ok(Banned::Extended(_)) => "extended",
@@ -332,6 +287,15 @@ impl Task {
         };
         self.metrics.bans.with_label_values(&[origin, told]).inc();
         outcome
+    }
+
+    /// Whether nobody lets the place of the address through.
+    pub(super) fn may_ban(&self, new: &NewBan) -> Result<(), Rejected> {
+        let lets_through = new.source.is_host() && self.view.lets_through(new.source.address(), clock::now());
+        if lets_through {
+            return Err(Rejected::Protected { whom: new.source, why: Protection::AllowedPlace });
+        }
+        Ok(())
     }
 
     fn tend(&mut self) {
@@ -372,13 +336,14 @@ impl Task {
         }
     }
 
-    fn health(&self) -> Health {
+    pub(super) fn health(&self) -> Health {
         Health {
             decisions_in_force: self.ledger.len(),
             capacity: self.capacity,
             drift: self.drift,
             dataplane_answers: self.dataplane_answers,
             store_writes: self.store_writes,
+            not_armed: self.not_armed().map(|found| found.to_string()),
         }
     }
 

@@ -255,14 +255,14 @@ async fn what_differs_in_the_kernel_is_counted_and_mended() {
         kernel.install(source("203.0.113.9"), entry(9)).unwrap();
     }
     let entries = host.kernel.lock().reader().unwrap();
-    idle.task.mend(look(entries.as_ref(), &idle.opened.reader));
+    idle.task.mend(look(entries.as_ref(), &idle.opened.reader, &idle.view));
     assert_eq!(idle.metrics.drift.get(), 2);
     for kind in ["missing", "stray"] {
         assert_eq!(idle.metrics.repairs.with_label_values(&[kind]).get(), 1, "{kind}");
     }
     assert_eq!(host.kernel.ban_of("203.0.113.1"), Some(1));
     assert_eq!(host.kernel.ban_of("203.0.113.9"), None);
-    idle.task.mend(look(entries.as_ref(), &idle.opened.reader));
+    idle.task.mend(look(entries.as_ref(), &idle.opened.reader, &idle.view));
     assert_eq!(idle.metrics.drift.get(), 0);
     idle.close();
 }
@@ -273,7 +273,7 @@ async fn a_row_that_nothing_stands_for_is_closed() {
     let mut idle = host.idle();
     idle.opened.store.commit(Record::Decision(row(1, "203.0.113.1"))).await.unwrap();
     let entries = host.kernel.lock().reader().unwrap();
-    idle.task.mend(look(entries.as_ref(), &idle.opened.reader));
+    idle.task.mend(look(entries.as_ref(), &idle.opened.reader, &idle.view));
     assert_eq!(idle.metrics.repairs.with_label_values(&["unclosed"]).get(), 1);
     idle.close();
     assert_eq!(host.ended(1).as_deref(), Some("expired"));

@@ -9,6 +9,7 @@ use skyshield_common::{Address, Ban, PrefixBan, Rate, Settings as Wire, UNTIL_LI
 
 use super::backing::{self, Capacity, Kind, Maps};
 use super::clock;
+use super::deadlines::Deadlines;
 use super::enforcer::{
     Counters, Enforcer, Entry, EventTotals, Fill, Met, Reader, Replaced, Sender, Settings, Shape,
 };
@@ -30,8 +31,8 @@ pub struct Table<M> {
     prefixes: Prefixes,
     /// Entries whose cover has changed and that are still to be written: none, but after a failure.
     unwritten: BTreeMap<IpNet, PrefixBan>,
-    /// Every ban that ends by itself, soonest first.
-    deadlines: BTreeSet<(u64, Source)>,
+    /// When bans end by themselves.
+    deadlines: Deadlines,
     allowed: BTreeSet<Source>,
     shapes: BTreeSet<[u8; 16]>,
     settings: Wire,
@@ -53,7 +54,7 @@ impl<M: Maps> Table<M> {
             used: BTreeMap::new(),
             prefixes: Prefixes::default(),
             unwritten: BTreeMap::new(),
-            deadlines: BTreeSet::new(),
+            deadlines: Deadlines::default(),
             allowed: BTreeSet::new(),
             shapes: BTreeSet::new(),
             settings: wire,
@@ -90,7 +91,8 @@ impl<M: Maps> Table<M> {
 
     fn note(&mut self, source: Source, ban: Ban) {
         if ban.expires_at_ns != UNTIL_LIFTED {
-            self.deadlines.insert((ban.expires_at_ns, source));
+            let bans = self.used.values().map(|&used| used as usize).sum();
+            self.deadlines.note(ban.expires_at_ns, source, bans);
         }
     }
 
@@ -149,8 +151,8 @@ impl<M: Maps> Enforcer for Table<M> {
         let expires_at_ns = clock::deadline(self.maps.now_ns(), entry.ttl);
         let ban = Ban::new(expires_at_ns, entry.decision.0, entry.origin as u8);
         let kind = Kind::of(source);
-        let mut before = self.current(source)?;
-        if before.is_none() {
+        let is_new = self.current(source)?.is_none();
+        if is_new {
             self.make_room(kind, source)?;
         }
         if source.is_host() {
@@ -162,16 +164,17 @@ impl<M: Maps> Enforcer for Table<M> {
             self.unwritten.remove(&prefix);
             self.unwritten.extend(self.prefixes.insert(prefix, planned));
         }
-        match before.take() {
-            Some(old) => _ = self.deadlines.remove(&(old.expires_at_ns, source)),
-            None => self.count(kind, source, 1),
+        if is_new {
+            self.count(kind, source, 1);
         }
         self.note(source, ban);
         self.write_changed()
     }
 
     fn remove(&mut self, source: Source) -> Result<bool, Error> {
-        let Some(old) = self.current(source)? else { return Ok(false) };
+        if self.current(source)?.is_none() {
+            return Ok(false);
+        }
         if source.is_host() {
             self.maps.cut_ban(source.address())?;
         } else {
@@ -180,7 +183,6 @@ impl<M: Maps> Enforcer for Table<M> {
             self.unwritten.remove(&prefix);
             self.unwritten.extend(self.prefixes.remove(prefix).unwrap_or_default());
         }
-        self.deadlines.remove(&(old.expires_at_ns, source));
         self.count(Kind::of(source), source, -1);
         self.write_changed()?;
         Ok(true)
@@ -274,17 +276,17 @@ impl<M: Maps> Enforcer for Table<M> {
     fn sweep(&mut self, limit: usize) -> Result<usize, Error> {
         self.maps.keep_time()?;
         let now_ns = self.maps.now_ns();
-        let ended: Vec<Source> = self
-            .deadlines
-            .iter()
-            .take_while(|(deadline_ns, _)| *deadline_ns <= now_ns)
-            .take(limit)
-            .map(|(_, source)| *source)
-            .collect();
-        for source in &ended {
-            self.remove(*source)?;
+        let mut freed = 0;
+        for _ in 0..limit {
+            let Some(source) = self.deadlines.take(now_ns) else { break };
+            // What was lengthened meanwhile has a note of its new end.
+            if self.current(source)?.is_some_and(|ban| !ban.holds(now_ns)) {
+                let bans = self.used.values().map(|&used| used as usize).sum();
+                self.remove(source).inspect_err(|_| self.deadlines.note(now_ns, source, bans))?;
+                freed += 1;
+            }
         }
-        Ok(ended.len())
+        Ok(freed)
     }
 
     fn set_allowed(&mut self, sources: &[Source]) -> Result<(), Error> {

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use serde::{Deserialize, Serialize};
@@ -100,6 +101,8 @@ pub struct Decision {
     pub layer: Layer,
     /// Why, for people: a rule id, or the operator's words.
     pub reason: Cow<'static, str>,
+    /// What an operator has noted beside it.
+    pub comment: Option<Arc<str>>,
     /// When it ends by itself; `None` is until it is lifted.
     pub until: Option<Instant>,
     /// The incident that gave rise to it.
@@ -128,6 +131,8 @@ pub struct NewBan {
     pub layer: Layer,
     /// Why, for people.
     pub reason: Cow<'static, str>,
+    /// What is to be noted beside it.
+    pub comment: Option<Arc<str>>,
     /// For how long; `None` is until it is lifted.
     pub ttl: Option<Duration>,
     /// The incident that gave rise to it.

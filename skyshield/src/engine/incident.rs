@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use ulid::Ulid;
 
 pub use super::client::Client;
-use super::risk::{Bill, Score, Term, Thresholds};
+use super::risk::{self, Bill, Score, Term, Thresholds};
 use crate::inspect::Finding;
 
 /// An incident's id: 26 characters, sorted by time, safe to read out over the telephone.
@@ -28,6 +28,18 @@ impl IncidentId {
     pub fn new(at: SystemTime, random: u128) -> Self {
         let since_epoch = at.duration_since(SystemTime::UNIX_EPOCH).unwrap_or(Duration::ZERO);
         Self(Ulid::from_parts(u64::try_from(since_epoch.as_millis()).unwrap_or(u64::MAX), random))
+    }
+}
+
+impl IncidentId {
+    /// The id as one number.
+    pub(super) fn to_bits(self) -> u128 {
+        self.0.0
+    }
+
+    /// The id that was made such a number.
+    pub(super) fn from_bits(bits: u128) -> Self {
+        Self(Ulid(bits))
     }
 }
 
@@ -145,6 +157,17 @@ impl Incident {
 }
 
 impl Assessment {
+    /// Leaves nothing of what the request said: only who claimed something, and how surely. Where its source
+    /// is stays, because it is what is weighed.
+    pub fn forget_words(&mut self) {
+        for term in &mut self.bill.terms {
+            term.place = None;
+            if term.kind != risk::Kind::Origin {
+                term.matched.clear();
+            }
+        }
+    }
+
     /// Whether it speaks for a refusal.
     pub fn is_refused(&self) -> bool {
         self.is_refused_without(|_term| false)

@@ -1,68 +1,34 @@
-//! The ledger: every decision in force, one a source, and the effects that keep the world in step.
+//! The ledger: every ban in force, one a source, and the effects that keep the world in step.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
-use std::ops::Bound;
+mod answers;
+mod deadlines;
+mod numbers;
+mod slab;
+mod sources;
+mod texts;
+
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::decision::{Decision, DecisionId, Ended, Layer, NewBan, Origin};
 use super::effect::Effect;
-use super::never_ban::{NeverBan, Protection};
-use super::source::{Source, WIDEST_V4, WIDEST_V6};
+use super::never_ban::NeverBan;
+use super::source::Source;
 use super::view::View;
+pub use answers::{Banned, Brief, Rejected};
+use deadlines::Deadlines;
+use numbers::Numbers;
+use slab::{Place, Slab};
+use sources::Sources;
 
-/// Why a ban is not made.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Rejected {
-    /// The never-ban set forbids it.
-    #[error("{whom} is never banned: it is {why}")]
-    Protected {
-        /// Whom the ban was for.
-        whom: Source,
-        /// Why it is protected.
-        why: Protection,
-    },
-    /// The prefix is a share of the whole internet.
-    #[error(
-        "{0} is wider than /{WIDEST_V4} (IPv4) or /{WIDEST_V6} (IPv6); ask again with force if you mean it"
-    )]
-    TooWide(Source),
-    /// There is no room for another decision.
-    #[error(
-        "{capacity} decisions are in force and there is room for no more; lift some, or raise dataplane.max_bans"
-    )]
-    Full {
-        /// How many there is room for.
-        capacity: usize,
-    },
-}
-
-/// What became of a ban that was asked for.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Banned {
-    /// It is in force.
-    Made(Decision),
-    /// One of the same authority was in force already; it now ends no earlier than asked.
-    Extended(Decision),
-    /// One of higher authority is in force and was left alone.
-    Kept(Decision),
-}
-
-impl Banned {
-    /// The decision that is in force now.
-    pub fn decision(&self) -> &Decision {
-        match self {
-            Self::Made(decision) | Self::Extended(decision) | Self::Kept(decision) => decision,
-        }
-    }
-}
-
-/// Owns all decisions. Effects wait in it until they are fetched.
+/// Owns all bans. Effects wait in it until they are fetched.
 #[derive(Debug)]
 pub struct Ledger {
-    decisions: HashMap<Source, Decision>,
-    by_id: BTreeMap<DecisionId, Source>,
-    deadlines: BTreeSet<(Instant, Source)>,
+    slab: Slab,
+    by_source: Sources,
+    by_id: Numbers,
+    deadlines: Deadlines,
     counts: [usize; Origin::ALL.len()],
     effects: VecDeque<Effect>,
     never_ban: Arc<NeverBan>,
@@ -72,12 +38,13 @@ pub struct Ledger {
 }
 
 impl Ledger {
-    /// An empty ledger with room for `capacity` decisions, published in `view`.
+    /// An empty ledger with room for `capacity` bans, published in `view`.
     pub fn new(capacity: usize, view: Arc<View>) -> Self {
         Self {
-            decisions: HashMap::new(),
-            by_id: BTreeMap::new(),
-            deadlines: BTreeSet::new(),
+            slab: Slab::default(),
+            by_source: Sources::default(),
+            by_id: Numbers::default(),
+            deadlines: Deadlines::default(),
             counts: [0; Origin::ALL.len()],
             effects: VecDeque::new(),
             never_ban: Arc::default(),
@@ -87,8 +54,8 @@ impl Ledger {
         }
     }
 
-    /// Takes up a decision that was in force before a restart; it asks for no effect.
-    pub fn restore(&mut self, decision: Decision) {
+    /// Takes up a ban that was in force before a restart; it asks for no effect.
+    pub fn restore(&mut self, decision: &Decision) {
         self.next_id = self.next_id.max(decision.id.0.saturating_add(1));
         self.put(decision);
     }
@@ -98,54 +65,34 @@ impl Ledger {
         self.next_id = self.next_id.max(id.0.saturating_add(1));
     }
 
+    /// A number that no other decision has or will have.
+    pub fn number(&mut self) -> DecisionId {
+        self.next_id += 1;
+        DecisionId(self.next_id - 1)
+    }
+
     /// Bans a source. A decision of higher authority is left alone, one of lower authority gives
     /// way; a detector's second ban lengthens the first, an operator's takes its place.
     pub fn ban(&mut self, new: NewBan, now: Instant) -> Result<Banned, Rejected> {
-        if let Some(why) = self.never_ban.covers(new.source) {
-            return Err(Rejected::Protected { whom: new.source, why });
-        }
-        if new.source.is_too_wide() && !new.force {
-            return Err(Rejected::TooWide(new.source));
-        }
+        self.check(&new)?;
         let durable = new.origin == Origin::Operator;
         let until = new.ttl.and_then(|ttl| now.checked_add(ttl));
-        if let Some(standing) = self.decisions.get(&new.source) {
+        if let Some(standing) = self.get(new.source) {
             if standing.origin > new.origin {
-                return Ok(Banned::Kept(standing.clone()));
+                return Ok(Banned::Kept(standing));
             }
             if standing.origin == new.origin && !durable && standing.layer == new.layer {
-                let mut longer = standing.clone();
-                longer.until = later(standing.until, until);
-                self.put(longer.clone());
+                let longer = Decision { until: later(standing.until, until), ..standing };
+                let longer = self.put(&longer);
                 self.enact(&longer, durable);
                 return Ok(Banned::Extended(longer));
             }
-            let replaced = standing.clone();
-            self.effects.push_back(Effect::Close {
-                id: replaced.id,
-                cause: Ended::Replaced,
-                at: now,
-                durable: false,
-            });
-            if replaced.layer == Layer::Packet && new.layer == Layer::Request {
-                self.effects.push_back(Effect::Remove { source: new.source });
-            }
-        } else if self.decisions.len() >= self.capacity {
+            self.give_way(&standing, new.layer, now);
+        } else if self.len() >= self.capacity {
             return Err(Rejected::Full { capacity: self.capacity });
         }
-        let decision = Decision {
-            id: DecisionId(self.next_id),
-            source: new.source,
-            origin: new.origin,
-            layer: new.layer,
-            reason: new.reason,
-            until,
-            incident: new.incident,
-            made_at: new.asked_at,
-            enforced_after: None,
-        };
-        self.next_id += 1;
-        self.put(decision.clone());
+        let decision = self.decision(new, now);
+        let decision = self.put(&decision);
         self.enact(&decision, durable);
         Ok(Banned::Made(decision))
     }
@@ -155,21 +102,57 @@ impl Ledger {
         self.end(source, Ended::Lifted, now)
     }
 
-    /// The source that decision `id` is against, while it is in force.
-    pub fn source_of(&self, id: DecisionId) -> Option<Source> {
-        self.by_id.get(&id).copied()
+    /// Ends the ban of `source`, which has come under protection.
+    pub fn protect(&mut self, source: Source, now: Instant) -> Option<Decision> {
+        self.end(source, Ended::Protected, now)
     }
 
-    /// Sets whom no decision may cut off; decisions that do are ended.
+    /// The ban that `new` asks for, not in force yet; none where one of higher authority stands.
+    pub fn draft(&mut self, new: NewBan, now: Instant) -> Result<Option<Decision>, Rejected> {
+        self.check(&new)?;
+        if self.brief(new.source).is_some_and(|standing| standing.origin > new.origin) {
+            return Ok(None);
+        }
+        Ok(Some(self.decision(new, now)))
+    }
+
+    /// Brings a drafted ban into force that is on disk already. Whoever has come under protection since is
+    /// not banned, and what has a higher authority since is left alone.
+    pub fn enforce(&mut self, draft: &Decision, now: Instant) {
+        let standing = self.get(draft.source);
+        let is_outranked = standing.as_ref().is_some_and(|standing| standing.origin > draft.origin);
+        if self.never_ban.covers(draft.source).is_some() || is_outranked || self.len() >= self.capacity {
+            let cause = if is_outranked { Ended::Replaced } else { Ended::Protected };
+            self.effects.push_back(Effect::Close { id: draft.id, cause, at: now, durable: false });
+            return;
+        }
+        if let Some(replaced) = standing {
+            self.give_way(&replaced, draft.layer, now);
+        }
+        let decision = self.put(draft);
+        if decision.layer == Layer::Packet {
+            self.effects.push_back(Effect::Install { source: decision.source, decision });
+        }
+    }
+
+    /// The source that ban `id` is against, while it is in force.
+    pub fn source_of(&self, id: DecisionId) -> Option<Source> {
+        self.by_id.get(id).and_then(|place| self.slab.source(place))
+    }
+
+    /// Sets whom no decision may cut off; bans that do are ended.
     pub fn set_never_ban(&mut self, never_ban: Arc<NeverBan>, now: Instant) {
-        self.never_ban = Arc::clone(&never_ban);
+        let before = std::mem::replace(&mut self.never_ban, Arc::clone(&never_ban));
         self.view.set_never_ban(never_ban);
-        let cut_off: Vec<_> = self
-            .decisions
-            .keys()
-            .copied()
-            .filter(|&source| self.never_ban.covers(source).is_some())
-            .collect();
+        let is_new =
+            |source: &Source| before.entries().binary_search_by(|(held, _)| held.cmp(source)).is_err();
+        let new: Vec<_> = self.never_ban.sources().into_iter().filter(is_new).collect();
+        let (hosts, prefixes): (Vec<_>, Vec<_>) = new.into_iter().partition(|source| source.is_host());
+        let mut cut_off: Vec<_> = hosts.into_iter().filter(|&host| self.find(host).is_some()).collect();
+        if !prefixes.is_empty() {
+            let held = self.slab.places().filter_map(|place| self.slab.source(place));
+            cut_off.extend(held.filter(|&source| prefixes.iter().any(|prefix| prefix.covers(source))));
+        }
         for source in cut_off {
             self.end(source, Ended::Protected, now);
         }
@@ -180,32 +163,41 @@ impl Ledger {
         &self.never_ban
     }
 
-    /// The decision in force against exactly `source`.
-    pub fn get(&self, source: Source) -> Option<&Decision> {
-        self.decisions.get(&source)
+    /// The ban in force against exactly `source`.
+    pub fn get(&self, source: Source) -> Option<Decision> {
+        self.find(source).and_then(|place| self.slab.get(place))
+    }
+
+    /// The same, without its words.
+    pub fn brief(&self, source: Source) -> Option<Brief> {
+        self.find(source).and_then(|place| self.slab.brief(place))
+    }
+
+    /// Every ban in force without its words, in no order.
+    pub fn briefs(&self) -> impl Iterator<Item = (Source, Brief)> + '_ {
+        self.slab.places().filter_map(|place| Some((self.slab.source(place)?, self.slab.brief(place)?)))
     }
 
     /// Notes how long after the request behind it a ban was in the kernel's map.
     pub fn note_enforced(&mut self, source: Source, after: Duration) {
-        if let Some(decision) = self.decisions.get_mut(&source) {
-            decision.enforced_after.get_or_insert(after);
+        if let Some(place) = self.find(source) {
+            self.slab.note_enforced(place, after);
         }
     }
 
-    /// The decisions in force with a number above `after`, in the order of their numbers.
-    pub fn decisions_after(&self, after: Option<DecisionId>) -> impl Iterator<Item = &Decision> {
-        let start = after.map_or(Bound::Unbounded, Bound::Excluded);
-        self.by_id.range((start, Bound::Unbounded)).filter_map(|(_, source)| self.decisions.get(source))
+    /// The bans in force with a number above `after`, in the order of their numbers.
+    pub fn decisions_after(&self, after: Option<DecisionId>) -> impl Iterator<Item = Decision> + '_ {
+        self.by_id.after(after).filter_map(|place| self.slab.get(place))
     }
 
-    /// Every decision in force, in no order.
-    pub fn decisions(&self) -> impl Iterator<Item = &Decision> {
-        self.decisions.values()
+    /// Every ban in force, in no order.
+    pub fn decisions(&self) -> impl Iterator<Item = Decision> + '_ {
+        self.slab.places().filter_map(|place| self.slab.get(place))
     }
 
-    /// How many decisions are in force.
+    /// How many bans are in force.
     pub fn len(&self) -> usize {
-        self.decisions.len()
+        self.slab.len()
     }
 
     /// How many of them `origin` decided.
@@ -215,21 +207,23 @@ impl Ledger {
 
     /// Whether none is in force.
     pub fn is_empty(&self) -> bool {
-        self.decisions.is_empty()
+        self.slab.len() == 0
     }
 
     /// When [`Ledger::handle_timeout`] wants to be called next.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        self.deadlines.first().map(|&(deadline, _)| deadline)
+        self.deadlines.first().and_then(|place| self.slab.until(place))
     }
 
     /// Ends what is over at `now`. The kernel has ended it by itself; its entry is swept.
     pub fn handle_timeout(&mut self, now: Instant) {
-        while let Some(&(deadline, source)) = self.deadlines.first() {
-            if deadline > now {
-                break;
+        let near: Vec<_> = self.deadlines.up_to(self.slab.nanos_of(now)).collect();
+        for place in near {
+            if let Some(source) = self.slab.source(place)
+                && self.slab.until(place).is_some_and(|until| until <= now)
+            {
+                self.end(source, Ended::Expired, now);
             }
-            self.end(source, Ended::Expired, now);
         }
     }
 
@@ -238,17 +232,62 @@ impl Ledger {
         self.effects.pop_front()
     }
 
-    fn put(&mut self, decision: Decision) {
-        self.view.install(&decision);
-        let Decision { id, source, origin, until, .. } = decision;
-        if let Some(old) = self.decisions.insert(source, decision) {
-            self.forget(&old);
+    fn check(&self, new: &NewBan) -> Result<(), Rejected> {
+        if let Some(why) = self.never_ban.covers(new.source) {
+            return Err(Rejected::Protected { whom: new.source, why });
         }
-        self.by_id.insert(id, source);
-        self.counts[origin as usize - 1] += 1;
-        if let Some(until) = until {
-            self.deadlines.insert((until, source));
+        if new.source.is_too_wide() && !new.force {
+            return Err(Rejected::TooWide(new.source));
         }
+        Ok(())
+    }
+
+    fn decision(&mut self, new: NewBan, now: Instant) -> Decision {
+        Decision {
+            id: self.number(),
+            source: new.source,
+            origin: new.origin,
+            layer: new.layer,
+            reason: new.reason,
+            comment: new.comment,
+            until: new.ttl.and_then(|ttl| now.checked_add(ttl)),
+            incident: new.incident,
+            made_at: new.asked_at,
+            enforced_after: None,
+        }
+    }
+
+    fn give_way(&mut self, replaced: &Decision, to: Layer, now: Instant) {
+        self.effects.push_back(Effect::Close {
+            id: replaced.id,
+            cause: Ended::Replaced,
+            at: now,
+            durable: false,
+        });
+        if replaced.layer == Layer::Packet && to == Layer::Request {
+            self.effects.push_back(Effect::Remove { source: replaced.source });
+        }
+    }
+
+    fn find(&self, source: Source) -> Option<Place> {
+        self.by_source.find(source, &self.slab)
+    }
+
+    /// Brings a decision into force, in the place of another of its source; it as it is kept.
+    fn put(&mut self, decision: &Decision) -> Decision {
+        if let Some(old) = self.find(decision.source) {
+            self.forget(old);
+        }
+        let place = self.slab.insert(decision);
+        self.by_source.insert(decision.source, place, &self.slab);
+        self.by_id.insert(decision.id, place);
+        self.counts[decision.origin as usize - 1] += 1;
+        if let Some(until) = self.slab.until(place) {
+            self.deadlines.insert(self.slab.nanos_of(until), place);
+        }
+        let kept = self.slab.get(place).unwrap_or_else(|| decision.clone());
+        self.view.install(&kept);
+        kept
     }
 
     fn enact(&mut self, decision: &Decision, durable: bool) {
@@ -265,8 +304,9 @@ impl Ledger {
     }
 
     fn end(&mut self, source: Source, cause: Ended, now: Instant) -> Option<Decision> {
-        let decision = self.decisions.remove(&source)?;
-        self.forget(&decision);
+        let place = self.find(source)?;
+        let decision = self.slab.get(place)?;
+        self.forget(place);
         self.view.remove(source);
         let durable = cause == Ended::Lifted;
         self.effects.push_back(Effect::Close { id: decision.id, cause, at: now, durable });
@@ -276,12 +316,15 @@ impl Ledger {
         Some(decision)
     }
 
-    fn forget(&mut self, decision: &Decision) {
-        self.by_id.remove(&decision.id);
-        self.counts[decision.origin as usize - 1] -= 1;
-        if let Some(until) = decision.until {
-            self.deadlines.remove(&(until, decision.source));
+    fn forget(&mut self, place: Place) {
+        let (Some(source), Some(brief)) = (self.slab.source(place), self.slab.brief(place)) else { return };
+        self.by_source.remove(source, &self.slab);
+        self.by_id.remove(brief.id);
+        self.counts[brief.origin as usize - 1] -= 1;
+        if let Some(until) = brief.until {
+            self.deadlines.remove(self.slab.nanos_of(until), place);
         }
+        self.slab.remove(place);
     }
 }
 

@@ -28,6 +28,8 @@ pub enum Protection {
     OperatorSession,
     /// The operator's allow list.
     AllowList,
+    /// A ruling that lets its network or country through.
+    AllowedPlace,
 }
 
 impl fmt::Display for Protection {
@@ -41,6 +43,7 @@ impl fmt::Display for Protection {
             Self::TrustedProxy => "a trusted proxy",
             Self::OperatorSession => "a live operator session",
             Self::AllowList => "on the allow list",
+            Self::AllowedPlace => "of a network or country that is let through",
         })
     }
 }

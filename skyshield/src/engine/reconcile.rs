@@ -9,6 +9,46 @@ use super::source::Source;
 /// Clocks are read at different moments on the two sides; a smaller difference is none.
 const SLACK: Duration = Duration::from_secs(2);
 
+/// What an entry of the kernel's comes to, beside what should be there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Match {
+    /// They agree.
+    Equal,
+    /// The entry ends too early, or too late.
+    Differs,
+    /// What should be there is about to end: whatever is found is right.
+    Ending,
+}
+
+/// Whether an entry with `found` left agrees with a ban of `source` with `wanted` left; `None` is until lifted.
+///
+/// A prefix's entry may outlive its decision: a wider ban around it lends it its deadline.
+pub fn compare(source: Source, wanted: Option<Duration>, found: Option<Duration>) -> Match {
+    if wanted.is_some_and(|left| left < SLACK) {
+        return Match::Ending;
+    }
+    let agrees = match (found, wanted) {
+        (Some(_), None) => false,
+        (None, wanted) => wanted.is_none() || !source.is_host(),
+        (Some(left), Some(wanted)) => {
+            let ends_early = left + SLACK < wanted;
+            let ends_late = wanted + SLACK < left && source.is_host();
+            !ends_early && !ends_late
+        }
+    };
+    if agrees { Match::Equal } else { Match::Differs }
+}
+
+/// Whether an entry with `left` is drift where no decision stands behind it: what is over is swept.
+pub fn is_stray(left: Option<Duration>) -> bool {
+    left.is_none_or(|left| left > SLACK)
+}
+
+/// Whether a ban with `wanted` left is drift where the kernel has no entry for it.
+pub fn is_missing(wanted: Option<Duration>) -> bool {
+    wanted.is_none_or(|left| left >= SLACK)
+}
+
 /// One entry that is not as it should be.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Drift {
@@ -20,10 +60,8 @@ pub enum Drift {
 
 /// The differences between the decisions in force and the entries found at `now`, each entry with
 /// what is left of it (`None` is until lifted).
-///
-/// A prefix's entry may outlive its decision: a wider ban around it lends it its deadline.
-pub fn drift<'a>(
-    decisions: impl Iterator<Item = &'a Decision>,
+pub fn drift(
+    decisions: impl Iterator<Item = Decision>,
     entries: &[(Source, Option<Duration>)],
     now: Instant,
 ) -> Vec<Drift> {
@@ -31,29 +69,16 @@ pub fn drift<'a>(
     let mut drift = Vec::new();
     for decision in decisions.filter(|decision| decision.layer == Layer::Packet) {
         let wanted = decision.remaining(now);
-        if wanted.is_some_and(|left| left < SLACK) {
-            found.remove(&decision.source);
-            continue;
-        }
-        let is_enforced = match (found.remove(&decision.source), wanted) {
-            (None, _) | (Some(Some(_)), None) => false,
-            (Some(None), wanted) => wanted.is_none() || !decision.source.is_host(),
-            (Some(Some(left)), Some(wanted)) => {
-                let ends_early = left + SLACK < wanted;
-                let ends_late = wanted + SLACK < left && decision.source.is_host();
-                !ends_early && !ends_late
-            }
+        let differs = match found.remove(&decision.source) {
+            None => is_missing(wanted),
+            Some(left) => compare(decision.source, wanted, left) == Match::Differs,
         };
-        if !is_enforced {
-            drift.push(Drift::Missing(decision.clone()));
+        if differs {
+            drift.push(Drift::Missing(decision));
         }
     }
-    // What is over is swept, not drift.
     drift.extend(
-        found
-            .into_iter()
-            .filter(|(_, left)| left.is_none_or(|left| left > SLACK))
-            .map(|(source, _)| Drift::Stray(source)),
+        found.into_iter().filter(|&(_, left)| is_stray(left)).map(|(source, _)| Drift::Stray(source)),
     );
     drift
 }
@@ -74,6 +99,7 @@ mod tests {
             origin: Origin::Detector,
             layer: Layer::Packet,
             reason: "test".into(),
+            comment: None,
             until: left.map(|left| now + Duration::from_secs(left)),
             incident: None,
             made_at: std::time::UNIX_EPOCH,
@@ -105,7 +131,7 @@ mod tests {
             let decisions: Vec<_> = decided.iter().map(|&left| decision(source, left, now)).collect();
             let entries: Vec<_> =
                 found.iter().map(|left| (source.parse().unwrap(), left.map(Duration::from_secs))).collect();
-            let told = match drift(decisions.iter(), &entries, now).as_slice() {
+            let told = match drift(decisions.into_iter(), &entries, now).as_slice() {
                 [] => "",
                 [Drift::Missing(_)] => "missing",
                 [Drift::Stray(_)] => "stray",
@@ -119,6 +145,6 @@ mod tests {
     fn a_ban_at_the_doors_is_not_looked_for_in_the_kernel() {
         let now = Instant::now();
         let at_the_door = Decision { layer: Layer::Request, ..decision("203.0.113.1", None, now) };
-        assert_eq!(drift([&at_the_door].into_iter(), &[], now), []);
+        assert_eq!(drift([at_the_door].into_iter(), &[], now), []);
     }
 }

@@ -1,20 +1,25 @@
 //! The published view: what a door may know of decisions in force and of standings, without a lock.
 
-use std::net::IpAddr;
-use std::sync::Arc;
+mod held;
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use ipnet::IpNet;
 
 use super::behaviour::{Claims, source_of};
-use super::decision::{Decision, DecisionId};
+use super::decision::{Decision, DecisionId, Layer};
 use super::incident::IncidentId;
 use super::never_ban::NeverBan;
 use super::risk::Score;
+use super::ruling::{About, Book};
 use super::source::Source;
 use super::standing::Standing;
+use super::whereabouts::{Place, Places};
+use held::Held;
 
 /// Sources whose standing is remembered at the most; beyond it, new ones are not (and counted).
 pub const MAX_STANDINGS: usize = 100_000;
@@ -28,9 +33,16 @@ pub struct InForce {
     pub until: Option<Instant>,
     /// The incident that gave rise to it.
     pub incident: Option<IncidentId>,
+    /// Where it is enforced.
+    pub layer: Layer,
 }
 
 impl InForce {
+    /// What is left of it at `now`; `None` is until lifted.
+    pub fn remaining(self, now: Instant) -> Option<Duration> {
+        self.until.map(|until| until.saturating_duration_since(now))
+    }
+
     fn holds(self, now: Instant) -> bool {
         self.until.is_none_or(|until| now < until)
     }
@@ -49,22 +61,131 @@ const HEARD_LATELY: Duration = Duration::from_secs(10);
 /// Read by every request, written by the one owner of the engine.
 #[derive(Debug, Default)]
 pub struct View {
-    hosts: papaya::HashMap<IpAddr, InForce>,
+    /// By their bytes, so that an entry is no larger than it must be.
+    hosts_v4: papaya::HashMap<Ipv4Addr, Held>,
+    hosts_v6: papaya::HashMap<Ipv6Addr, Held>,
     prefixes: papaya::HashMap<IpNet, InForce>,
+    /// What ends are counted from: the first that came.
+    epoch: OnceLock<Instant>,
     lengths: Lengths,
     standings: papaya::HashMap<IpAddr, Standing>,
     /// By source: an IPv4 address, the first of an IPv6 /64.
     claims: papaya::HashMap<IpAddr, Claims>,
     shaped: papaya::HashMap<IpAddr, Shaped>,
     never_ban: ArcSwap<NeverBan>,
+    book: ArcSwap<Book>,
+    places: OnceLock<Known>,
+}
+
+/// Who knows where addresses are.
+struct Known(Box<dyn Places>);
+
+impl std::fmt::Debug for Known {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.write_str("(places)")
+    }
 }
 
 impl View {
     /// The ban that `address` is under at `now`, if any; never one that the never-ban set forbids.
     pub fn ban_of(&self, address: IpAddr, now: Instant) -> Option<InForce> {
-        let exact = self.hosts.pin().get(&address).copied().filter(|ban| ban.holds(now));
-        let ban = exact.or_else(|| self.prefix_ban_of(address, now))?;
+        let exact = self.host_ban(address).filter(|ban| ban.holds(now));
+        let ban = exact.or_else(|| self.prefix_ban_of(address, now));
+        let book = self.book.load();
+        let ban = if book.is_empty() { ban? } else { self.ruled(&book, ban, address, now)? };
         self.never_ban.load().protects(address).is_none().then_some(ban)
+    }
+
+    /// `ban`, or one of the place of `address`, unless that is let through.
+    fn ruled(&self, book: &Book, ban: Option<InForce>, address: IpAddr, now: Instant) -> Option<InForce> {
+        let about = book.about(address, &self.place_asked(book, address), None, now);
+        if about.allow.is_some() {
+            return None;
+        }
+        let of_place = about.ban.map(|word| InForce {
+            id: word.id,
+            until: word.until,
+            incident: None,
+            layer: Layer::Request,
+        });
+        ban.or(of_place)
+    }
+
+    fn place_asked(&self, book: &Book, address: IpAddr) -> Place {
+        if book.asks_place() { self.place_of(address) } else { Place::default() }
+    }
+
+    /// What is ruled about a request from `address`, whose user `user` tells where somebody asks.
+    pub fn about<'a>(
+        &self,
+        address: IpAddr,
+        user: impl FnOnce() -> Option<std::borrow::Cow<'a, [u8]>>,
+        now: Instant,
+    ) -> About {
+        let book = self.book.load();
+        if book.is_empty() {
+            return About::default();
+        }
+        let user = if book.asks_user() { user() } else { None };
+        let user = user.as_deref().and_then(|user| std::str::from_utf8(user).ok());
+        book.about(address, &self.place_asked(&book, address), user, now)
+    }
+
+    /// Whether the place of `address` is let through at `now`, so that nobody bans it.
+    pub fn lets_through(&self, address: IpAddr, now: Instant) -> bool {
+        let book = self.book.load();
+        book.asks_place() && book.about(address, &self.place_of(address), None, now).allow.is_some()
+    }
+
+    /// Whether some user is let through, so that no ban can be told by an address alone.
+    pub fn allows_users(&self) -> bool {
+        self.book.load().allows_users()
+    }
+
+    /// Where `address` is, as far as somebody knows.
+    pub fn place_of(&self, address: IpAddr) -> Place {
+        self.places.get().map_or_else(Place::default, |known| known.0.place_of(address))
+    }
+
+    /// Has `places` asked where addresses are, from here on; the first one stays.
+    pub fn set_places(&self, places: Box<dyn Places>) {
+        let _one_stays = self.places.set(Known(places));
+    }
+
+    /// Publishes what is ruled.
+    pub(crate) fn set_book(&self, book: Book) {
+        self.book.store(Arc::new(book));
+    }
+
+    fn host_ban(&self, address: IpAddr) -> Option<InForce> {
+        let held = match address {
+            IpAddr::V4(v4) => self.hosts_v4.pin().get(&v4).copied(),
+            IpAddr::V6(v6) => self.hosts_v6.pin().get(&v6).copied(),
+        };
+        held.map(|held| held.in_force(self.epoch.get().copied()))
+    }
+
+    /// What is in force against exactly `source`.
+    pub fn held(&self, source: Source) -> Option<InForce> {
+        if source.is_host() {
+            self.host_ban(source.address())
+        } else {
+            self.prefixes.pin().get(&source.as_prefix()).copied()
+        }
+    }
+
+    /// Shows all that is in force to `see`. What changes meanwhile is shown as it was or as it is.
+    pub fn each_held(&self, mut see: impl FnMut(Source, InForce)) {
+        let epoch = self.epoch.get().copied();
+        for (&address, held) in &self.hosts_v4.pin() {
+            see(Source::host(address.into()), held.in_force(epoch));
+        }
+        for (&address, held) in &self.hosts_v6.pin() {
+            see(Source::host(address.into()), held.in_force(epoch));
+        }
+        for (&prefix, &ban) in &self.prefixes.pin() {
+            see(Source::prefix(prefix), ban);
+        }
     }
 
     fn prefix_ban_of(&self, address: IpAddr, now: Instant) -> Option<InForce> {
@@ -79,7 +200,11 @@ impl View {
     pub fn standing(&self, address: IpAddr, now: Instant) -> Standing {
         let standing = self.standings.pin().get(&address).copied().unwrap_or_default();
         let claims = self.claims.pin().get(&source_of(address)).copied();
-        claims.map_or(standing, |claims| standing.with_behaviour(claims)).at(now)
+        let standing = claims.map_or(standing, |claims| standing.with_behaviour(claims)).at(now);
+        match self.place_of(address) {
+            nowhere if nowhere == Place::default() => standing,
+            place => standing.with_origin(place),
+        }
     }
 
     /// Whether the control task has heard lately that `source` scores `score`, or more.
@@ -118,9 +243,17 @@ impl View {
 
     /// Publishes a decision that came into force.
     pub(crate) fn install(&self, decision: &Decision) {
-        let ban = InForce { id: decision.id, until: decision.until, incident: decision.incident };
+        let Decision { id, until, incident, layer, .. } = *decision;
+        let ban = InForce { id, until, incident, layer };
         if decision.source.is_host() {
-            self.hosts.pin().insert(decision.source.address(), ban);
+            if let Some(until) = until {
+                self.epoch.get_or_init(|| until);
+            }
+            let held = Held::of(ban, self.epoch.get().copied());
+            match decision.source.address() {
+                IpAddr::V4(v4) => _ = self.hosts_v4.pin().insert(v4, held),
+                IpAddr::V6(v6) => _ = self.hosts_v6.pin().insert(v6, held),
+            }
         } else {
             let prefix = decision.source.as_prefix();
             // Counted before it can be found, so that a reader never skips a length in use.
@@ -133,10 +266,14 @@ impl View {
 
     /// Withdraws what was in force against `source`.
     pub(crate) fn remove(&self, source: Source) {
-        if source.is_host() {
-            self.hosts.pin().remove(&source.address());
-        } else if self.prefixes.pin().remove(&source.as_prefix()).is_some() {
-            self.lengths.count(source.as_prefix(), false);
+        match source.address() {
+            IpAddr::V4(v4) if source.is_host() => _ = self.hosts_v4.pin().remove(&v4),
+            IpAddr::V6(v6) if source.is_host() => _ = self.hosts_v6.pin().remove(&v6),
+            IpAddr::V4(_) | IpAddr::V6(_) => {
+                if self.prefixes.pin().remove(&source.as_prefix()).is_some() {
+                    self.lengths.count(source.as_prefix(), false);
+                }
+            }
         }
     }
 

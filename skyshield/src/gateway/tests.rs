@@ -40,6 +40,7 @@ async fn a_banned_source_is_refused_before_its_body_is_read() {
         layer: Layer::Request,
         reason: "a test".into(),
         until: None,
+        comment: None,
         incident: None,
         made_at: clock::wall(),
         enforced_after: None,

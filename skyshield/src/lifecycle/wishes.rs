@@ -1,5 +1,8 @@
 //! What an operator wants of the daemon's own life, by a signal or by the admin API.
 
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
 use serde::Serialize;
 use tokio::sync::{mpsc, oneshot};
 
@@ -22,6 +25,35 @@ pub struct Upgraded {
     pub pid: u32,
 }
 
+/// Who asks, as far as a configuration could cut him off.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Caller {
+    /// Since when his connection stands.
+    pub since: Instant,
+    /// The SSH session that he works in, where he told.
+    pub session: Option<String>,
+}
+
+/// What came of putting a configuration on trial.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Applied {
+    /// Keys that have changed and are in force.
+    pub applied: Vec<String>,
+    /// Keys that are not in force before a restart.
+    pub needs_restart: Vec<String>,
+    /// After so many seconds without a confirmation all is as it was.
+    pub confirm_within_secs: u64,
+}
+
+/// What came of confirming a configuration.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Confirmed {
+    /// Where it is read from by the next start.
+    pub place: PathBuf,
+    /// Where the one before it is kept, if there was one.
+    pub previous: Option<PathBuf>,
+}
+
 /// Why a wish was not fulfilled; everything is as it was.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Unfulfilled {
@@ -41,6 +73,12 @@ pub type Waiting<T> = Option<oneshot::Sender<Result<T, Unfulfilled>>>;
 pub enum Wish {
     /// Read the configuration again.
     Reload(Waiting<Reloaded>),
+    /// Put the configuration in this file on trial for so long.
+    Apply((PathBuf, Duration, Caller), Waiting<Applied>),
+    /// Keep what is on trial.
+    Confirm(Caller, Waiting<Confirmed>),
+    /// Go back to what was in force before the trial.
+    RollBack(Waiting<Reloaded>),
     /// Start the program anew and hand everything over to it.
     Upgrade(Waiting<Upgraded>),
 }
@@ -60,6 +98,28 @@ impl Wishes {
     pub async fn reload(&self) -> Result<Reloaded, Unfulfilled> {
         let (waiting, answer) = oneshot::channel();
         self.0.try_send(Wish::Reload(Some(waiting))).map_err(|_| Unfulfilled::Busy)?;
+        answer.await.map_err(|_| Unfulfilled::Busy)?
+    }
+
+    /// Puts the configuration in `file` on trial for `span`, for `by`.
+    pub async fn apply(&self, file: PathBuf, span: Duration, by: Caller) -> Result<Applied, Unfulfilled> {
+        let (waiting, answer) = oneshot::channel();
+        let wish = Wish::Apply((file, span, by), Some(waiting));
+        self.0.try_send(wish).map_err(|_| Unfulfilled::Busy)?;
+        answer.await.map_err(|_| Unfulfilled::Busy)?
+    }
+
+    /// Keeps what is on trial, for `by`, who has come by a younger connection.
+    pub async fn confirm(&self, by: Caller) -> Result<Confirmed, Unfulfilled> {
+        let (waiting, answer) = oneshot::channel();
+        self.0.try_send(Wish::Confirm(by, Some(waiting))).map_err(|_| Unfulfilled::Busy)?;
+        answer.await.map_err(|_| Unfulfilled::Busy)?
+    }
+
+    /// Goes back to what was in force before the trial.
+    pub async fn roll_back(&self) -> Result<Reloaded, Unfulfilled> {
+        let (waiting, answer) = oneshot::channel();
+        self.0.try_send(Wish::RollBack(Some(waiting))).map_err(|_| Unfulfilled::Busy)?;
         answer.await.map_err(|_| Unfulfilled::Busy)?
     }
 

@@ -11,6 +11,9 @@ const STEPS: &[M<'static>] = &[
     M::up(EXCEPTIONS),
     M::up(AUDIT),
     M::up(LOOKS),
+    M::up(RULINGS),
+    M::up(NEAR_MISSES),
+    M::up(SEALS),
 ];
 
 const FIRST: &str = "CREATE TABLE decisions (
@@ -150,6 +153,31 @@ const LOOKS: &str = "CREATE INDEX incidents_by_time ON incidents (id, act, door,
          totp_step INTEGER NOT NULL DEFAULT 0,
          made_at_ms INTEGER NOT NULL
      ) STRICT, WITHOUT ROWID;";
+
+const RULINGS: &str = "ALTER TABLE decisions ADD COLUMN comment TEXT NOT NULL DEFAULT '';
+     CREATE TABLE rulings (
+         id INTEGER PRIMARY KEY,
+         kind TEXT NOT NULL,
+         subject TEXT NOT NULL,
+         origin TEXT NOT NULL,
+         reason TEXT NOT NULL,
+         comment TEXT NOT NULL,
+         requests_per_min INTEGER,
+         made_at_ms INTEGER NOT NULL,
+         expires_at_ms INTEGER,
+         ended_at_ms INTEGER,
+         ended TEXT
+     ) STRICT;";
+
+const NEAR_MISSES: &str = "CREATE TABLE near_misses (
+         id INTEGER PRIMARY KEY,
+         at_ms INTEGER NOT NULL,
+         route TEXT NOT NULL,
+         assessment TEXT NOT NULL
+     ) STRICT;";
+
+const SEALS: &str = "ALTER TABLE decisions ADD COLUMN seal INTEGER;
+     ALTER TABLE rulings ADD COLUMN seal INTEGER;";
 
 /// The steps.
 pub(super) const MIGRATIONS: Migrations<'static> = Migrations::from_slice(STEPS);

@@ -6,11 +6,16 @@ use serde::{Deserialize, Serialize};
 
 use super::audit;
 use super::incidents::id_at;
+use super::near_misses;
 use super::pseudonym::Pseudonyms;
 
 /// Rows deleted at a time, so that no commit waits long behind it.
 const ROWS: u32 = 1000;
 const MS_PER_DAY: i64 = 86_400_000;
+/// Days that near misses are kept.
+const NEAR_MISS_DAYS: i64 = 2;
+/// Near misses kept at the most.
+const MAX_NEAR_MISSES: u32 = 100_000;
 
 /// How much of one kind of record is kept: the oldest go beyond any of these.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -108,6 +113,15 @@ impl Retention {
                 )?
                 .execute([too_many])?,
         );
+        let rulings = transaction
+            .prepare_cached(
+                "DELETE FROM rulings WHERE id IN (SELECT id FROM rulings
+                 WHERE coalesce(ended_at_ms, expires_at_ms) < ?1 AND id < (SELECT max(id) FROM rulings) LIMIT ?2)",
+            )?
+            .execute(params![self.decisions.oldest_ms(now_ms), ROWS])?;
+        most = most.max(rulings);
+        let near_since = now_ms.saturating_sub(NEAR_MISS_DAYS * MS_PER_DAY);
+        most = most.max(near_misses::prune(&transaction, near_since, MAX_NEAR_MISSES, ROWS)?);
         // The newest decision stays: its number is where numbering goes on. What is in force stays anyway.
         let ended = transaction
             .prepare_cached(

@@ -8,12 +8,14 @@ use super::allows::AllowRow;
 use super::audit::{self, AuditLine, Audited};
 use super::erase::{self, Found};
 use super::incidents::{self, Filter, IncidentPage};
+use super::near_misses::NearMissRow;
 use super::open::OpenError;
 use super::operators::{self, OperatorRow};
 use super::pool::Pool;
 use super::prune::{self, Size};
 use super::pseudonym::Pseudonyms;
 use super::records::{DecisionRow, ExceptionRow, IncidentRow, Repeat, TokenRow};
+use super::rulings::RulingRow;
 
 /// A reader. Its calls block for as long as the disk does: call them where that is allowed.
 #[derive(Clone)]
@@ -37,12 +39,43 @@ impl Reader {
 
     /// The decisions that have not ended, of which those whose time is over at `now_ms` are left out.
     pub fn decisions_in_force(&self, now_ms: i64) -> rusqlite::Result<Vec<DecisionRow>> {
+        let mut rows = Vec::new();
+        self.each_decision_in_force(now_ms, |row| rows.push(row))?;
+        Ok(rows)
+    }
+
+    /// The same, one after the other in the order of their numbers: there may be a million.
+    pub fn each_decision_in_force(
+        &self,
+        now_ms: i64,
+        mut see: impl FnMut(DecisionRow),
+    ) -> rusqlite::Result<()> {
         let sql = format!(
             "SELECT {} FROM decisions WHERE ended_at_ms IS NULL AND coalesce(expires_at_ms > ?1, 1) ORDER BY id",
             DecisionRow::COLUMNS
         );
         self.with(|connection| {
-            connection.prepare_cached(&sql)?.query_map([now_ms], DecisionRow::read)?.collect()
+            let mut statement = connection.prepare_cached(&sql)?;
+            let mut rows = statement.query([now_ms])?;
+            let mut broken = 0_u64;
+            while let Some(row) = rows.next()? {
+                match DecisionRow::read_sealed(row)? {
+                    Some(row) => see(row),
+                    None => broken += 1,
+                }
+            }
+            tell_broken(broken, "decisions");
+            Ok(())
+        })
+    }
+
+    /// The numbers of the same, in order.
+    pub fn numbers_in_force(&self, now_ms: i64) -> rusqlite::Result<Vec<u64>> {
+        let sql = "SELECT id FROM decisions
+                   WHERE ended_at_ms IS NULL AND coalesce(expires_at_ms > ?1, 1) ORDER BY id";
+        self.with(|connection| {
+            let read = |row: &rusqlite::Row<'_>| row.get::<_, i64>(0).map(i64::cast_unsigned);
+            connection.prepare_cached(sql)?.query_map([now_ms], read)?.collect()
         })
     }
 
@@ -76,7 +109,8 @@ impl Reader {
 
     /// The highest number ever given to a decision.
     pub fn last_decision(&self) -> rusqlite::Result<u64> {
-        let sql = "SELECT coalesce(max(id), 0) FROM decisions";
+        let sql = "SELECT max(coalesce((SELECT max(id) FROM decisions), 0),
+                              coalesce((SELECT max(id) FROM rulings), 0))";
         self.with(|connection| {
             connection.query_row(sql, [], |row| row.get::<_, i64>(0)).map(i64::cast_unsigned)
         })
@@ -135,6 +169,39 @@ impl Reader {
         })
     }
 
+    /// At the most `limit` incidents since `since_ms`, newest first.
+    pub fn incidents_since(&self, since_ms: i64, limit: u32) -> rusqlite::Result<Vec<IncidentRow>> {
+        let sql = "SELECT * FROM incidents WHERE at_ms >= ?1 ORDER BY id DESC LIMIT ?2";
+        self.with(|connection| {
+            connection.prepare_cached(sql)?.query_map(params![since_ms, limit], IncidentRow::read)?.collect()
+        })
+    }
+
+    /// At the most `limit` near misses since `since_ms`, newest first.
+    pub fn near_misses(&self, since_ms: i64, limit: u32) -> rusqlite::Result<Vec<NearMissRow>> {
+        let sql =
+            "SELECT at_ms, route, assessment FROM near_misses WHERE at_ms >= ?1 ORDER BY id DESC LIMIT ?2";
+        self.with(|connection| {
+            connection.prepare_cached(sql)?.query_map(params![since_ms, limit], NearMissRow::read)?.collect()
+        })
+    }
+
+    /// The rulings that have not ended, of which those whose time is over at `now_ms` are left out.
+    pub fn rulings(&self, now_ms: i64) -> rusqlite::Result<Vec<RulingRow>> {
+        let sql = format!(
+            "SELECT {} FROM rulings WHERE ended_at_ms IS NULL AND coalesce(expires_at_ms > ?1, 1) ORDER BY id",
+            RulingRow::COLUMNS
+        );
+        self.with(|connection| {
+            let mut statement = connection.prepare_cached(&sql)?;
+            let rows: Vec<_> =
+                statement.query_map([now_ms], RulingRow::read_sealed)?.collect::<rusqlite::Result<_>>()?;
+            let whole: Vec<_> = rows.iter().flatten().cloned().collect();
+            tell_broken((rows.len() - whole.len()) as u64, "rulings");
+            Ok(whole)
+        })
+    }
+
     /// Every token.
     pub fn tokens(&self) -> rusqlite::Result<Vec<TokenRow>> {
         let sql = "SELECT * FROM tokens ORDER BY made_at_ms, id";
@@ -190,5 +257,12 @@ impl Reader {
 
     fn with<T>(&self, read: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> rusqlite::Result<T> {
         self.pool.with(read)
+    }
+}
+
+/// What a disk made up is told of, and never in force.
+fn tell_broken(count: u64, what: &str) {
+    if count > 0 {
+        tracing::error!(count, what, "rows of the store are not what was written, and are left out");
     }
 }

@@ -5,7 +5,11 @@ use rusqlite::{Connection, Row, params};
 use super::allows::AllowRow;
 use super::audit::{self, AuditRow};
 use super::erase::{self, Found};
+use super::near_misses::NearMissRow;
 use super::operators::OperatorRow;
+use super::rulings::{self, RulingRow};
+use super::seal;
+use super::unescaped::unescaped;
 use crate::engine::allow::AllowId;
 use crate::engine::decision::{DecisionId, Ended};
 use crate::engine::incident::Assessment;
@@ -23,6 +27,8 @@ pub struct DecisionRow {
     pub layer: String,
     /// Why, for people.
     pub reason: String,
+    /// What an operator has noted beside it; empty for nothing.
+    pub comment: String,
     /// The incident that gave rise to it.
     pub incident: Option<String>,
     /// When it was made, in milliseconds since 1970.
@@ -136,6 +142,21 @@ pub enum Record {
         /// Which.
         id: AllowId,
     },
+    /// A request passed although something spoke against it.
+    NearMiss(NearMissRow),
+    /// A ruling came into force.
+    Ruling(RulingRow),
+    /// A ruling ended.
+    RulingEnded {
+        /// Which.
+        id: DecisionId,
+        /// Why.
+        cause: Ended,
+        /// When, in milliseconds since 1970.
+        at_ms: i64,
+    },
+    /// All of these, or none.
+    All(Vec<Record>),
     /// A token was made.
     Token(TokenRow),
     /// An exception was made.
@@ -164,15 +185,18 @@ pub enum Record {
 }
 
 impl Record {
-    /// Writes the change. A decision seen again keeps the moment it was made and how fast it was enforced.
+    /// Writes the change. A decision seen again keeps how fast it was enforced.
     pub(super) fn write(&self, connection: &Connection, key: &audit::Key) -> rusqlite::Result<()> {
         match self {
             Self::Decision(row) => connection
                 .prepare_cached(
                     "INSERT INTO decisions
-                     (id, source, origin, layer, reason, incident, made_at_ms, expires_at_ms, enforced_after_us)
-                     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)
-                     ON CONFLICT (id) DO UPDATE SET expires_at_ms = excluded.expires_at_ms",
+                     (id, source, origin, layer, reason, incident, made_at_ms, expires_at_ms, enforced_after_us, comment, seal)
+                     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)
+                     ON CONFLICT (id) DO UPDATE SET source = excluded.source, origin = excluded.origin,
+                     layer = excluded.layer, reason = excluded.reason, incident = excluded.incident,
+                     made_at_ms = excluded.made_at_ms, expires_at_ms = excluded.expires_at_ms,
+                     comment = excluded.comment, seal = excluded.seal",
                 )?
                 .execute(params![
                     row.id.0.cast_signed(),
@@ -183,11 +207,13 @@ impl Record {
                     row.incident,
                     row.made_at_ms,
                     row.expires_at_ms,
-                    row.enforced_after_us
+                    row.enforced_after_us,
+                    row.comment,
+                    seal::of_decision(row)
                 ]),
             Self::Ended { id, cause, at_ms } => connection
                 .prepare_cached(
-                    "UPDATE decisions SET ended_at_ms = ?2, ended = ?3 WHERE id = ?1 AND ended_at_ms IS NULL",
+                    "UPDATE decisions SET ended_at_ms = ?2, ended = ?3, seal = 0 WHERE id = ?1 AND ended_at_ms IS NULL",
                 )?
                 .execute(params![id.0.cast_signed(), at_ms, cause.name()]),
             Self::Incident(row) => connection
@@ -211,6 +237,12 @@ impl Record {
             Self::AllowEnded { id } => connection
                 .prepare_cached("DELETE FROM allows WHERE id = ?1")?
                 .execute([id.0.cast_signed()]),
+            Self::NearMiss(row) => row.write(connection),
+            Self::Ruling(row) => row.write(connection),
+            Self::RulingEnded { id, cause, at_ms } => rulings::end(connection, *id, *cause, *at_ms),
+            Self::All(records) => {
+                return records.iter().try_for_each(|record| record.write(connection, key));
+            }
             Self::Token(row) => connection
                 .prepare_cached("INSERT INTO tokens VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)")?
                 .execute(params![
@@ -252,10 +284,18 @@ impl Record {
 
 impl DecisionRow {
     /// The columns this reads, in its order.
-    pub(super) const COLUMNS: &str =
-        "id, source, origin, layer, reason, incident, made_at_ms, expires_at_ms, enforced_after_us";
+    pub(super) const COLUMNS: &str = "id, source, origin, layer, reason, incident, made_at_ms, expires_at_ms, enforced_after_us, comment, seal";
 
-    pub(super) fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
+    /// The row, or none where it is not what was written.
+    pub(super) fn read_sealed(row: &Row<'_>) -> rusqlite::Result<Option<Self>> {
+        let seal: Option<i64> = row.get(10)?;
+        // A release that sealed nothing left none.
+        let fits = |read: &Self| seal.is_none_or(|seal| seal == seal::of_decision(read));
+        // What is not even text any more is not what was written either.
+        Ok(Self::read(row).ok().filter(fits))
+    }
+
+    fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
         Ok(Self {
             id: DecisionId(row.get::<_, i64>(0)?.cast_unsigned()),
             source: row.get(1)?,
@@ -266,6 +306,7 @@ impl DecisionRow {
             made_at_ms: row.get(6)?,
             expires_at_ms: row.get(7)?,
             enforced_after_us: row.get(8)?,
+            comment: row.get(9)?,
         })
     }
 }
@@ -330,44 +371,5 @@ impl ExceptionRow {
             made_at_ms: row.get(4)?,
             expires_at_ms: row.get(5)?,
         })
-    }
-}
-
-/// The bytes of which `text` is what [`u8::escape_ascii`] made.
-fn unescaped(text: &str) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let Some((&first, after)) = rest.split_first() {
-        rest = after;
-        let escaped = if first == b'\\' { after.first().copied() } else { None };
-        let Some(letter) = escaped else {
-            bytes.push(first);
-            continue;
-        };
-        rest = after.get(1..).unwrap_or_default();
-        match letter {
-            b't' => bytes.push(b'\t'),
-            b'r' => bytes.push(b'\r'),
-            b'n' => bytes.push(b'\n'),
-            b'x' => {
-                let digits = rest.get(..2).and_then(|digits| std::str::from_utf8(digits).ok());
-                bytes.extend(digits.and_then(|digits| u8::from_str_radix(digits, 16).ok()));
-                rest = rest.get(2..).unwrap_or_default();
-            }
-            other => bytes.push(other),
-        }
-    }
-    bytes
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    proptest::proptest! {
-        #[test]
-        fn what_was_escaped_is_read_back(bytes in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..60)) {
-            proptest::prop_assert_eq!(unescaped(&bytes.escape_ascii().to_string()), bytes);
-        }
     }
 }

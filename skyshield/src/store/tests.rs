@@ -18,6 +18,7 @@ fn decision(id: u64) -> Record {
         origin: "detector".to_owned(),
         layer: "packet".to_owned(),
         reason: "test".to_owned(),
+        comment: String::new(),
         incident: None,
         made_at_ms: 1,
         expires_at_ms: Some(1000),
@@ -116,4 +117,89 @@ async fn a_disk_that_refuses_is_said_to_whoever_asked() {
     opened.store.commit(decision(3)).await.unwrap();
     let ids: Vec<_> = opened.reader.decisions_in_force(0).unwrap().iter().map(|row| row.id.0).collect();
     assert_eq!(ids, [1, 3], "what was appended is kept for the next try; what was refused was said to be");
+}
+
+/// A store of 60 decisions, closed; its bytes, and what they say.
+fn written() -> (tempfile::TempDir, Config, Vec<u8>, Vec<DecisionRow>) {
+    let (dir, config) = config();
+    let opened = open(&config).unwrap();
+    for id in 1..=60 {
+        assert!(opened.store.append(decision(id)));
+    }
+    for id in 1..=10 {
+        assert!(opened.store.append(Record::Ended { id: DecisionId(id), cause: Ended::Lifted, at_ms: 5 }));
+    }
+    close(opened);
+    let path = config.dir.join("skyshield.db");
+    let opened = open(&config).unwrap();
+    let rows = opened.reader.decisions_in_force(0).unwrap();
+    close(opened);
+    // The log is worked into the file, so that what is broken is what is read.
+    rusqlite::Connection::open(&path).unwrap().execute_batch("PRAGMA wal_checkpoint(TRUNCATE)").unwrap();
+    assert_eq!(rows.len(), 50);
+    (dir, config, fs::read(&path).unwrap(), rows)
+}
+
+/// Opens a store with these bytes: what it answers is what was written, or less.
+fn answers_only_what_was_written(
+    config: &Config,
+    bytes: &[u8],
+    rows: &[DecisionRow],
+    told: &str,
+) -> &'static str {
+    let path = config.dir.join("skyshield.db");
+    for log in ["db-wal", "db-shm"] {
+        let _absent = fs::remove_file(path.with_extension(log));
+    }
+    fs::write(&path, bytes).unwrap();
+    let opened = match open(config) {
+        Ok(opened) => opened,
+        Err(OpenError::Newer { .. }) => return "newer",
+        Err(OpenError::Database { .. } | OpenError::Migrate { .. }) => return "refused",
+        Err(error) => panic!("{told}: {error}"),
+    };
+    let how = if opened.quarantined.is_some() { "quarantined" } else { "open" };
+    // A read that fails is told; one that succeeds is right.
+    if let Ok(answered) = opened.reader.decisions_in_force(0) {
+        let wrong = answered.iter().find(|row| !rows.contains(row));
+        assert_eq!(wrong, None, "{told} ({how}): nobody ever decided that");
+    }
+    if let Some(aside) = &opened.quarantined {
+        assert!(fs::metadata(aside).unwrap().len() > 0, "{told}: what was there is moved aside");
+        fs::remove_file(aside).unwrap();
+    }
+    close(opened);
+    how
+}
+
+#[test]
+fn no_flipped_bit_and_no_cut_makes_up_a_ban() {
+    let (_dir, config, bytes, rows) = written();
+    let mut seen = std::collections::BTreeMap::<_, u32>::new();
+    let mut random = 0x9e37_79b9_7f4a_7c15_u64;
+    let mut next = |below: usize| {
+        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        usize::try_from(random >> 33).unwrap() % below
+    };
+    // Rows are where the addresses are; there a flip is worst.
+    let places: Vec<_> = memchr::memmem::find_iter(&bytes, b"203.0.113.").collect();
+    for turn in 0..400 {
+        let at = if turn % 2 == 0 { next(bytes.len()) } else { places[next(places.len())] - 20 + next(60) };
+        let mut broken = bytes.clone();
+        broken[at] ^= 1 << next(8);
+        let how = answers_only_what_was_written(&config, &broken, &rows, &format!("bit at {at}"));
+        *seen.entry(how).or_default() += 1;
+    }
+    for turn in 0..60 {
+        let cut = if turn == 0 { 0 } else { next(bytes.len()) };
+        let how = answers_only_what_was_written(&config, &bytes[..cut], &rows, &format!("cut at {cut}"));
+        *seen.entry(how).or_default() += 1;
+    }
+    assert!(seen["open"] > 10 && seen["quarantined"] > 10, "{seen:?}");
+}
+
+#[test]
+fn an_empty_file_is_a_new_store() {
+    let (_dir, config, _, rows) = written();
+    assert_eq!(answers_only_what_was_written(&config, b"", &rows, "empty"), "open");
 }

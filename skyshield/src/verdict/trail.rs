@@ -79,6 +79,20 @@ pub struct Trail {
     route: Arc<str>,
 }
 
+/// Whether a header of this name tells whom a proxy speaks for.
+fn names_another_client(name: &[u8]) -> bool {
+    const NAMES: [&[u8]; 7] = [
+        b"x-forwarded-for",
+        b"forwarded",
+        b"x-real-ip",
+        b"cf-connecting-ip",
+        b"true-client-ip",
+        b"fastly-client-ip",
+        b"x-client-ip",
+    ];
+    NAMES.iter().any(|known| known.eq_ignore_ascii_case(name))
+}
+
 impl Watch {
     /// A watch that takes requests of the class `auth` of `limits` for attempts to log in, and hashes
     /// accounts with `key`, the installation's own.
@@ -94,13 +108,7 @@ impl Watch {
     }
 
     /// What is to be kept of `request`, which `route` has taken.
-    pub(super) fn trail(
-        &self,
-        client: Client,
-        request: &Request<'_>,
-        route: &Arc<str>,
-        at: Instant,
-    ) -> Trail {
+    pub fn trail(&self, client: Client, request: &Request<'_>, route: &Arc<str>, at: Instant) -> Trail {
         let target = request.target;
         let path = &target[..memchr::memchr(b'?', target).unwrap_or(target.len())];
         let writes = matches!(request.method, b"POST" | b"PUT" | b"PATCH" | b"DELETE");
@@ -110,6 +118,11 @@ impl Watch {
         }
         if is_well_known(path) {
             traits = traits.and(Traits::WELL_KNOWN);
+        }
+        if client.by_proxy {
+            traits = traits.and(Traits::BY_PROXY);
+        } else if request.headers.iter().any(|header| names_another_client(header.name)) {
+            traits = traits.and(Traits::FORWARDS);
         }
         let value = if writes {
             let body = &request.body[..request.body.len().min(VALUE_BYTES)];
@@ -134,7 +147,7 @@ impl Watch {
     }
 
     /// What became of the request that left `trail`.
-    pub(super) fn signal(&self, trail: Trail, status: u16) -> Signal {
+    pub fn signal(&self, trail: Trail, status: u16) -> Signal {
         let Trail { mut signal, route } = trail;
         signal.status = status;
         if signal.traits.has(Traits::LOGIN) {

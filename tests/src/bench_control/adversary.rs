@@ -113,6 +113,7 @@ fn order(chance: &mut Chance) -> Order {
         layer: if chance.below(10) == 0 { Layer::Request } else { Layer::Packet },
         reason: "adversary".into(),
         ttl,
+        comment: None,
         incident: None,
         asked_at: clock::wall(),
         force: chance.below(2) == 0,

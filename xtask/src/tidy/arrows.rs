@@ -15,6 +15,8 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("limits", &["engine", "inspect", "routes"]),
     // What an operator lets through, and what that comes to.
     ("exceptions", &["engine", "inspect", "routes"]),
+    // Decisions in other programs' words.
+    ("exchange", &["engine"]),
     // Owners of one outside thing each.
     ("clock", &[]),
     ("telemetry", &["clock", "engine", "inspect"]),
@@ -45,13 +47,44 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("verdict", &["clock", "control", "engine", "exceptions", "inspect", "limits", "routes", "telemetry"]),
     // The doors.
     ("gateway", &["clock", "engine", "inspect", "limits", "routes", "telemetry", "verdict"]),
+    // Rehearses in a town of its own; nobody else's decisions are touched.
+    ("rehearsal", &["clock", "dataplane", "engine", "inspect", "limits", "routes", "telemetry", "verdict"]),
     ("forward_auth", &["clock", "engine", "inspect", "limits", "telemetry", "verdict"]),
     ("tap", &["clock", "engine", "inspect", "telemetry", "verdict"]),
-    ("api", &["clock", "control", "engine", "exceptions", "lifecycle", "monitor", "store", "telemetry"]),
+    (
+        "api",
+        &[
+            "clock",
+            "control",
+            "engine",
+            "exceptions",
+            "exchange",
+            "lifecycle",
+            "monitor",
+            "rehearsal",
+            "store",
+            "telemetry",
+        ],
+    ),
     ("dashboard", &[]),
     // An operator's commands start the daemon, read its configuration, and look at what a dead one
     // has left in the kernel.
-    ("cli", &["app", "config", "dataplane", "engine", "forward_auth", "inspect", "telemetry", "verdict"]),
+    (
+        "cli",
+        &[
+            "app",
+            "clock",
+            "config",
+            "dataplane",
+            "engine",
+            "exchange",
+            "forward_auth",
+            "inspect",
+            "rehearsal",
+            "telemetry",
+            "verdict",
+        ],
+    ),
     // Each room owns its section; config gathers them, and only `app` hands them over.
     (
         "config",
@@ -69,6 +102,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "inspect",
             "limits",
             "monitor",
+            "rehearsal",
             "reputation",
             "routes",
             "store",
@@ -98,6 +132,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "lifecycle",
             "limits",
             "monitor",
+            "rehearsal",
             "reputation",
             "routes",
             "store",

@@ -3,7 +3,8 @@
 use serde_json::{Value, json};
 
 use super::{listed, put, text};
-use crate::cli::replay::{Attacks, Outcome, Tally};
+use crate::cli::replay::{Attacks, Outcome};
+use crate::rehearsal::{Against, Tally};
 
 pub(in crate::cli) fn replayed(outcome: &Outcome, as_json: bool) {
     if as_json {
@@ -31,6 +32,78 @@ pub(in crate::cli) fn replayed(outcome: &Outcome, as_json: bool) {
     listed(&rows, false, "no requests", &titles, |row| {
         row.as_array().into_iter().flatten().map(text).collect()
     });
+    if outcome.sources.is_empty() {
+        return;
+    }
+    let told: Vec<_> = outcome.sources.iter().map(|source| json!(source)).collect();
+    let titles = ["source", "requests", "limited", "refused", "dropped", "bans", "why"];
+    listed(&told, false, "", &titles, |row| {
+        let count = |name: &str| row[name].to_string();
+        let why: Vec<_> = row["why"].as_array().into_iter().flatten().map(text).collect();
+        let counts = ["requests", "limited", "refused", "dropped", "bans"].map(count);
+        [vec![text(&row["source"])], counts.to_vec(), vec![why.join(", ")]].concat()
+    });
+}
+
+pub(in crate::cli) fn against(told: &Against, as_json: bool) {
+    if as_json {
+        put(&serde_json::to_string(told).unwrap_or_default());
+        return;
+    }
+    put(&format!("{} requests were weighed again, {} could not be", told.looked_at, told.not_weighed));
+    for (change, count) in &told.changes {
+        put(&format!("{count} × {change}"));
+    }
+    let named: Vec<_> = told.named.iter().map(|changed| json!(changed)).collect();
+    let titles = ["incident", "route", "was", "would be", "score", "rules"];
+    listed(&named, false, "nothing would have been otherwise", &titles, |row| {
+        let rules: Vec<_> = row["rules"].as_array().into_iter().flatten().map(text).collect();
+        let score = format!("{} → {}", row["score"][0], row["score"][1]);
+        let said = ["incident", "route", "was", "would_be"].map(|name| text(&row[name]));
+        [said.to_vec(), vec![score, rules.join(", ")]].concat()
+    });
+}
+
+pub(in crate::cli) fn rehearsed(outcome: &Value, as_json: bool) {
+    if as_json {
+        put(&outcome.to_string());
+        return;
+    }
+    let tally = |name: &str, tally: &Value| {
+        let count = |label: &str, of: &str| tally[label][of].as_u64().unwrap_or_default();
+        let (n, detected) = (count("attack", "n"), count("attack", "detected"));
+        let (honest, flagged) = (count("legit", "n"), count("legit", "flagged"));
+        json!([
+            name,
+            n.to_string(),
+            detected.to_string(),
+            percent(detected, n),
+            honest.to_string(),
+            flagged.to_string(),
+            percent(flagged, honest),
+        ])
+    };
+    let categories = outcome["categories"].as_object();
+    let mut rows: Vec<_> = categories.into_iter().flatten().map(|(name, one)| tally(name, one)).collect();
+    rows.push(tally("total", &outcome["total"]));
+    let titles = ["category", "attacks", "refused", "%", "honest", "refused", "%"];
+    listed(&rows, false, "no requests", &titles, |row| {
+        row.as_array().into_iter().flatten().map(text).collect()
+    });
+    let (tries, took) = (&outcome["requests_to_ban"], &outcome["time_to_ban_ms"]);
+    put(&format!(
+        "an attacker is banned by his request number {} (99 of 100: {}), {:.3} ms after its last byte (99 of 100: {:.3}); {} never",
+        tries["p50"],
+        tries["p99"],
+        took["p50"].as_f64().unwrap_or_default(),
+        took["p99"].as_f64().unwrap_or_default(),
+        outcome["never_banned"],
+    ));
+    for (what, name) in [("passed", "missed"), ("was refused", "flagged")] {
+        for one in outcome[name].as_array().into_iter().flatten() {
+            put(&format!("{} {what}", text(one)));
+        }
+    }
 }
 
 fn row(name: &str, tally: &Tally) -> Value {

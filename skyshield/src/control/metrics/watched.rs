@@ -1,6 +1,6 @@
 //! What is counted of sources that are watched, slowed down or excepted.
 
-use prometheus::{IntCounter, IntCounterVec, IntGauge, Opts, Registry};
+use prometheus::{IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
 
 /// The counters; clones count into the same.
 #[derive(Clone, Debug)]
@@ -11,6 +11,10 @@ pub(in crate::control) struct Watched {
     pub(in crate::control) behaviour_evicted: IntCounter,
     pub(in crate::control) shaped: IntGauge,
     pub(in crate::control) shapes_refused: IntCounter,
+    pub(in crate::control) rulings: IntGaugeVec,
+    pub(in crate::control) armed: IntGauge,
+    pub(in crate::control) not_armed: IntCounter,
+    pub(in crate::control) near_misses_dropped: IntCounter,
 }
 
 impl Watched {
@@ -44,6 +48,22 @@ impl Watched {
                 "skyshield_shapes_refused_total",
                 "Sources that were not held to a lower rate because there was no room",
             )?,
+            rulings: IntGaugeVec::new(
+                Opts::new("skyshield_rulings_in_force", "Rulings about networks, countries, users and rates"),
+                &["kind"],
+            )?,
+            near_misses_dropped: IntCounter::new(
+                "skyshield_near_misses_dropped_total",
+                "Requests that passed although something spoke against them, and were not kept",
+            )?,
+            armed: IntGauge::new(
+                "skyshield_address_bans_armed",
+                "1 while detectors ban addresses; 0 while most requests come by a proxy that is not trusted",
+            )?,
+            not_armed: IntCounter::new(
+                "skyshield_address_bans_not_armed_total",
+                "Detectors' bans that were not made because addresses do not stand for clients",
+            )?,
         };
         registry.register(Box::new(watched.exceptions_used.clone()))?;
         registry.register(Box::new(watched.outcomes_dropped.clone()))?;
@@ -51,6 +71,11 @@ impl Watched {
         registry.register(Box::new(watched.behaviour_evicted.clone()))?;
         registry.register(Box::new(watched.shaped.clone()))?;
         registry.register(Box::new(watched.shapes_refused.clone()))?;
+        registry.register(Box::new(watched.rulings.clone()))?;
+        registry.register(Box::new(watched.armed.clone()))?;
+        registry.register(Box::new(watched.not_armed.clone()))?;
+        registry.register(Box::new(watched.near_misses_dropped.clone()))?;
+        watched.armed.set(1);
         Ok(watched)
     }
 }

@@ -15,6 +15,10 @@ impl Traits {
     pub const WELL_KNOWN: Self = Self(2);
     /// It is meant to change something: POST, PUT, PATCH, DELETE.
     pub const WRITES: Self = Self(4);
+    /// Its headers name another client, as a proxy's do.
+    pub const FORWARDS: Self = Self(8);
+    /// A trusted proxy has brought it.
+    pub const BY_PROXY: Self = Self(16);
 
     /// These and `other`.
     #[must_use]

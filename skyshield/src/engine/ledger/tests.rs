@@ -5,9 +5,12 @@
 use std::net::IpAddr;
 use std::time::{Duration, UNIX_EPOCH};
 
+use std::collections::HashMap;
+
 use proptest::prelude::*;
 
 use super::*;
+use crate::engine::never_ban::Protection;
 
 struct Bench {
     ledger: Ledger,
@@ -42,6 +45,7 @@ impl Bench {
             layer,
             reason,
             ttl,
+            comment: None,
             incident: None,
             asked_at: UNIX_EPOCH,
             force: false,
@@ -154,6 +158,7 @@ fn a_ban_known_by_a_proxys_word_stays_out_of_the_kernel() {
         layer: Layer::Request,
         reason: "test".into(),
         ttl: Some(secs(60)),
+        comment: None,
         incident: None,
         asked_at: UNIX_EPOCH,
         force: false,
@@ -210,13 +215,14 @@ fn a_full_ledger_says_so_and_evicts_nothing() {
 #[test]
 fn ids_go_on_after_a_restart() {
     let mut bench = Bench::default();
-    bench.ledger.restore(Decision {
+    bench.ledger.restore(&Decision {
         id: DecisionId(41),
         source: source("203.0.113.1"),
         origin: Origin::Detector,
         layer: Layer::Packet,
         reason: "test".into(),
         until: None,
+        comment: None,
         incident: None,
         made_at: UNIX_EPOCH,
         enforced_after: None,

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Bill, Score, Weights};
+use super::{Bill, Evidence, Score, Term, Weights};
 use crate::engine::shaping::Terms;
 use crate::engine::standing::Standing;
 use crate::inspect::Finding;
@@ -91,6 +91,13 @@ impl Config {
             }
         }
         self.weights.problem()
+    }
+
+    /// The bill for the evidence of another, weighed anew, but for the terms that `leave_out` names.
+    #[must_use]
+    pub fn reweighed(&self, bill: &Bill, mut leave_out: impl FnMut(&Term) -> bool) -> Bill {
+        let terms = bill.terms.iter().filter(|term| !leave_out(term));
+        Bill::of(terms.map(|term| Evidence { weight: self.weights.of(term), ..term.evidence() }).collect())
     }
 
     /// How sources are slowed down.

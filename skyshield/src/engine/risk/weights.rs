@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::term::{Evidence, Kind, name_of};
+use super::term::{Evidence, Kind, Term, name_of};
 use crate::engine::behaviour::Detector;
 use crate::engine::standing::{Origin, Standing};
 use crate::inspect::{Class, Finding};
@@ -106,6 +106,28 @@ impl Weights {
             .collect();
         self.of_standing(standing, &mut evidence);
         evidence
+    }
+
+    /// What a term weighs by these.
+    pub(super) fn of(&self, term: &Term) -> f64 {
+        match term.kind {
+            Kind::Finding => {
+                let class = self.classes.iter().find(|(class, _)| name_of(**class) == term.family);
+                class.map_or(1.0, |(_, &weight)| weight)
+            }
+            Kind::Behaviour => self.behaviour.get(&*term.rule).copied().unwrap_or(1.0),
+            Kind::Incidents => self.incidents,
+            Kind::Reputation => self.reputation,
+            Kind::Origin => match &*term.rule {
+                "tor" => self.tor,
+                "proxy" => self.proxy,
+                "hosting" => self.hosting,
+                "country" => self.countries.get(&term.matched).copied().unwrap_or(0.0),
+                "asn" => self.asns.get(&term.matched).copied().unwrap_or(0.0),
+                // Of a kind that this release does not know.
+                _ => term.weight,
+            },
+        }
     }
 
     fn of_standing(&self, standing: &Standing, evidence: &mut Vec<Evidence>) {

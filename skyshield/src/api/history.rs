@@ -1,0 +1,63 @@
+//! `/api/v1/history`: what is kept of flagged requests and of those that came near, to weigh it again.
+
+use std::time::Duration;
+
+use axum::Json;
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Query, State};
+use serde::Deserialize;
+use utoipa::IntoParams;
+
+use super::problem::Problem;
+use super::time::{Ttl, ttl};
+use crate::clock;
+use crate::control::millis;
+use crate::rehearsal::{Fate, Kept};
+use crate::store::Reader;
+
+/// Requests of each kind at the most, the newest.
+const MOST: u32 = 20_000;
+
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct HistoryQuery {
+    /// How far back: 24h, 7d; 24h where nothing is said. What only came near is kept for two days.
+    within: Option<String>,
+}
+
+/// What is kept of flagged requests and of those that came near: the terms of their scores, and nothing of
+/// what they said.
+#[utoipa::path(get, path = "/api/v1/history", tag = "events", params(HistoryQuery), responses((status = 200, body = Vec<serde_json::Value>)))]
+pub(super) async fn show(
+    State(reader): State<Reader>,
+    query: Result<Query<HistoryQuery>, QueryRejection>,
+) -> Result<Json<Vec<Kept>>, Problem> {
+    let Query(query) = query.map_err(|rejection| Problem::bad_request(rejection.body_text()))?;
+    let span = match ttl(query.within.as_deref().unwrap_or("24h")) {
+        Ok(Ttl::For(span)) => span,
+        Ok(Ttl::Forever) => Duration::MAX,
+        Err(what) => return Err(Problem::bad_request(format!("within: {what}"))),
+    };
+    let since = clock::wall().checked_sub(span).map_or(0, millis);
+    let (incidents, near) =
+        super::read(move || Ok((reader.incidents_since(since, MOST)?, reader.near_misses(since, MOST)?)))
+            .await?;
+    let incidents = incidents.into_iter().map(|row| {
+        let mut assessment = row.assessment();
+        assessment.forget_words();
+        let fate = match row.act.as_str() {
+            "ban" => Fate::Ban,
+            "refuse" => Fate::Refuse,
+            _ => Fate::Pass,
+        };
+        Kept { incident: Some(row.id), route: row.route, fate, assessment }
+    });
+    let near = near.into_iter().map(|row| Kept {
+        incident: None,
+        route: row.route,
+        fate: Fate::Pass,
+        assessment: serde_json::from_str(&row.assessment).unwrap_or_default(),
+    });
+    Ok(Json(incidents.chain(near).collect()))
+}

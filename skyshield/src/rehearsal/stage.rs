@@ -1,0 +1,65 @@
+//! Where is rehearsed: what verdicts go by now, and what the last rehearsal came to.
+
+use std::sync::Arc;
+
+use arc_swap::{ArcSwap, ArcSwapOption};
+use tokio::sync::Mutex;
+
+use super::Metrics;
+use super::config::Config;
+use super::outcome::Outcome;
+use super::task;
+use crate::inspect::Limits;
+use crate::verdict::Settings;
+
+/// What a rehearsal goes by.
+#[derive(Debug)]
+pub(super) struct Script {
+    pub(super) settings: Arc<Settings>,
+    pub(super) limits: Limits,
+    pub(super) config: Config,
+}
+
+/// The stage; clones are the same one.
+#[derive(Clone, Debug)]
+pub struct Stage {
+    script: Arc<ArcSwap<Script>>,
+    last: Arc<ArcSwapOption<Outcome>>,
+    /// One at a time: it takes all of a core for a while.
+    turn: Arc<Mutex<()>>,
+    metrics: Metrics,
+}
+
+impl Stage {
+    /// A stage for the configuration in force.
+    pub fn new(settings: Arc<Settings>, limits: Limits, config: Config, metrics: Metrics) -> Self {
+        let script = Arc::new(ArcSwap::from_pointee(Script { settings, limits, config }));
+        Self { script, last: Arc::default(), turn: Arc::default(), metrics }
+    }
+
+    /// Goes by another configuration from here on.
+    pub fn renew(&self, settings: Arc<Settings>, limits: Limits, config: Config) {
+        self.script.store(Arc::new(Script { settings, limits, config }));
+    }
+
+    /// What the last rehearsal came to.
+    pub fn last(&self) -> Option<Arc<Outcome>> {
+        self.last.load_full()
+    }
+
+    pub(super) fn config(&self) -> Config {
+        self.script.load().config.clone()
+    }
+
+    /// Rehearses now, once whoever does so already is done.
+    pub async fn rehearse(&self) -> Result<Arc<Outcome>, tokio::task::JoinError> {
+        let _turn = self.turn.lock().await;
+        let script = self.script.load_full();
+        let config = script.config.clone();
+        let outcome = tokio::task::spawn_blocking(move || task::rehearse(&script.settings, &script.limits));
+        let outcome = Arc::new(outcome.await?);
+        self.metrics.tell(&outcome, &config);
+        self.last.store(Some(Arc::clone(&outcome)));
+        Ok(outcome)
+    }
+}
