@@ -71,8 +71,19 @@ pub use role::{Role, Scope, Scopes};
 pub struct Facts {
     /// How each guarded interface is, at any time; none without a kernel side.
     pub interfaces: Option<watch::Receiver<Vec<Interface>>>,
+    /// What the tap listens to; none where there is no tap.
+    pub tap: Option<Tapped>,
     /// When the daemon started.
     pub started_at: Instant,
+}
+
+/// What the tap listens to.
+#[derive(Clone, Debug)]
+pub struct Tapped {
+    /// TCP ports.
+    pub ports: Vec<u16>,
+    /// Those on which TLS was heard, so far, which it does not understand.
+    pub tls_ports: watch::Receiver<Vec<u16>>,
 }
 
 /// An interface that is to be guarded.

@@ -7,6 +7,7 @@ mod interfaces;
 mod names;
 mod reload;
 mod succession;
+mod tap;
 mod tasks;
 mod trial;
 
@@ -16,6 +17,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
+use arc_swap::ArcSwap;
 use prometheus::Registry;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
@@ -58,6 +60,7 @@ pub enum KernelSide {
 struct Dataplane {
     enforcer: Box<dyn Enforcer>,
     running: Option<(Keeper, Events)>,
+    tapping: Option<tap::Tapping>,
     facts: Facts,
 }
 
@@ -100,6 +103,7 @@ pub async fn run(start: Start<'_>) -> anyhow::Result<()> {
     let reload_metrics = reload::Metrics::new(&registry)?;
     observe(&registry, (logs, sentry), opened.store.counters(), kernel_side)?;
     observe_kernel(&registry, &kernel)?;
+    let tap_metrics = tap::metrics(kernel.tapping.as_ref(), &registry)?;
     let limiter = Limiter::new(&config.limits, &registry, clock::now())?;
     let (known, known_now) = watch::channel(known_to_the_configuration(&config));
     let upstreams = gateway.upstreams();
@@ -118,6 +122,10 @@ pub async fn run(start: Start<'_>) -> anyhow::Result<()> {
             .limited_by(limiter)
             .watched_by(Watch::new(&config.behaviour, &config.limits, &opened.key));
     let stage = rehearsed(&judge, &config, &registry)?;
+    let heard_by = Arc::new(ArcSwap::from_pointee(judge.clone().watched_by(None)));
+    let listener = kernel.tapping.zip(tap_metrics).map(|(tapping, metrics)| {
+        tapping.listener(&config.tap, &config.gateway, Arc::clone(&heard_by), metrics)
+    });
     let last_words = opened.store.clone();
     let api = Api {
         own: Own::new(&registry, kept(&config))?,
@@ -145,6 +153,7 @@ pub async fn run(start: Start<'_>) -> anyhow::Result<()> {
         gateway: gateway.handle(),
         forward_auth: forward_auth.handle(),
         judge,
+        heard_by,
         control: control.clone(),
         known,
         level: logs.level(),
@@ -169,6 +178,9 @@ pub async fn run(start: Start<'_>) -> anyhow::Result<()> {
     lifecycle.spawn("rehearsal", rehearsal::every_night(stage, release.clone()));
     lifecycle.spawn("life", tasks::fulfil(wished, reloader, succession));
     lifecycle.spawn("api", tasks::answer(listeners, api, release.clone(), hold.clone()));
+    if let Some(listener) = listener {
+        lifecycle.spawn("tap", tasks::held(hold.clone(), listener.run(release.clone())));
+    }
     watch(&mut lifecycle, (known_now, upstreams, control), &release, &hold);
     tasks::watch_kernel(&mut lifecycle, kernel.running, hold, &release);
     tracing::info!("ready");
@@ -312,18 +324,25 @@ fn open_dataplane(config: &Config, kernel_side: KernelSide) -> anyhow::Result<Da
     let started_at = clock::now();
     if kernel_side == KernelSide::Off {
         tracing::warn!("running without a kernel side: bans are enforced at the doors only");
-        let facts = Facts { interfaces: None, started_at };
-        return Ok(Dataplane { enforcer: Box::new(Memory::new(&config.dataplane)), running: None, facts });
+        if config.tap.is_on() {
+            tracing::warn!("without a kernel side there is no tap either");
+        }
+        let facts = Facts { interfaces: None, tap: None, started_at };
+        let enforcer = Box::new(Memory::new(&config.dataplane));
+        return Ok(Dataplane { enforcer, running: None, tapping: None, facts });
     }
     let mut dataplane = config.dataplane.clone();
     if dataplane.guarded().is_empty() {
         dataplane.interface = host::default_interface();
     }
-    let Kernel { enforcer, attachment, events, segments: _ } =
+    dataplane.tapped = tap::tapped(&config.tap);
+    let Kernel { enforcer, attachment, events, segments } =
         Kernel::open(&dataplane).context("the kernel side cannot start")?;
     let keeper = Keeper::new(attachment)?;
-    let facts = Facts { interfaces: Some(keeper.states()), started_at };
-    Ok(Dataplane { enforcer, running: Some((keeper, events)), facts })
+    let tapping = segments.map(|(segments, counters)| tap::Tapping::new(segments, counters));
+    let heard = |tapping: &tap::Tapping| tapping.facts(&config.tap);
+    let facts = Facts { interfaces: Some(keeper.states()), tap: tapping.as_ref().map(heard), started_at };
+    Ok(Dataplane { enforcer, running: Some((keeper, events)), tapping, facts })
 }
 
 /// The part of the never-ban set that the configuration names.

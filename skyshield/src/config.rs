@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use crate::engine::{behaviour, escalation, risk};
 use crate::inspect::own;
 use crate::{
-    api, dataplane, forward_auth, gateway, host, inspect, limits, rehearsal, routes, store, telemetry,
+    api, dataplane, forward_auth, gateway, host, inspect, limits, rehearsal, routes, store, tap, telemetry,
 };
 
 pub use changes::{changes, needs_restart};
@@ -33,6 +33,8 @@ pub struct Config {
     pub gateway: gateway::Config,
     /// Proxies that ask for verdicts: where, and how each of them does.
     pub forward_auth: forward_auth::Config,
+    /// What is listened to on its way to the host's own web server.
+    pub tap: tap::Config,
     /// How many requests of each class a source or user may send.
     pub limits: limits::Config,
     /// How much of a request is inspected.
@@ -152,6 +154,8 @@ impl Config {
             .or_else(|| self.log.problem())
             .or_else(|| self.sentry.problem())
             .or_else(|| self.dataplane.problem())
+            .or_else(|| self.tap.problem())
+            .or_else(|| self.tap_hears_the_gateway())
             .or_else(|| self.place_taken_twice())
             .or_else(|| self.upstream_is_ourselves())
     }
@@ -186,10 +190,23 @@ impl Config {
     }
 
     fn no_door(&self) -> Option<(&'static str, String)> {
-        let Self { gateway, forward_auth, .. } = self;
-        let none =
-            gateway.listen.is_empty() && gateway.tls.listen.is_empty() && forward_auth.doors.is_empty();
+        let Self { gateway, forward_auth, tap, .. } = self;
+        let none = gateway.listen.is_empty()
+            && gateway.tls.listen.is_empty()
+            && forward_auth.doors.is_empty()
+            && !tap.is_on();
         none.then(|| ("gateway.listen", "there is no address to listen on, and no other door".to_owned()))
+    }
+
+    /// What the gateway sees itself need not be heard on its way there.
+    fn tap_hears_the_gateway(&self) -> Option<(&'static str, String)> {
+        let taps = |address: &&(_, SocketAddr)| self.tap.ports.contains(&address.1.port());
+        let places: Vec<_> = self.places().collect();
+        let (key, address) = places.iter().find(taps)?;
+        Some((
+            "tap.ports",
+            format!("{} is {key} ({address}): the tap is for other servers' ports", address.port()),
+        ))
     }
 
     fn place_taken_twice(&self) -> Option<(&'static str, String)> {
@@ -245,6 +262,7 @@ mod tests {
             "[gateway]\nlisten = [\"127.0.0.1:0\", \"127.0.0.1:0\"]\n",
             "[gateway]\nlisten = [\"0.0.0.0:80\"]\nupstream = \"10.0.0.7:80\"\n",
             "[gateway]\nlisten = [\"10.0.0.1:8080\"]\n",
+            "[gateway]\nlisten = []\n[tap]\nports = [80]\n",
         ] {
             assert_eq!(parse(text).err(), None, "{text}");
         }
@@ -273,6 +291,8 @@ mod tests {
                 "[gateway]\nlisten = [\"0.0.0.0:80\", \"10.0.0.1:80\"]\n",
                 "2: gateway.listen: 10.0.0.1:80 is gateway.listen already",
             ),
+            ("[tap]\nports = [80]\n", "2: tap.ports: 80 is gateway.listen (0.0.0.0:80)"),
+            ("[tap]\nports = [81]\nflows = 0\n", "3: tap.flows: 0 is not between 1 and 4194304"),
             (
                 "[gateway]\nlisten = [\"0.0.0.0:9465\"]\n",
                 "1: api.metrics_listen: 127.0.0.1:9465 is gateway.listen already",

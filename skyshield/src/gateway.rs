@@ -22,6 +22,7 @@ mod opening;
 mod presence;
 mod proxy_protocol;
 mod pump;
+mod reader;
 mod relay;
 mod request_head;
 mod respond;
@@ -48,6 +49,7 @@ pub use http2::Config as Http2Config;
 pub use limits::Limits;
 pub use live::Handle;
 pub use metrics::Metrics;
+pub use reader::{Progress, Reader, Reading, may_begin_a_request};
 pub use security_headers::{Config as HeadersConfig, Mode, Profile, Setting};
 pub use sites::{Balance, Health, SiteConfig, UnknownHost};
 pub use tls::{

@@ -19,5 +19,6 @@ pub mod limits;
 pub mod rehearsal;
 pub mod routes;
 pub mod store;
+pub mod tap;
 pub mod telemetry;
 pub mod verdict;

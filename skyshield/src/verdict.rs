@@ -42,12 +42,18 @@ pub struct Permit {
     quota: Option<Quota>,
     stay: Option<Stay>,
     trail: Option<Trail>,
+    is_flagged: bool,
 }
 
 impl Permit {
     /// The request's score, for the upstream.
     pub fn score(&self) -> Score {
         self.score
+    }
+
+    /// Whether it would have been refused by a door that can, where its route did not only observe.
+    pub fn is_flagged(&self) -> bool {
+        self.is_flagged
     }
 
     /// What is to be handed to [`Judge::answered`] once the application has answered.
@@ -108,6 +114,13 @@ pub enum RefusalReason {
     Banned(DecisionId),
     /// It outgrew this limit of `inspect`, and what lay beyond was not read.
     Unread(&'static str),
+}
+
+impl Refusal {
+    /// Whether nothing was looked at, because the client is banned already.
+    pub fn is_known(&self) -> bool {
+        matches!(self.reason, RefusalReason::Banned(_))
+    }
 }
 
 impl RefusalReason {
@@ -203,6 +216,12 @@ impl Judge {
         self.settings.over_limit(host, method, target)
     }
 
+    /// Counts a request that nobody can refuse; whether it is beyond its sender's quota.
+    pub fn is_over_quota(&self, client: Client, request: &Request<'_>, now: Instant) -> bool {
+        let counted = self.limiter.as_ref().map(|limiter| limiter.count(client.address, request, now));
+        matches!(counted, Some(Counted::Over { .. }))
+    }
+
     /// Charges `source` with the bytes that a request of his has moved, at what `now` says.
     pub fn spend(&self, source: IpAddr, bytes: u64, now: impl FnOnce() -> Instant) {
         if let Some(limiter) = &self.limiter {
@@ -215,19 +234,21 @@ impl Judge {
     /// A refusal is reported as an incident before this returns; it never waits.
     pub fn judge(&self, client: Client, door: Door, request: &Request<'_>, complete_at: Instant) -> Verdict {
         let is_allowed = match self.decided(client, request, complete_at) {
+            // Where nothing can be refused, what is beyond a quota is inspected like the rest.
+            Decided::Stop(verdict) if !door.can_refuse() && matches!(*verdict, Verdict::Limit(_)) => false,
             Decided::Stop(verdict) => return *verdict,
             Decided::Allowed => true,
             Decided::Nothing => false,
         };
-        let stay = match self.limiter.as_ref().map(|limiter| limiter.enter(client.address)) {
+        let limiter = self.limiter.as_ref().filter(|_| door.can_refuse());
+        let stay = match limiter.map(|limiter| limiter.enter(client.address)) {
             Some(Ok(stay)) => stay,
             Some(Err(Counted::Over { quota, retry_after })) => {
                 return Verdict::Limit(Limited { incident: mint(), quota, retry_after });
             }
             None | Some(Err(Counted::Free | Counted::Within(_))) => None,
         };
-        let counted =
-            self.limiter.as_ref().map(|limiter| limiter.count(client.address, request, complete_at));
+        let counted = limiter.map(|limiter| limiter.count(client.address, request, complete_at));
         let quota = match counted {
             None | Some(Counted::Free) => None,
             Some(Counted::Within(quota)) => Some(quota),
@@ -249,13 +270,14 @@ impl Judge {
                 self.control.near_miss(&route.name, assessment);
             }
             self.slow_down(client, route, score, complete_at);
-            return Verdict::Pass(Permit { score, quota, stay, trail: trail() });
+            return Verdict::Pass(Permit { score, quota, stay, trail: trail(), is_flagged: false });
         };
         let act = match route.mode {
             _ if only_observed => Act::Observe,
             Mode::Off | Mode::Observe => Act::Observe,
             Mode::Refuse if route.thresholds.bans(score) && !is_allowed => Act::Ban,
-            Mode::Refuse => Act::Refuse,
+            Mode::Refuse if door.can_refuse() => Act::Refuse,
+            Mode::Refuse => Act::Flag,
         };
         let id = mint();
         let settled = self.control.report(Incident {
@@ -280,11 +302,13 @@ impl Judge {
             target: text(request.target),
             complete_at,
         });
-        if act == Act::Refuse {
+        if matches!(act, Act::Flag | Act::Refuse) {
             self.slow_down(client, route, score, complete_at);
         }
         match act {
-            Act::Observe => Verdict::Pass(Permit { score, quota, stay, trail: trail() }),
+            Act::Observe | Act::Flag => {
+                Verdict::Pass(Permit { score, quota, stay, trail: trail(), is_flagged: act == Act::Flag })
+            }
             Act::Refuse | Act::Ban => Verdict::Refuse(Refusal { incident: id, score, reason, settled }),
         }
     }

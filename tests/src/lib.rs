@@ -3,6 +3,7 @@
 pub mod bench_admin;
 pub mod bench_control;
 pub mod bench_kernel;
+pub mod bench_tap;
 pub mod bpffs;
 pub mod certificates;
 pub mod daemon;
@@ -14,6 +15,7 @@ pub mod netns;
 pub mod nginx;
 pub mod object;
 pub mod packet;
+pub mod raw_tcp;
 pub mod requirement;
 pub mod shop;
 pub mod slow;

@@ -6,6 +6,7 @@ mod gateway;
 mod initramfs;
 mod inspect;
 mod kernel;
+mod tap;
 mod verifier;
 
 use std::process::ExitCode;
@@ -34,6 +35,8 @@ enum What {
     Gateway(gateway::Arguments),
     /// Debian's nginx that asks the daemon before it serves, beside nginx alone, in interleaved rounds
     ForwardAuth(forward_auth::Arguments),
+    /// What the tap hears of nginx under wrk's load, and what that costs, in namespaces of its own
+    Tap(tap::Arguments),
 }
 
 pub(crate) fn obey(workspace: &Workspace, arguments: &Arguments) -> Result<ExitCode> {
@@ -44,5 +47,6 @@ pub(crate) fn obey(workspace: &Workspace, arguments: &Arguments) -> Result<ExitC
         What::Inspect(arguments) => inspect::obey(workspace, arguments),
         What::Gateway(arguments) => gateway::obey(workspace, arguments),
         What::ForwardAuth(arguments) => forward_auth::obey(workspace, arguments),
+        What::Tap(arguments) => tap::obey(workspace, arguments),
     }
 }

@@ -9,7 +9,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::problem::Problem;
-use super::{Facts, Interface, UpstreamStates};
+use super::{Facts, Interface, Tapped, UpstreamStates};
 use crate::clock;
 use crate::control::{Control, Health};
 use crate::engine::sight::Sight;
@@ -51,6 +51,26 @@ struct Components {
     /// How far each other door sees, and what it cannot.
     doors: Vec<DoorBody>,
     store: Component,
+    /// Left out where there is no tap.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tap: Option<TapBody>,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = TapHealth)]
+struct TapBody {
+    /// `degraded` where TLS was heard: nothing of it is inspected.
+    status: &'static str,
+    ports: Vec<u16>,
+    /// Ports on which TLS was heard. Take them out of `tap.ports`.
+    tls_ports: Vec<u16>,
+}
+
+impl From<&Tapped> for TapBody {
+    fn from(tapped: &Tapped) -> Self {
+        let tls_ports = tapped.tls_ports.borrow().clone();
+        Self { status: status(tls_ports.is_empty()), ports: tapped.ports.clone(), tls_ports }
+    }
 }
 
 #[derive(Debug, Serialize, ToSchema)]
@@ -162,6 +182,7 @@ pub(super) async fn health(
             },
             doors: doors.iter().map(DoorBody::from).collect(),
             store: Component { status: status(health.store_writes) },
+            tap: facts.tap.as_ref().map(TapBody::from),
         },
         decisions_in_force: health.decisions_in_force,
         decisions_capacity: health.capacity,

@@ -75,7 +75,8 @@ pub(super) fn parts() -> (Api, tempfile::TempDir, DropGuard) {
     let (task, control, _) = Task::new(parts, metrics).unwrap();
     let stop = CancellationToken::new();
     tokio::spawn(task.run(stop.clone()));
-    let (facts, wishes) = (Facts { interfaces: None, started_at: clock::now() }, Wishes::channel().0);
+    let (facts, wishes) =
+        (Facts { interfaces: None, tap: None, started_at: clock::now() }, Wishes::channel().0);
     let upstreams = UpstreamStates(Arc::new(|| {
         let state = |site: &str, upstream: &str, state| Upstream {
             site: site.into(),

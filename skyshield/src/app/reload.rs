@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::Context;
+use arc_swap::ArcSwap;
 use prometheus::{IntCounterVec, IntGauge, Opts, Registry};
 use tokio::sync::watch;
 
@@ -71,6 +72,8 @@ pub(super) struct Reloader {
     pub(super) gateway: gateway::Handle,
     pub(super) forward_auth: forward_auth::Handle,
     pub(super) judge: Judge,
+    /// Whom the tap asks.
+    pub(super) heard_by: Arc<ArcSwap<Judge>>,
     pub(super) control: Control,
     pub(super) known: watch::Sender<Known>,
     pub(super) level: Level,
@@ -144,6 +147,7 @@ impl Reloader {
         let (new, judge, known) = prepared.map_err(refused)?;
         self.level.set(&new.log);
         self.known.send_replace(known);
+        self.heard_by.store(Arc::new(judge.clone().watched_by(None)));
         self.judge = judge;
         self.stage.renew(self.judge.shared_settings(), new.inspect.clone(), new.rehearsal.clone());
         self.control

@@ -9,7 +9,8 @@ pub(super) fn incident(incident: &Incident) {
     let rule = incident.findings.first().map_or("", |finding| &*finding.rule);
     let act = incident.act.name();
     let message = match incident.act {
-        Act::Observe => "an attack was observed",
+        Act::Observe | Act::Flag => "an attack was observed",
+        Act::Ban if !incident.door.can_refuse() => "an attack was observed",
         Act::Refuse | Act::Ban => "an attack was refused",
     };
     tracing::warn!(

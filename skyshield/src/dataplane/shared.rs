@@ -21,6 +21,9 @@ pub(super) struct Shared {
 // SAFETY: the memory is the map's and is there until it is unmapped; it is touched as atomic words only.
 #[expect(unsafe_code, reason = "a pointer to shared memory")]
 unsafe impl Send for Shared {}
+// SAFETY: as above.
+#[expect(unsafe_code, reason = "a pointer to shared memory")]
+unsafe impl Sync for Shared {}
 
 impl Shared {
     /// Maps the array pinned under `name` in `dir`. Its values are whole words.

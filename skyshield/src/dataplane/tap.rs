@@ -2,6 +2,7 @@
 
 use std::io;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use aya::maps::{Array, MapData, PerCpuArray};
@@ -74,8 +75,7 @@ pub(super) fn say(dir: &Path, tapped: Option<&Tapped>, seed: u64) -> Result<(), 
 /// The copied segments, oldest first. There may be one reader in the whole system.
 pub struct Segments {
     ring: Ring,
-    flows: Shared,
-    seed: u64,
+    wishes: FlowWishes,
     counted: Counting,
 }
 
@@ -83,8 +83,7 @@ impl Segments {
     pub(super) fn open(dir: &Path, seed: u64) -> Result<Self, Error> {
         Ok(Self {
             ring: Ring::open(dir, names::TAP_RING)?,
-            flows: Shared::open(dir, names::TAP_FLOWS)?,
-            seed,
+            wishes: FlowWishes { flows: Arc::new(Shared::open(dir, names::TAP_FLOWS)?), seed },
             counted: Counting::open(dir)?,
         })
     }
@@ -92,19 +91,19 @@ impl Segments {
     /// Waits for records and has `each` look at up to 512 of them, with the moment each came in; how
     /// many. To be called within a Tokio runtime.
     pub async fn next(&mut self, mut each: impl FnMut(&Segment, &[u8], Instant)) -> io::Result<usize> {
-        let clock = Cell::default();
-        self.ring.next(BATCH, |record| told(record, &clock, &mut each)).await
+        let mut clock = None;
+        self.ring.next(BATCH, |record| told(record, &mut clock, &mut each)).await
     }
 
     /// Has `each` look at up to 512 records that are there already, without waiting; how many.
     pub fn poll(&mut self, mut each: impl FnMut(&Segment, &[u8], Instant)) -> usize {
-        let clock = Cell::default();
-        self.ring.poll(BATCH, |record| told(record, &clock, &mut each))
+        let mut clock = None;
+        self.ring.poll(BATCH, |record| told(record, &mut clock, &mut each))
     }
 
     /// What there is to say to the program about connections.
-    pub fn wishes(&self) -> FlowWishes<'_> {
-        FlowWishes { flows: &self.flows, seed: self.seed }
+    pub fn wishes(&self) -> FlowWishes {
+        self.wishes.clone()
     }
 
     /// What has become of all segments so far.
@@ -113,24 +112,26 @@ impl Segments {
     }
 }
 
-type Cell = std::cell::OnceCell<(Instant, u64)>;
-
 /// Hands a record on, with the moment it came in; the clocks are read once a batch.
-fn told(record: &[u8], clock: &Cell, each: &mut impl FnMut(&Segment, &[u8], Instant)) {
+fn told(
+    record: &[u8],
+    read_at: &mut Option<(Instant, u64)>,
+    each: &mut impl FnMut(&Segment, &[u8], Instant),
+) {
     let Some((segment, held)) = Segment::from_bytes(record) else { return };
-    let &(now, now_ns) = clock.get_or_init(|| (crate::clock::now(), clock::now_ns()));
+    let &mut (now, now_ns) = read_at.get_or_insert_with(|| (crate::clock::now(), clock::now_ns()));
     let age = Duration::from_nanos(now_ns.saturating_sub(segment.at_ns));
     each(&segment, held, now.checked_sub(age).unwrap_or(now));
 }
 
 /// Says to the program what of a connection is wanted.
-#[derive(Clone, Copy)]
-pub struct FlowWishes<'a> {
-    flows: &'a Shared,
+#[derive(Clone)]
+pub struct FlowWishes {
+    flows: Arc<Shared>,
     seed: u64,
 }
 
-impl FlowWishes<'_> {
+impl FlowWishes {
     fn place(&self, segment: &Segment) -> (u64, usize) {
         let ports = u32::from(segment.source_port) << 16 | u32::from(segment.destination_port);
         let hash = hash(segment.source(), segment.destination_low, ports, self.seed);
@@ -154,11 +155,12 @@ impl FlowWishes<'_> {
 }
 
 /// Reads what the program has counted of the tap.
-struct Counting(PerCpuArray<MapData, Value<TapCounter>>);
+#[derive(Clone)]
+struct Counting(Arc<PerCpuArray<MapData, Value<TapCounter>>>);
 
 impl Counting {
     fn open(dir: &Path) -> Result<Self, Error> {
-        open(dir, names::TAP_STATS).map(Self)
+        open(dir, names::TAP_STATS).map(|map| Self(Arc::new(map)))
     }
 
     fn totals(&self) -> Result<TapCounter, Error> {
@@ -176,7 +178,8 @@ impl Counting {
     }
 }
 
-/// The program's counters of the tap as metrics, read when the page is asked for.
+/// The program's counters of the tap as metrics, read when the page is asked for. Clones count the same.
+#[derive(Clone)]
 pub struct TapCollector {
     counted: Counting,
     segments: Opts,

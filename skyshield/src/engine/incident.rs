@@ -71,6 +71,8 @@ pub enum Door {
     Gateway,
     /// A proxy that asked before it served.
     ForwardAuth,
+    /// The wire, on the way to the host's own web server.
+    Tap,
 }
 
 impl Door {
@@ -79,7 +81,13 @@ impl Door {
         match self {
             Self::Gateway => "gateway",
             Self::ForwardAuth => "forward_auth",
+            Self::Tap => "tap",
         }
+    }
+
+    /// Whether what comes through it can be refused.
+    pub const fn can_refuse(self) -> bool {
+        !matches!(self, Self::Tap)
     }
 }
 
@@ -88,9 +96,11 @@ impl Door {
 pub enum Act {
     /// It passed: its route only observes.
     Observe,
+    /// It passed because its door cannot refuse, as another would have.
+    Flag,
     /// It was refused.
     Refuse,
-    /// It was refused, and its source is to be banned.
+    /// It was refused, where its door can, and its source is to be banned.
     Ban,
 }
 
@@ -99,6 +109,7 @@ impl Act {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Observe => "observe",
+            Self::Flag => "flag",
             Self::Refuse => "refuse",
             Self::Ban => "ban",
         }

@@ -4,3 +4,4 @@ pub mod engine;
 pub mod forward_auth;
 pub mod gateway;
 pub mod inspect;
+pub mod tap;

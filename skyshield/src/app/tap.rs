@@ -1,0 +1,171 @@
+//! The tap while the daemon runs: what the kernel copies is read by the gateway's own reader.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use arc_swap::ArcSwap;
+use prometheus::Registry;
+use skyshield_common::tap::Segment;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use crate::dataplane::{FlowWishes, Segments, TapCollector, Tapped};
+use crate::engine::incident::Client;
+use crate::gateway::{self, Reader, Reading};
+use crate::inspect::Request;
+use crate::tap::{self, Copies, Progress, Reads, Requests, Tap};
+use crate::verdict::Judge;
+use crate::{api, clock};
+
+/// While there is something to read, it is read this often, and not for every segment.
+const PAUSE: Duration = Duration::from_millis(1);
+/// How often what is silent is looked for.
+const TIDY_EVERY: Duration = Duration::from_secs(1);
+
+/// What the kernel is told of the tap.
+pub(super) fn tapped(config: &tap::Config) -> Option<Tapped> {
+    config.is_on().then(|| Tapped {
+        ports: config.ports.clone(),
+        ring_bytes: config.ring_bytes,
+        flow_bytes: config.flow_bytes.into(),
+        flows: config.flows,
+    })
+}
+
+/// How the gateway reads, for whoever makes readers.
+struct AsTheGateway(Arc<Reading>);
+
+impl Reads for AsTheGateway {
+    type Requests = Reader;
+
+    fn requests(&self) -> Reader {
+        Reader::new(Arc::clone(&self.0))
+    }
+
+    fn may_begin(&self, bytes: &[u8]) -> bool {
+        gateway::may_begin_a_request(bytes)
+    }
+}
+
+impl Requests for Reader {
+    fn push(&mut self, bytes: &[u8]) {
+        self.push(bytes);
+    }
+
+    fn read(&mut self, peer: IpAddr, show: &mut dyn FnMut(Client, &Request<'_>)) -> Progress {
+        match self.read(peer, show) {
+            gateway::Progress::More => Progress::More,
+            gateway::Progress::Seen { whole } => Progress::Seen { whole },
+            gateway::Progress::Refused(_) => Progress::Refused,
+            gateway::Progress::Lost(_) => Progress::Lost,
+        }
+    }
+
+    fn skip(&mut self, count: u64) -> bool {
+        self.skip(count)
+    }
+
+    fn unwanted(&self) -> u64 {
+        self.unwanted()
+    }
+
+    fn held(&self) -> usize {
+        self.held()
+    }
+
+    fn is_between(&self) -> bool {
+        self.is_between()
+    }
+}
+
+impl Copies for FlowWishes {
+    fn none_before(&mut self, segment: &Segment, until: u32) {
+        FlowWishes::none_before(self, segment, until);
+    }
+
+    fn taken(&mut self, segment: &Segment) {
+        FlowWishes::taken(self, segment);
+    }
+}
+
+/// What the kernel side gives for the tap, and what it will be known by.
+pub(super) struct Tapping {
+    segments: Segments,
+    counters: TapCollector,
+    tls_ports: watch::Sender<Vec<u16>>,
+}
+
+impl Tapping {
+    pub(super) fn new(segments: Segments, counters: TapCollector) -> Self {
+        Self { segments, counters, tls_ports: watch::Sender::new(Vec::new()) }
+    }
+
+    /// What operators see of it.
+    pub(super) fn facts(&self, config: &tap::Config) -> api::Tapped {
+        api::Tapped { ports: config.ports.clone(), tls_ports: self.tls_ports.subscribe() }
+    }
+
+    /// The tap, that asks whoever `judge` is.
+    pub(super) fn listener(
+        self,
+        config: &tap::Config,
+        gateway: &gateway::Config,
+        judge: Arc<ArcSwap<Judge>>,
+        metrics: tap::Metrics,
+    ) -> Listener {
+        let reads = AsTheGateway(Arc::new(Reading::of(gateway)));
+        let tap = Tap::new(config.clone(), reads, judge, metrics);
+        tracing::info!(ports = ?config.ports, "the tap listens; of what TLS carries it understands nothing");
+        Listener { segments: self.segments, tap, tls_ports: self.tls_ports }
+    }
+}
+
+/// Metrics of the tap in `registry`, where there is one.
+pub(super) fn metrics(
+    tapping: Option<&Tapping>,
+    registry: &Registry,
+) -> Result<Option<tap::Metrics>, prometheus::Error> {
+    let Some(tapping) = tapping else { return Ok(None) };
+    registry.register(Box::new(tapping.counters.clone()))?;
+    tap::Metrics::new(registry).map(Some)
+}
+
+/// The tap, and what it reads.
+pub(super) struct Listener {
+    segments: Segments,
+    tap: Tap<AsTheGateway>,
+    tls_ports: watch::Sender<Vec<u16>>,
+}
+
+impl Listener {
+    /// Reads until `stop`.
+    pub(super) async fn run(self, stop: CancellationToken) -> anyhow::Result<()> {
+        let Self { mut segments, mut tap, tls_ports } = self;
+        let mut tidied = clock::now();
+        loop {
+            let count = tokio::select! {
+                () = stop.cancelled() => return Ok(()),
+                count = next(&mut segments, &mut tap) => count.context("the kernel's copies cannot be read")?,
+                () = tokio::time::sleep(TIDY_EVERY) => 0,
+            };
+            let now = clock::now();
+            if now.saturating_duration_since(tidied) >= TIDY_EVERY {
+                tidied = now;
+                tap.tidy(now);
+            }
+            if tap.tls_ports() != *tls_ports.borrow() {
+                tls_ports.send_replace(tap.tls_ports().to_vec());
+            }
+            if count > 0 {
+                tokio::time::sleep(PAUSE).await;
+            }
+        }
+    }
+}
+
+async fn next(segments: &mut Segments, tap: &mut Tap<AsTheGateway>) -> std::io::Result<usize> {
+    let mut wishes = segments.wishes();
+    segments.next(|segment, held, at| tap.take(segment, held, at, &mut wishes)).await
+}
