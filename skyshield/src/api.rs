@@ -11,11 +11,13 @@ mod document;
 mod exceptions;
 mod explain;
 mod export;
+mod feeds;
 mod guard;
 mod health;
 mod history;
 mod incidents;
 mod kernel;
+mod knowing;
 mod life;
 mod listen;
 mod live;
@@ -28,11 +30,13 @@ mod privacy;
 mod problem;
 mod prometheus;
 mod rehearsals;
+mod reputation;
 mod role;
 mod session;
 mod stream;
 mod table;
 mod terms;
+mod threats;
 mod time;
 mod tls;
 mod tokens;
@@ -61,6 +65,7 @@ use table::Needs;
 
 pub use auth::Operator;
 pub use config::Config;
+pub use knowing::Knowing;
 pub use listen::{BindError, Listeners};
 pub use own::Own;
 pub use privacy::Kept;
@@ -122,6 +127,8 @@ pub struct Api {
     pub stage: Stage,
     /// What it keeps to itself.
     pub own: Own,
+    /// What is known of sources beyond their requests.
+    pub knowing: Knowing,
 }
 
 impl FromRef<Api> for Live {
@@ -196,6 +203,12 @@ impl FromRef<Api> for Arc<[Sight]> {
     }
 }
 
+impl FromRef<Api> for Knowing {
+    fn from_ref(api: &Api) -> Self {
+        api.knowing.clone()
+    }
+}
+
 /// Every route: what it needs, and its handler, which carries its own description.
 fn table(api: &Api) -> table::Table {
     use Needs::{Anyone, Nothing, Scope};
@@ -225,6 +238,13 @@ fn table(api: &Api) -> table::Table {
         .route(Scope(EventsRead), routes!(incidents::list))
         .route(Scope(EventsRead), routes!(incidents::show))
         .route(Scope(EventsRead), routes!(history::show))
+        .route(Scope(EventsRead), routes!(threats::list))
+        .route(Scope(EventsRead), routes!(threats::indicators))
+        .route(Scope(EventsRead), routes!(feeds::list))
+        .route(Scope(DecisionsWrite), routes!(feeds::refresh))
+        .route(Scope(EventsRead), routes!(reputation::show))
+        .route(Scope(EventsRead), routes!(reputation::known))
+        .route(Scope(EventsRead), routes!(reputation::places))
         .route(Scope(AuditRead), routes!(audit::list))
         .route(Scope(AuditRead), routes!(audit::verify))
         .route(Scope(EventsRead), routes!(stream::follow))

@@ -4,6 +4,7 @@
 //! bound, then the store is opened, and only then is the kernel touched.
 
 mod interfaces;
+mod knowledge;
 mod names;
 mod reload;
 mod succession;
@@ -22,6 +23,7 @@ use prometheus::Registry;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
+use self::knowledge::Knowledge;
 use self::reload::{Known, Reloader};
 use self::succession::{Doors, Succession};
 use crate::api::{Api, Facts, Kept, Own, UpstreamStates};
@@ -104,11 +106,12 @@ pub async fn run(start: Start<'_>) -> anyhow::Result<()> {
     observe(&registry, (logs, sentry), opened.store.counters(), kernel_side)?;
     observe_kernel(&registry, &kernel)?;
     let tap_metrics = tap::metrics(kernel.tapping.as_ref(), &registry)?;
-    let limiter = Limiter::new(&config.limits, &registry, clock::now())?;
+    let view = Arc::<View>::default();
+    let limiter = Limiter::new(&config.limits, &registry, clock::now())?.under(view.measures());
     let (known, known_now) = watch::channel(known_to_the_configuration(&config));
     let upstreams = gateway.upstreams();
-    let view = Arc::<View>::default();
     let never_ban = host::never_ban(&tasks::known_now(&known_now.borrow(), &upstreams));
+    let knowledge = Knowledge::open(&config, &view, &opened, &registry)?;
     let parts = parts(&config, kernel.enforcer, &opened, Arc::clone(&view), never_ban);
     let (task, control, recovered) = Task::new(parts, control_metrics)?;
     tell_of(&recovered);
@@ -138,6 +141,7 @@ pub async fn run(start: Start<'_>) -> anyhow::Result<()> {
         upstreams: states_of(upstreams.clone()),
         sights: config.forward_auth.sights().into(),
         stage: stage.clone(),
+        knowing: knowledge.knowing(),
     };
     // The control task outlives the doors: what they reported last is still carried out.
     let controlling =
@@ -181,6 +185,7 @@ pub async fn run(start: Start<'_>) -> anyhow::Result<()> {
     if let Some(listener) = listener {
         lifecycle.spawn("tap", tasks::held(hold.clone(), listener.run(release.clone())));
     }
+    knowledge.spawn(&mut lifecycle, &control, &release, &hold)?;
     watch(&mut lifecycle, (known_now, upstreams, control), &release, &hold);
     tasks::watch_kernel(&mut lifecycle, kernel.running, hold, &release);
     tracing::info!("ready");

@@ -4,6 +4,7 @@ mod allow;
 mod client;
 mod commands;
 mod doctor;
+mod knowledge;
 mod lists;
 mod replay;
 mod rules;
@@ -102,6 +103,14 @@ enum Command {
     Tokens(Tokens),
     /// Say who changed what, when and why, newest first
     Audit(Audit),
+    /// List and fetch the block lists of others
+    #[command(subcommand)]
+    Feeds(knowledge::FeedsCommand),
+    /// Say what others say of a source, and how the providers are
+    #[command(subcommand)]
+    Reputation(knowledge::ReputationCommand),
+    /// List what attacks have had in common, by kind and value; also as STIX
+    Threats(knowledge::Threats),
     /// Put known attacks and honest requests through the configuration in force; nobody notices
     Rehearse {
         /// Go by the configuration's file, and leave a running daemon alone

@@ -11,10 +11,11 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::engine::{behaviour, escalation, risk};
+use crate::engine::{behaviour, escalation, feeds, reputation, response, risk};
 use crate::inspect::own;
 use crate::{
-    api, dataplane, forward_auth, gateway, host, inspect, limits, rehearsal, routes, store, tap, telemetry,
+    api, dataplane, forward_auth, gateway, geoip, host, inspect, limits, rehearsal, routes, store, tap,
+    telemetry,
 };
 
 pub use changes::{changes, needs_restart};
@@ -51,6 +52,14 @@ pub struct Config {
     pub never_ban: host::Config,
     /// When the configuration in force is rehearsed.
     pub rehearsal: rehearsal::Config,
+    /// Where sources are, and what comes of it.
+    pub geoip: geoip::Config,
+    /// Block lists of others.
+    pub feeds: feeds::Config,
+    /// What others say of sources.
+    pub reputation: reputation::Config,
+    /// What is done when something has been seen.
+    pub response: response::Config,
     /// What outlives the daemon.
     pub store: store::Config,
     /// Who may operate it, and from where.
@@ -156,8 +165,40 @@ impl Config {
             .or_else(|| self.dataplane.problem())
             .or_else(|| self.tap.problem())
             .or_else(|| self.tap_hears_the_gateway())
+            .or_else(|| self.geoip.problem())
+            .or_else(|| self.feeds.problem())
+            .or_else(|| self.reputation.problem())
+            .or_else(|| crate::reputation::problem(&self.feeds, &self.reputation))
+            .or_else(|| self.lists_have_no_room())
+            .or_else(|| self.response.problem())
+            .or_else(|| crate::response::problem(&self.response))
+            .or_else(|| self.response_means_nobody())
             .or_else(|| self.place_taken_twice())
             .or_else(|| self.upstream_is_ourselves())
+    }
+
+    /// Rules of response name classes and users, which `limits` knows.
+    fn response_means_nobody(&self) -> Option<(&'static str, String)> {
+        let unknown = self.response.tightened().find(|class| !self.limits.classes.contains_key(*class));
+        if let Some(class) = unknown {
+            return Some(("response.rules", format!("there is no class `{class}` in `limits.classes`")));
+        }
+        let user = &self.limits.user;
+        let nobody = user.header.is_none() && user.cookie.is_none() && user.jwt_claim.is_none();
+        (self.response.requires_login() && nobody).then(|| {
+            let what = "to ask for a login it has to be known who is logged in: set limits.user";
+            ("response.rules", what.to_owned())
+        })
+    }
+
+    /// Lists are dropped in the kernel, and its maps are made once.
+    fn lists_have_no_room(&self) -> Option<(&'static str, String)> {
+        let (hosts, prefixes) = (self.dataplane.max_listed, self.dataplane.max_listed_prefixes);
+        (self.feeds.bans() && (hosts == 0 || prefixes == 0)).then(|| {
+            let what = "a list bans, and the kernel has no room for it: set \
+                        dataplane.max_listed and dataplane.max_listed_prefixes, each to 1000000, say";
+            ("dataplane.max_listed_prefixes", what.to_owned())
+        })
     }
 
     /// What is wrong between the rules that were read and the sections that name them, if anything.

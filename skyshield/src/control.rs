@@ -25,7 +25,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Serialize;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{broadcast, mpsc, oneshot};
 
 use crate::dataplane;
 use crate::engine::allow::{Allow, DnsName, NewAllow, NotAllowed};
@@ -37,6 +37,7 @@ use crate::engine::never_ban::NeverBan;
 use crate::engine::risk::{Bill, Score, Thresholds};
 use crate::engine::ruling::{NewRuling, NotRuled, Ruling};
 use crate::engine::source::Source;
+use crate::engine::view::Unwanted;
 use crate::engine::{escalation, risk};
 use crate::exceptions::{Exception, Held, Live, MAX_EXCEPTIONS};
 use crate::store;
@@ -57,6 +58,8 @@ pub use task::{Parts, Task};
 /// Orders and reports that may wait for the control task. Beyond it a report is dropped and
 /// counted, and an order is refused.
 pub const QUEUE: usize = 4096;
+/// Incidents that a listener may be behind; beyond it he misses some, and is told how many.
+const TOLD: usize = 1024;
 
 /// What reaches the control task.
 #[derive(Debug)]
@@ -203,14 +206,16 @@ pub struct Control {
     exceptions: Arc<Live>,
     outcomes: Arc<Outcomes>,
     teller: happenings::Teller,
+    told: broadcast::Sender<Arc<Incident>>,
 }
 
 impl Control {
     /// A handle, and the queue its task reads.
     pub fn channel(metrics: Metrics) -> (Self, mpsc::Receiver<Order>) {
         let (orders, queue) = mpsc::channel(QUEUE);
-        let teller = happenings::Teller::new();
-        (Self { orders, metrics, exceptions: Arc::default(), outcomes: Arc::default(), teller }, queue)
+        let (teller, (told, _)) = (happenings::Teller::new(), broadcast::channel(TOLD));
+        let (exceptions, outcomes) = (Arc::default(), Arc::default());
+        (Self { orders, metrics, exceptions, outcomes, teller, told }, queue)
     }
 
     /// What happens; only the first who asks follows.
@@ -256,6 +261,20 @@ impl Control {
         if self.orders.try_send(order).is_err() {
             self.metrics.watched.near_misses_dropped.inc();
         }
+    }
+
+    /// Counts that a request was refused for a list or a policy on places.
+    pub fn count_unwanted(&self, unwanted: &Unwanted) {
+        let labels = match unwanted {
+            Unwanted::Listed(name) => ["list", &**name],
+            Unwanted::Place(name) => ["place", &**name],
+        };
+        self.metrics.watched.unwanted.with_label_values(&labels).inc();
+    }
+
+    /// Every incident from now on, as it is dealt with.
+    pub fn incidents(&self) -> broadcast::Receiver<Arc<Incident>> {
+        self.told.subscribe()
     }
 
     /// Counts that a name on the allow list was not resolved.

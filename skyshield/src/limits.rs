@@ -19,6 +19,7 @@ pub use user::{Secret, UserKey};
 
 use self::per_source::InProgress;
 use self::table::{Charge, Rate, Table};
+use crate::engine::response::Measures;
 use crate::engine::ruling::Word;
 use crate::inspect::Request;
 use crate::routes::{Path, Pattern};
@@ -87,6 +88,7 @@ pub struct Limiter {
     in_progress: Arc<InProgress>,
     limited: IntCounterVec,
     evicted: IntCounter,
+    measures: Arc<Measures>,
 }
 
 #[derive(Debug)]
@@ -125,7 +127,21 @@ impl Limiter {
         let begins = config.enabled && !self.config.enabled;
         let table = if begins { Arc::new(Table::new(config.tracked, now)) } else { Arc::clone(&self.table) };
         let tables = (table, Arc::clone(&self.in_progress));
-        Self::of(config, tables, self.limited.clone(), self.evicted.clone())
+        let measures = Arc::clone(&self.measures);
+        Self { measures, ..Self::of(config, tables, self.limited.clone(), self.evicted.clone()) }
+    }
+
+    /// The same, and requests of the classes that `measures` tighten count for more.
+    #[must_use]
+    pub fn under(self, measures: &Arc<Measures>) -> Self {
+        Self { measures: Arc::clone(measures), ..self }
+    }
+
+    /// Whether `request` names its user, or is about to: it is of the class `auth`.
+    pub fn is_of_a_user(&self, request: &Request<'_>) -> bool {
+        let path = Path::of(request.target);
+        let logs_in = || self.classes.iter().any(|rule| &*rule.name == "auth" && rule.takes(request, &path));
+        self.config.user.user_of(request.headers).is_some() || logs_in()
     }
 
     fn of(
@@ -145,7 +161,8 @@ impl Limiter {
             }
         });
         let classes = if config.enabled { classes.collect() } else { Vec::new() };
-        Self { config: config.clone(), classes, table, in_progress, limited, evicted }
+        let measures = Arc::default();
+        Self { config: config.clone(), classes, table, in_progress, limited, evicted, measures }
     }
 
     /// Counts `request` of `client` at `now`. What is beyond a quota uses nothing up.
@@ -170,16 +187,18 @@ impl Limiter {
         let user = user.map(|user| self.table.fingerprint((&rule.name, "user", user)));
         let source = (rule.class.by != By::User || user.is_none())
             .then(|| self.table.fingerprint((&rule.name, "source", self.source_of(client))));
+        let fold = u64::from(self.measures.fold(&rule.name, now));
+        let rate = Rate { step: rule.rate.step.saturating_mul(fold), ..rule.rate };
         let mut least: Option<u64> = None;
         let keys = [source, user];
         for (done, key) in keys.iter().enumerate() {
             let Some(key) = *key else { continue };
-            let (charge, evicted) = self.table.charge(key, rule.rate, now);
+            let (charge, evicted) = self.table.charge(key, rate, now);
             self.evicted.inc_by(u64::from(evicted));
             match charge {
                 Charge::Within { left } => least = Some(least.map_or(left, |least| least.min(left))),
                 Charge::Over { wait } => {
-                    keys[..done].iter().flatten().for_each(|&key| self.table.refund(key, rule.rate));
+                    keys[..done].iter().flatten().for_each(|&key| self.table.refund(key, rate));
                     rule.limited.inc();
                     return Counted::Over { quota: rule.quota(0), retry_after: Duration::from_nanos(wait) };
                 }

@@ -2,6 +2,7 @@
 
 mod decided;
 mod settings;
+mod sources;
 mod trail;
 
 use std::net::IpAddr;
@@ -112,6 +113,10 @@ pub enum RefusalReason {
     Rule,
     /// Its source is banned, and its packets came by a trusted proxy or overtook the kernel's entry.
     Banned(DecisionId),
+    /// A list or a policy on places does not want its source.
+    Unwanted,
+    /// Its source has to log in, and it is of no user.
+    NoUser,
     /// It outgrew this limit of `inspect`, and what lay beyond was not read.
     Unread(&'static str),
 }
@@ -130,6 +135,8 @@ impl RefusalReason {
             Self::Risk => "risk",
             Self::Rule => "rule",
             Self::Banned(_) => "banned",
+            Self::Unwanted => "unwanted",
+            Self::NoUser => "no_user",
             Self::Unread(_) => "unread",
         }
     }
@@ -206,8 +213,13 @@ impl Judge {
     /// Whether the whole of what `address` sends is refused at `now`, before a body is read.
     pub fn ban_of(&self, address: IpAddr, now: Instant) -> Option<Refusal> {
         // Whom a request is of is known only once all of it is there.
-        let ban = self.view.ban_of(address, now).filter(|_| !self.view.allows_users())?;
-        Some(Self::banned(ban.id, ban.incident))
+        if self.view.allows_users() {
+            return None;
+        }
+        match self.view.ban_of(address, now) {
+            Some(ban) => Some(Self::banned(ban.id, ban.incident)),
+            None => self.unwanted(address),
+        }
     }
 
     /// What happens to a body that is larger than a door inspects, by the route of its request; where a
@@ -233,6 +245,18 @@ impl Judge {
     ///
     /// A refusal is reported as an incident before this returns; it never waits.
     pub fn judge(&self, client: Client, door: Door, request: &Request<'_>, complete_at: Instant) -> Verdict {
+        self.judge_by(client, door, request, None, complete_at)
+    }
+
+    /// The same, of a client whose TLS handshake is known (JA4).
+    pub fn judge_by(
+        &self,
+        client: Client,
+        door: Door,
+        request: &Request<'_>,
+        ja4: Option<&str>,
+        complete_at: Instant,
+    ) -> Verdict {
         let is_allowed = match self.decided(client, request, complete_at) {
             // Where nothing can be refused, what is beyond a quota is inspected like the rest.
             Decided::Stop(verdict) if !door.can_refuse() && matches!(*verdict, Verdict::Limit(_)) => false,
@@ -259,6 +283,7 @@ impl Judge {
         let Opinion { route, bill, reason, only_observed, inspection } =
             self.opinion(&self.settings, client, request, complete_at);
         let score = bill.score();
+        self.wonder(client, score);
         for limit in &inspection.limits_reached {
             self.control.count_limit(limit);
         }
@@ -293,13 +318,18 @@ impl Judge {
                 demanded_by: inspection.demanded_by,
                 unread: match reason {
                     RefusalReason::Unread(limit) => Some(limit.into()),
-                    RefusalReason::Risk | RefusalReason::Rule | RefusalReason::Banned(_) => None,
+                    RefusalReason::Risk
+                    | RefusalReason::Rule
+                    | RefusalReason::Banned(_)
+                    | RefusalReason::Unwanted
+                    | RefusalReason::NoUser => None,
                 },
             },
             findings: [inspection.findings, inspection.observed].concat(),
             method: text(request.method),
             host: text(request.host()),
             target: text(request.target),
+            traits: sources::traits_of(request, ja4),
             complete_at,
         });
         if matches!(act, Act::Flag | Act::Refuse) {

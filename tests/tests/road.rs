@@ -15,6 +15,8 @@ mod bad_start;
 mod interfaces;
 #[path = "road/kill.rs"]
 mod kill;
+#[path = "road/listed.rs"]
+mod listed;
 #[path = "road/operator.rs"]
 mod operator;
 #[path = "road/shaped.rs"]
@@ -29,12 +31,13 @@ fn main() -> ExitCode {
     // Each has a machine of three hosts to itself, and two cores to share.
     arguments.test_threads = Some(1);
     let missing = Requirement::Kernel.missing();
-    let tests: [(&str, Test); 14] = [
+    let tests: [(&str, Test); 15] = [
         ("an_attack_over_http_ends_as_a_dropped_packet", attack::ends_as_a_dropped_packet),
         ("every_attack_is_refused_and_every_honest_request_answered", attack::all_of_both),
         ("a_ban_known_by_a_proxys_word_leaves_the_proxy_alone", attack::by_a_trusted_proxy),
         ("fifty_kills_in_mid_attack_let_no_banned_packet_through", kill::fifty_times),
         ("an_interface_that_comes_back_is_guarded_within_a_second", interfaces::come_back),
+        ("what_is_listed_or_placed_is_dropped_and_outlives_the_daemon", listed::and_placed),
         ("a_suspect_is_slowed_down_in_the_kernel_and_let_go_again", shaped::and_let_go),
         ("a_guesser_of_passwords_ends_banned", shaped::guesser_ends_banned),
         ("an_operator_bans_looks_and_lifts", operator::bans_looks_and_lifts),

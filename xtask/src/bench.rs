@@ -6,6 +6,7 @@ mod gateway;
 mod initramfs;
 mod inspect;
 mod kernel;
+mod knowledge;
 mod tap;
 mod verifier;
 
@@ -27,6 +28,8 @@ enum What {
     Kernel(kernel::Arguments),
     /// Decisions by the million, over a real kernel and a real disk
     Control(control::Arguments),
+    /// Places, lists by the million, and requests beside dead providers
+    Knowledge(knowledge::Arguments),
     /// What the verifiers of this kernel, and of others under QEMU, make of the kernel object
     Verifier(verifier::Arguments),
     /// CPU time of inspection alone, beside libmodsecurity with Debian's CRS where it is installed
@@ -43,6 +46,7 @@ pub(crate) fn obey(workspace: &Workspace, arguments: &Arguments) -> Result<ExitC
     match &arguments.what {
         What::Kernel(arguments) => kernel::obey(workspace, arguments),
         What::Control(arguments) => control::obey(workspace, arguments),
+        What::Knowledge(arguments) => knowledge::obey(workspace, arguments),
         What::Verifier(arguments) => verifier::obey(workspace, arguments),
         What::Inspect(arguments) => inspect::obey(workspace, arguments),
         What::Gateway(arguments) => gateway::obey(workspace, arguments),

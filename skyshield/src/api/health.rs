@@ -8,6 +8,7 @@ use axum::http::StatusCode;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::knowing::Knowing;
 use super::problem::Problem;
 use super::{Facts, Interface, Tapped, UpstreamStates};
 use crate::clock;
@@ -50,6 +51,8 @@ struct Components {
     gateway: Gateway,
     /// How far each other door sees, and what it cannot.
     doors: Vec<DoorBody>,
+    /// `degraded` where a list, a database of places or a provider fails; nothing else hangs on it.
+    knowledge: Component,
     store: Component,
     /// Left out where there is no tap.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -159,6 +162,7 @@ pub(super) async fn health(
     State(facts): State<Arc<Facts>>,
     State(UpstreamStates(upstreams)): State<UpstreamStates>,
     State(doors): State<Arc<[Sight]>>,
+    State(knowing): State<Knowing>,
 ) -> Json<HealthBody> {
     let answer = control.health().await;
     let answers = answer.is_ok();
@@ -181,6 +185,7 @@ pub(super) async fn health(
                 upstreams: upstreams.into_iter().map(UpstreamBody::from).collect(),
             },
             doors: doors.iter().map(DoorBody::from).collect(),
+            knowledge: Component { status: status(knowing.is_well()) },
             store: Component { status: status(health.store_writes) },
             tap: facts.tap.as_ref().map(TapBody::from),
         },

@@ -34,6 +34,13 @@ impl<T> Page<T> {
     }
 }
 
+impl<T> Page<T> {
+    /// The same page of what `each` makes of the items.
+    pub(super) fn of<U>(self, each: impl FnMut(T) -> U) -> Json<Page<U>> {
+        Json(Page { items: self.items.into_iter().map(each).collect(), next_cursor: self.next_cursor })
+    }
+}
+
 /// How many items a page holds, of what was asked for.
 pub(super) fn limit_of(asked: Option<u32>) -> u32 {
     asked.unwrap_or(DEFAULT_LIMIT).clamp(1, MAX_LIMIT)

@@ -5,6 +5,7 @@ mod allowlist;
 mod audit;
 mod exchange;
 mod incidents;
+mod knowledge;
 mod live;
 mod matrix;
 mod openapi;
@@ -90,7 +91,8 @@ pub(super) fn parts() -> (Api, tempfile::TempDir, DropGuard) {
     let own = super::Own::new(&registry, super::Kept::default()).unwrap();
     let (store, reader, sights) = (opened.store, opened.reader, Arc::default());
     let stage = stage(&registry);
-    let api = Api { control, store, reader, registry, facts, wishes, upstreams, sights, stage, own };
+    let knowing = super::Knowing::nothing();
+    let api = Api { control, store, reader, registry, facts, wishes, upstreams, sights, stage, own, knowing };
     (api, dir, stop.drop_guard())
 }
 
@@ -392,6 +394,7 @@ async fn machines_ask_for_life_readiness_and_metrics_without_a_login() {
                 { "site": "shop", "upstream": "10.0.0.1:80", "status": "down", "requests_in_progress": 0 },
                 { "site": "shop", "upstream": "10.0.0.2:80", "status": "up", "requests_in_progress": 0 },
             ] },
+            "knowledge": { "status": "ok" },
             "store": { "status": "ok" },
         })
     );

@@ -11,7 +11,7 @@ use super::{
     Arguments, Audit, AuditCommand, Ban, Command, Decisions, Exceptions, Failure, NewException, Overrides,
     Replay, Run, Tokens,
 };
-use super::{allow, doctor, lists, replay, rules, show, trial};
+use super::{allow, doctor, knowledge, lists, replay, rules, show, trial};
 use crate::app::{self, KernelSide, Start};
 use crate::config::{self, Config};
 use crate::dataplane::Pinned;
@@ -94,6 +94,9 @@ pub(super) fn obey(arguments: Arguments) -> Result<(), Failure> {
             show::explained(&answer, json);
             Ok(())
         }
+        Command::Feeds(command) => knowledge::feeds(&place()?, command, json),
+        Command::Reputation(command) => knowledge::reputation(&place()?, &command, json),
+        Command::Threats(threats) => knowledge::threats(&place()?, &threats, json),
         Command::Exceptions(exceptions) => self::exceptions(&place()?, exceptions, json),
         Command::Rehearse { offline } => rehearse(config, if offline { None } else { Some(place()?) }, json),
         Command::Replay(Replay { against: Some(span), .. }) => {

@@ -6,6 +6,7 @@ mod allow;
 mod detection;
 mod explain;
 mod kernel;
+mod knowledge;
 mod lists;
 
 use std::fmt::Display;
@@ -25,6 +26,7 @@ pub(super) use allow::{allowed, allows, disallowed, protected};
 pub(super) use detection::{against, rehearsed, replayed, rule, rules, tested};
 pub(super) use explain::{exception_made, exception_removed, exceptions, explained};
 pub(super) use kernel::kernel;
+pub(super) use knowledge::{bundle, feeds, known, places, providers, refreshed, threats};
 pub(super) use lists::imported;
 
 pub(super) fn failure(failure: &Failure, as_json: bool) {

@@ -16,6 +16,8 @@ impl Task {
                 // What it led to is in force; the rest is for the record.
                 let _gone = done.send(());
                 self.record(&incident);
+                // Nobody may listen.
+                let _heard = self.told.send(std::sync::Arc::from(incident));
             }
             Order::Ban(new, reply) => {
                 let origin = new.origin;

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tokio::sync::mpsc;
+use tokio::sync::{broadcast, mpsc};
 use tokio::task::JoinSet;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
@@ -27,6 +27,7 @@ use crate::engine::behaviour::{Behaviour, Signal};
 use crate::engine::decision::{Decision, DecisionId, Ended, NewBan, Origin};
 use crate::engine::escalation::{self, Escalation};
 use crate::engine::fronting::Fronting;
+use crate::engine::incident::Incident;
 use crate::engine::ledger::{Banned, Ledger, Rejected};
 use crate::engine::never_ban::{NeverBan, Protection};
 use crate::engine::risk;
@@ -97,6 +98,7 @@ pub struct Task {
     pub(super) view: Arc<View>,
     pub(super) exceptions: Arc<Live>,
     pub(super) outcomes: Arc<Outcomes>,
+    pub(super) told: broadcast::Sender<Arc<Incident>>,
     pub(super) behaviour: Behaviour,
     pub(super) signals: Vec<Signal>,
     pub(super) shaper: Shaper,
@@ -194,6 +196,7 @@ impl Task {
             view,
             exceptions: Arc::clone(control.exceptions()),
             outcomes: Arc::clone(&control.outcomes),
+            told: control.told.clone(),
             behaviour,
             signals: Vec::new(),
             shaper,

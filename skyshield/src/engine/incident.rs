@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use ulid::Ulid;
 
 pub use super::client::Client;
+use super::indicators::Traits;
 use super::risk::{self, Bill, Score, Term, Thresholds};
 use crate::inspect::Finding;
 
@@ -156,6 +157,8 @@ pub struct Incident {
     pub host: String,
     /// The target, shortened, as text.
     pub target: String,
+    /// What the client is like, beside its address.
+    pub traits: Traits,
     /// When the last byte that the verdict needed had arrived.
     pub complete_at: Instant,
 }

@@ -1,6 +1,15 @@
-//! What an operator has decided of whole places: countries, and the networks of providers.
+//! Where sources are: databases turned into tables that answer in a few dozen nanoseconds, and what comes
+//! of being somewhere; in the kernel, by prefix.
+
+mod atlas;
+mod policy;
+mod table;
 
 use ipnet::IpNet;
+
+pub use atlas::{Atlas, Described};
+pub use policy::{Action, Policies, Policy};
+pub use table::{Entry, Table, TooMuch};
 
 /// Policies at most.
 pub const MAX_POLICIES: usize = 255;

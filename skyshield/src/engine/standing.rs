@@ -17,11 +17,12 @@ pub struct Standing {
     as_of: Option<Instant>,
     reputation: Option<f32>,
     origin: Option<Origin>,
+    policy: Option<f32>,
     claims: Claims,
 }
 
 /// Where a source is, as far as known.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Origin {
     /// The country, in two capitals.
     pub country: Option<[u8; 2]>,
@@ -33,6 +34,20 @@ pub struct Origin {
     pub is_tor: bool,
     /// Whether it is a public proxy or a VPN.
     pub is_proxy: bool,
+}
+
+impl Origin {
+    /// Both: what this says, and what only the other one knows.
+    #[must_use]
+    pub fn with(self, other: Self) -> Self {
+        Self {
+            country: self.country.or(other.country),
+            asn: self.asn.or(other.asn),
+            is_hosting: self.is_hosting || other.is_hosting,
+            is_tor: self.is_tor || other.is_tor,
+            is_proxy: self.is_proxy || other.is_proxy,
+        }
+    }
 }
 
 impl Standing {
@@ -55,6 +70,23 @@ impl Standing {
     /// Where the source is.
     pub fn origin(&self) -> Option<Origin> {
         self.origin
+    }
+
+    /// How much a policy of the operator's weighs against the place of the source, 0 to 1.
+    pub fn policy(&self) -> Option<f32> {
+        self.policy
+    }
+
+    /// The same, and a policy weighs so much against its place.
+    #[must_use]
+    pub fn with_policy(self, weight: f32) -> Self {
+        Self { policy: Some(weight), ..self }
+    }
+
+    /// Only what its own incidents have made of it: the rest is looked up each time.
+    #[must_use]
+    pub fn of_its_own(self) -> Self {
+        Self { weight: self.weight, as_of: self.as_of, ..Self::default() }
     }
 
     /// The same, and others say that the source is this bad, 0 to 1.
@@ -84,7 +116,11 @@ impl Standing {
 
     /// Whether nothing is known.
     pub fn is_unknown(&self) -> bool {
-        self.weight <= 0.0 && self.reputation.is_none() && self.origin.is_none() && self.claims.is_empty()
+        self.weight <= 0.0
+            && self.reputation.is_none()
+            && self.origin.is_none()
+            && self.policy.is_none()
+            && self.claims.is_empty()
     }
 
     /// The standing as it is at `now`: the past fades.

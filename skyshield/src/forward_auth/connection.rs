@@ -232,6 +232,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
             RefusalReason::Risk => (&metrics.risk, 403, "it looks like an attack"),
             RefusalReason::Rule => (&metrics.rule, 403, "a rule of this site does not let it in"),
             RefusalReason::Banned(_) => (&metrics.banned, 403, "its sender is banned"),
+            RefusalReason::Unwanted => (&metrics.unwanted, 403, "its sender is not wanted here"),
+            RefusalReason::NoUser => (&metrics.unwanted, 403, "its sender has to log in first"),
             RefusalReason::Unread(CONTENT_CODING) => {
                 (&metrics.unread, 415, "its content coding cannot be taken off")
             }

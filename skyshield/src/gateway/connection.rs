@@ -383,6 +383,8 @@ impl Connection<'_> {
             headers: &headers,
             body: bytes.get(head.len..head.len + body_len).unwrap_or_default(),
         };
-        self.shared.judge.judge(client, Door::Gateway, &request, complete_at)
+        // Behind a proxy the handshake is the proxy's.
+        let ja4 = self.peer.ja4.as_deref().filter(|_| !client.by_proxy);
+        self.shared.judge.judge_by(client, Door::Gateway, &request, ja4, complete_at)
     }
 }

@@ -3,6 +3,7 @@
 mod certificates;
 mod config;
 mod error;
+mod ja4;
 mod metrics;
 mod names;
 mod pair;

@@ -26,6 +26,7 @@ const HOLDS: &[(&str, &str, &[&str], Fate)] = &[
     ),
     ("allows", "id", &["whom", "comment", "addresses"], Fate::Deleted),
     ("exceptions", "id", &["scope", "comment"], Fate::Deleted),
+    ("known", "key", &["key", "value"], Fate::Deleted),
     // The chain holds by the commitment, which says nothing without its salt.
     ("audit", "seq", &["content"], Fate::Emptied("content = NULL, salt = NULL")),
 ];

@@ -14,6 +14,7 @@ const STEPS: &[M<'static>] = &[
     M::up(RULINGS),
     M::up(NEAR_MISSES),
     M::up(SEALS),
+    M::up(KNOWN),
 ];
 
 const FIRST: &str = "CREATE TABLE decisions (
@@ -178,6 +179,14 @@ const NEAR_MISSES: &str = "CREATE TABLE near_misses (
 
 const SEALS: &str = "ALTER TABLE decisions ADD COLUMN seal INTEGER;
      ALTER TABLE rulings ADD COLUMN seal INTEGER;";
+
+const KNOWN: &str = "CREATE TABLE known (
+         page TEXT NOT NULL,
+         key TEXT NOT NULL,
+         value TEXT NOT NULL,
+         expires_at_ms INTEGER,
+         PRIMARY KEY (page, key)
+     ) STRICT, WITHOUT ROWID;";
 
 /// The steps.
 pub(super) const MIGRATIONS: Migrations<'static> = Migrations::from_slice(STEPS);

@@ -8,6 +8,7 @@ use super::allows::AllowRow;
 use super::audit::{self, AuditLine, Audited};
 use super::erase::{self, Found};
 use super::incidents::{self, Filter, IncidentPage};
+use super::known::KnownRow;
 use super::near_misses::NearMissRow;
 use super::open::OpenError;
 use super::operators::{self, OperatorRow};
@@ -199,6 +200,17 @@ impl Reader {
             let whole: Vec<_> = rows.iter().flatten().cloned().collect();
             tell_broken((rows.len() - whole.len()) as u64, "rulings");
             Ok(whole)
+        })
+    }
+
+    /// What is known on `page` at `now_ms`, at the most `limit`, what ends last first.
+    pub fn known(&self, page: &str, now_ms: i64, limit: usize) -> rusqlite::Result<Vec<KnownRow>> {
+        let sql = "SELECT page, key, value, expires_at_ms FROM known
+                   WHERE page = ?1 AND coalesce(expires_at_ms > ?2, 1)
+                   ORDER BY coalesce(expires_at_ms, 9223372036854775807) DESC LIMIT ?3";
+        self.with(|connection| {
+            let rows = params![page, now_ms, i64::try_from(limit).unwrap_or(i64::MAX)];
+            connection.prepare_cached(sql)?.query_map(rows, KnownRow::read)?.collect()
         })
     }
 

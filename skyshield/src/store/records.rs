@@ -177,6 +177,15 @@ pub enum Record {
         /// Their name.
         name: String,
     },
+    /// Something is known.
+    Known(super::KnownRow),
+    /// It is known no more.
+    Forgotten {
+        /// Whose knowledge it was.
+        page: &'static str,
+        /// What it was about.
+        key: String,
+    },
     /// A token was taken back.
     TokenRevoked {
         /// The public part.
@@ -274,6 +283,10 @@ impl Record {
             Self::ExceptionRemoved { id } => {
                 connection.prepare_cached("DELETE FROM exceptions WHERE id = ?1")?.execute(params![id])
             }
+            Self::Known(row) => row.write(connection),
+            Self::Forgotten { page, key } => connection
+                .prepare_cached("DELETE FROM known WHERE page = ?1 AND key = ?2")?
+                .execute(params![page, key]),
             Self::TokenRevoked { id } => {
                 connection.prepare_cached("DELETE FROM tokens WHERE id = ?1")?.execute(params![id])
             }

@@ -195,6 +195,10 @@ impl Writer {
     fn prune(&mut self) -> rusqlite::Result<bool> {
         let since_epoch = clock::wall().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
         let now_ms = i64::try_from(since_epoch.as_millis()).unwrap_or(i64::MAX);
+        self.connection.execute(
+            "DELETE FROM known WHERE (page, key) IN (SELECT page, key FROM known WHERE expires_at_ms < ?1 LIMIT 1000)",
+            [now_ms],
+        )?;
         self.retention.prune(&mut self.connection, (&self.key, &self.pseudonyms), now_ms)
     }
 }

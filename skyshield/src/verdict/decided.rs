@@ -33,6 +33,10 @@ impl Judge {
         if let Some(word) = about.ban {
             return Decided::Stop(Box::new(Verdict::Refuse(Self::banned(word.id, None))));
         }
+        let refused = self.unwanted(client.address).or_else(|| self.without_user(client, request, at));
+        if let Some(refusal) = refused {
+            return Decided::Stop(Box::new(Verdict::Refuse(refusal)));
+        }
         let counted = about.limit.zip(self.limiter.as_ref());
         let counted =
             counted.map_or(Ok(()), |(word, limiter)| limiter.count_ruling(&word, client.address, at));

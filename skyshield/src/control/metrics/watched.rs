@@ -15,6 +15,7 @@ pub(in crate::control) struct Watched {
     pub(in crate::control) armed: IntGauge,
     pub(in crate::control) not_armed: IntCounter,
     pub(in crate::control) near_misses_dropped: IntCounter,
+    pub(in crate::control) unwanted: IntCounterVec,
 }
 
 impl Watched {
@@ -64,7 +65,15 @@ impl Watched {
                 "skyshield_address_bans_not_armed_total",
                 "Detectors' bans that were not made because addresses do not stand for clients",
             )?,
+            unwanted: IntCounterVec::new(
+                Opts::new(
+                    "skyshield_unwanted_refused_total",
+                    "Requests refused at the doors for the list that their source is on, or the policy on its place",
+                ),
+                &["by", "name"],
+            )?,
         };
+        registry.register(Box::new(watched.unwanted.clone()))?;
         registry.register(Box::new(watched.exceptions_used.clone()))?;
         registry.register(Box::new(watched.outcomes_dropped.clone()))?;
         registry.register(Box::new(watched.behaviour.clone()))?;

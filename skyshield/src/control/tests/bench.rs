@@ -275,6 +275,7 @@ pub(super) fn incident(address: &str, score: f64, by_proxy: bool) -> Incident {
         method: "GET".to_owned(),
         host: "shop.example".to_owned(),
         target: "/".to_owned(),
+        traits: crate::engine::indicators::Traits::default(),
         complete_at: clock::now(),
     }
 }

@@ -154,6 +154,9 @@ impl Weights {
             let told = "what others say of the source".into();
             add(Kind::Reputation, "reputation", told, f64::from(reputation), self.reputation);
         }
+        if let Some(policy) = standing.policy() {
+            add(Kind::Origin, "place", "the operator's policy on its place".into(), 1.0, f64::from(policy));
+        }
         let Some(Origin { country, asn, is_hosting, is_tor, is_proxy }) = standing.origin() else { return };
         if is_tor {
             add(Kind::Origin, "tor", "an exit of Tor".into(), 1.0, self.tor);
@@ -164,6 +167,9 @@ impl Weights {
         if is_hosting {
             add(Kind::Origin, "hosting", "a data centre".into(), 1.0, self.hosting);
         }
+        // Every source is somewhere: no text is made of it where no place weighs anything.
+        let country = country.filter(|_| !self.countries.is_empty());
+        let asn = asn.filter(|_| !self.asns.is_empty());
         if let Some(code) = country.map(|code| String::from_utf8_lossy(&code).into_owned()) {
             let weight = self.countries.get(&code).copied().unwrap_or(0.0);
             add(Kind::Origin, "country", code, 1.0, weight);

@@ -1,6 +1,7 @@
 //! How a connection begins: whose it is, and what is spoken on it.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Instant;
 
 use tokio::net::TcpStream;
@@ -30,18 +31,21 @@ pub(in crate::gateway) struct Peer {
     pub(in crate::gateway) secure: bool,
     /// The lines that tell the upstream of it, where it is the client itself.
     pub(in crate::gateway) lines: Vec<u8>,
+    /// What its first TLS message says of the program behind it.
+    pub(in crate::gateway) ja4: Option<Arc<str>>,
 }
 
 impl Peer {
     fn new(shared: &Shared, address: IpAddr, spoken_for: bool, secure: bool) -> Self {
         let trusted = shared.trusted.contain(address);
         let lines = if trusted { Vec::new() } else { peer_lines(address) };
-        Self { address, trusted, spoken_for, secure, lines }
+        Self { address, trusted, spoken_for, secure, lines, ja4: None }
     }
 
     /// What is known of it by other settings.
     pub(in crate::gateway) fn renew(&mut self, shared: &Shared) {
-        *self = Self::new(shared, self.address, self.spoken_for, self.secure);
+        let ja4 = self.ja4.take();
+        *self = Self { ja4, ..Self::new(shared, self.address, self.spoken_for, self.secure) };
     }
 
     /// The scheme of what is asked for on this connection.
@@ -121,7 +125,8 @@ pub(super) async fn arrive(
         return Some(arriving.arrived(peer, Speaks::InTheClear));
     }
     let Arriving { socket, mut input, mut deadline, .. } = arriving;
-    let stream = tls.accept(socket, &mut input, &shared.metrics.tls, &mut deadline).await?;
+    let mut stream = tls.accept(socket, &mut input, &shared.metrics.tls, &mut deadline).await?;
+    peer.ja4 = stream.get_mut().0.take_ja4().map(Arc::from);
     let agreed = stream.get_ref().1.alpn_protocol();
     let speaks = if agreed == Some(http2::PROTOCOL) { Speaks::Http2 } else { Speaks::Http1 };
     let (stream, read_at) = (ClientStream::Tls(stream), clock::now());

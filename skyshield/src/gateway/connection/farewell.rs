@@ -42,6 +42,14 @@ impl Connection<'_> {
                 metrics.refused_banned.inc();
                 "its sender is banned"
             }
+            RefusalReason::NoUser => {
+                metrics.refused_unwanted.inc();
+                "its sender has to log in first"
+            }
+            RefusalReason::Unwanted => {
+                metrics.refused_unwanted.inc();
+                "its sender is not wanted here"
+            }
             RefusalReason::Unread(CONTENT_CODING) => {
                 metrics.refused_unread.inc();
                 status = 415;

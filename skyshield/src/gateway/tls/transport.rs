@@ -17,14 +17,32 @@ pub(in crate::gateway) type TlsStream = tokio_rustls::server::TlsStream<Transpor
 pub(in crate::gateway) struct Transport {
     pub(in crate::gateway) socket: TcpStream,
     ahead: Vec<u8>,
+    /// What was read before anything was answered, up to a bound.
+    heard: Vec<u8>,
+    has_answered: bool,
 }
+
+/// A client's first message is no longer than this.
+const MAX_HEARD: usize = 16 * 1024;
 
 impl Transport {
     /// Takes what is in `ahead`: it is read before what the socket has.
     pub(super) fn new(socket: TcpStream, ahead: &mut Buffer) -> Self {
         let bytes = ahead.filled().to_vec();
         ahead.consume(bytes.len());
-        Self { socket, ahead: bytes }
+        Self { socket, ahead: bytes, heard: Vec::new(), has_answered: false }
+    }
+
+    /// The JA4 of the client's first message; what was kept of it is let go.
+    pub(in crate::gateway) fn take_ja4(&mut self) -> Option<String> {
+        self.has_answered = true;
+        super::ja4::ja4(&std::mem::take(&mut self.heard))
+    }
+
+    fn hear(&mut self, bytes: &[u8]) {
+        if !self.has_answered && self.heard.len() + bytes.len() <= MAX_HEARD {
+            self.heard.extend_from_slice(bytes);
+        }
     }
 }
 
@@ -35,10 +53,15 @@ impl AsyncRead for Transport {
         room: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         if self.ahead.is_empty() {
-            return Pin::new(&mut self.socket).poll_read(cx, room);
+            let before = room.filled().len();
+            let read = Pin::new(&mut self.socket).poll_read(cx, room);
+            self.hear(room.filled().get(before..).unwrap_or_default());
+            return read;
         }
         let count = self.ahead.len().min(room.remaining());
+        let before = room.filled().len();
         room.put_slice(self.ahead.get(..count).unwrap_or_default());
+        self.hear(room.filled().get(before..).unwrap_or_default());
         self.ahead.drain(..count);
         if self.ahead.is_empty() {
             self.ahead = Vec::new();
@@ -49,6 +72,7 @@ impl AsyncRead for Transport {
 
 impl AsyncWrite for Transport {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        self.has_answered = true;
         Pin::new(&mut self.socket).poll_write(cx, bytes)
     }
 
@@ -57,6 +81,7 @@ impl AsyncWrite for Transport {
         cx: &mut Context<'_>,
         pieces: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        self.has_answered = true;
         Pin::new(&mut self.socket).poll_write_vectored(cx, pieces)
     }
 

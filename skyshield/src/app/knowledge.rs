@@ -1,0 +1,200 @@
+//! What is known of sources beyond their requests: places, lists, reputation. Built here, kept by tasks of
+//! their own, and published to the view; no request waits for any of it.
+
+mod notes;
+
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use prometheus::Registry;
+use tokio::sync::{Notify, mpsc};
+use tokio_util::sync::CancellationToken;
+
+use super::tasks::held;
+use crate::api::Knowing;
+use crate::config::Config;
+use crate::control::{Control, millis};
+use crate::engine::feeds::special_purpose;
+use crate::engine::notebook::Notebook;
+use crate::engine::ranges::Ranges;
+use crate::engine::view::View;
+use crate::lifecycle::Lifecycle;
+use crate::store::{AuditRow, Record};
+use crate::{clock, geoip, indicators, reputation, response, store};
+
+use self::notes::Notes;
+
+/// What is known, before its tasks run.
+pub(super) struct Knowledge {
+    places: geoip::Keeper,
+    feeder: reputation::Feeder,
+    asker: reputation::Asker,
+    indicators: indicators::Indicators,
+    learning: indicators::Metrics,
+    notebook: Arc<dyn Notebook>,
+    view: Arc<View>,
+    responding: Responding,
+}
+
+/// What rules of response are made from.
+struct Responding {
+    rules: crate::engine::response::Config,
+    shape: f64,
+    client: reputation::Client,
+    store: store::Store,
+    metrics: response::Metrics,
+}
+
+impl Knowledge {
+    /// Reads what is on the disk. Blocks.
+    pub(super) fn open(
+        config: &Config,
+        view: &Arc<View>,
+        opened: &store::Opened,
+        registry: &Registry,
+    ) -> anyhow::Result<Self> {
+        let view = Arc::clone(view);
+        let places = geoip::Keeper::open(&config.geoip, Arc::clone(&view), geoip::Metrics::new(registry)?)
+            .map_err(anyhow::Error::msg)
+            .context("a policy on places cannot be kept")?;
+        let notes = Notes { store: opened.store.clone(), reader: opened.reader.clone() };
+        let notebook: Arc<dyn Notebook> = Arc::new(notes);
+        let metrics = reputation::Metrics::new(registry)?;
+        let client = reputation::Client::new().unwrap_or_else(|error| {
+            tracing::error!(%error, "no list is fetched and nobody is asked: has this host no certificates to believe?");
+            reputation::Client::default()
+        });
+        let parts = reputation::Parts {
+            client: client.clone(),
+            dir: config.store.dir.join("feeds"),
+            view: Arc::clone(&view),
+            notebook: Arc::clone(&notebook),
+            metrics: metrics.clone(),
+        };
+        let feeder = reputation::Feeder::open(&config.feeds, &config.reputation, parts)?;
+        let asker = reputation::Asker::open(
+            &config.reputation,
+            &client,
+            Arc::clone(&view),
+            Arc::clone(&notebook),
+            metrics,
+        )?;
+        let indicators = indicators::Indicators::recall(notebook.as_ref());
+        let learning = indicators::Metrics::new(registry)?;
+        let responding = Responding {
+            rules: config.response.clone(),
+            shape: config.risk.shape,
+            client,
+            store: opened.store.clone(),
+            metrics: response::Metrics::new(registry)?,
+        };
+        Ok(Self { places, feeder, asker, indicators, learning, notebook, view, responding })
+    }
+
+    /// What the API may ask.
+    pub(super) fn knowing(&self) -> Knowing {
+        Knowing {
+            view: Arc::clone(&self.view),
+            places: self.places.states(),
+            feeds: self.feeder.handle(),
+            asking: self.asker.states(),
+            indicators: self.indicators.clone(),
+        }
+    }
+
+    /// Runs the tasks that keep it.
+    pub(super) fn spawn(
+        self,
+        lifecycle: &mut Lifecycle,
+        control: &Control,
+        release: &CancellationToken,
+        hold: &mpsc::Sender<Infallible>,
+    ) -> anyhow::Result<()> {
+        let Self { places, feeder, asker, indicators, learning, notebook, view, responding } = self;
+        let response = responding.response(control, &view, &indicators)?;
+        lifecycle.spawn("response", held(hold.clone(), response.run(control.incidents(), release.clone())));
+        let changed = Arc::new(Notify::new());
+        changed.notify_one();
+        let tell = || {
+            let changed = Arc::clone(&changed);
+            move || changed.notify_one()
+        };
+        lifecycle.spawn("places", held(hold.clone(), places.run(release.clone(), tell())));
+        lifecycle.spawn("feeds", held(hold.clone(), feeder.run(release.clone(), tell())));
+        lifecycle.spawn("reputation", held(hold.clone(), asker.run(control.incidents(), release.clone())));
+        let learn =
+            indicators.learn(control.incidents(), Arc::clone(&view), notebook, learning, release.clone());
+        lifecycle.spawn("indicators", held(hold.clone(), learn));
+        let listing = keep_listed(view, control.clone(), Arc::clone(&changed), release.clone());
+        lifecycle.spawn("listing", held(hold.clone(), listing));
+        Ok(())
+    }
+}
+
+impl Responding {
+    fn response(
+        self,
+        control: &Control,
+        view: &Arc<View>,
+        indicators: &indicators::Indicators,
+    ) -> anyhow::Result<response::Response> {
+        let Self { rules, shape, client, store, metrics } = self;
+        let audit: response::Audit = Arc::new(move |action, content| {
+            let mut salt = [0; 16];
+            // Without randomness the commitment is one that can be guessed; the chain holds all the same.
+            let _unlikely = getrandom::fill(&mut salt);
+            store.append(Record::Audit(AuditRow {
+                at_ms: millis(clock::wall()),
+                actor: "response".to_owned(),
+                token: None,
+                role: "rule".to_owned(),
+                action: action.to_owned(),
+                content: content.to_string(),
+                salt,
+            }));
+        });
+        let (control, view, indicators) = (control.clone(), Arc::clone(view), indicators.clone());
+        let parts = response::Parts { control, view, indicators, client, shape, audit };
+        response::Response::new(&rules, parts, metrics).context("rules of response cannot be kept")
+    }
+}
+
+/// Keeps the kernel's list and what it knows of places true to the lists and policies.
+async fn keep_listed(
+    view: Arc<View>,
+    control: Control,
+    changed: Arc<Notify>,
+    stop: CancellationToken,
+) -> anyhow::Result<()> {
+    while stop.run_until_cancelled(changed.notified()).await.is_some() {
+        let view = Arc::clone(&view);
+        let (list, places) = tokio::task::spawn_blocking(move || {
+            let protected = view.never_ban();
+            let protected = Ranges::of(protected.entries().iter().map(|(source, _)| source.as_prefix()));
+            let wanted = view.lists().banned().without(&protected).without(special_purpose());
+            (wanted.prefixes().collect::<Vec<_>>(), view.atlas().places())
+        })
+        .await?;
+        // Where the kernel refuses, what was last stays, and doors go by what is new.
+        let (prefixes, of_places) = (list.len(), places.prefixes.len());
+        match control.set_listed(list).await {
+            Ok(replaced) => {
+                let (added, removed) = (replaced.added, replaced.removed);
+                tracing::info!(prefixes, added, removed, "the kernel's list is up to date");
+            }
+            Err(error) => {
+                let error = format!("{:#}", anyhow::Error::new(error));
+                tracing::error!(error, prefixes, "a list did not reach the kernel: the last one stays");
+            }
+        }
+        match control.set_places(places).await {
+            Ok(()) => tracing::info!(prefixes = of_places, "what the kernel knows of places is up to date"),
+            Err(error) => {
+                let error = format!("{:#}", anyhow::Error::new(error));
+                tracing::error!(error, prefixes = of_places, "policies on places did not reach the kernel");
+            }
+        }
+    }
+    Ok(())
+}

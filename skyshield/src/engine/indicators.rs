@@ -1,0 +1,9 @@
+//! Threat indicators: what attacks have had in common, how sure that is, and how it fades.
+
+mod indicator;
+mod observe;
+mod table;
+
+pub use indicator::{Indicator, Kind, uuid};
+pub use observe::{Traits, observe};
+pub use table::{Table, Wanted};

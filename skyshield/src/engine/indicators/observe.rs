@@ -1,0 +1,130 @@
+//! What an incident has to say: which indicators, and how much for each.
+
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+use serde::Serialize;
+use sha2::{Digest as _, Sha256};
+
+use super::indicator::{Kind, hex};
+use super::table::Table;
+use crate::engine::incident::Incident;
+use crate::engine::place::Atlas;
+use crate::engine::source::Source;
+use crate::inspect::Class;
+
+/// What a client is like, beside its address.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Traits {
+    /// What it says it is, shortened, as text.
+    pub user_agent: String,
+    /// The names of its headers in their order, hashed; empty where it sent none.
+    pub header_order: String,
+    /// Its TLS handshake (JA4), where there was one.
+    pub ja4: Option<String>,
+}
+
+/// Headers that come and go with the request, and say nothing of the client.
+const PASSING: &[&[u8]] = &[
+    b"cookie",
+    b"referer",
+    b"content-length",
+    b"content-type",
+    b"transfer-encoding",
+    b"authorization",
+    b"origin",
+    b"range",
+    b"if-none-match",
+    b"if-modified-since",
+    b"x-forwarded-for",
+    b"x-forwarded-proto",
+    b"x-forwarded-host",
+    b"x-real-ip",
+    b"forwarded",
+    b"via",
+];
+/// Header lines that are looked at.
+const LINES: usize = 64;
+
+impl Traits {
+    /// The hash of these header names in their order.
+    pub fn order_of<'a>(names: impl Iterator<Item = &'a [u8]>) -> String {
+        let mut digest = Sha256::new();
+        let mut any = false;
+        for name in names.take(LINES) {
+            let name = name.to_ascii_lowercase();
+            if !PASSING.contains(&name.as_slice()) {
+                digest.update(&name);
+                digest.update(b",");
+                any = true;
+            }
+        }
+        if any { hex(&digest.finalize()[..8]) } else { String::new() }
+    }
+}
+
+/// Notes what `incident` has to say in `table`. What names an innocent crowd (a network, a browser's name)
+/// is believed little each time.
+pub fn observe(table: &mut Table, incident: &Incident, atlas: &Atlas) {
+    let score = incident.assessment.bill.of_the_request().score().value();
+    if score <= 0.0 {
+        return;
+    }
+    let id = incident.id.to_string();
+    let mut threats: Vec<String> = incident.findings.iter().map(|finding| name_of(finding.class)).collect();
+    threats.dedup();
+    let mut note =
+        |kind, value: String, weight: f64| table.note(kind, value, weight, &threats, &id, incident.at);
+    let address = incident.client.address;
+    let is_new = note(Kind::Address, address.to_string(), 0.6 * score);
+    if is_new && let Some(prefix) = prefix_of(address) {
+        note(Kind::Prefix, prefix.to_string(), 0.2 * score);
+    }
+    if let Some(asn) = atlas.origin_of(address).and_then(|origin| origin.asn) {
+        note(Kind::Asn, asn.to_string(), 0.02 * score);
+    }
+    let Traits { user_agent, header_order, ja4 } = &incident.traits;
+    if !user_agent.is_empty() {
+        note(Kind::UserAgent, user_agent.clone(), 0.05 * score);
+    }
+    if !header_order.is_empty() {
+        note(Kind::HeaderOrder, header_order.clone(), 0.05 * score);
+    }
+    if let Some(ja4) = ja4 {
+        note(Kind::Ja4, ja4.clone(), 0.05 * score);
+    }
+    let mut payloads: Vec<String> = incident
+        .findings
+        .iter()
+        .filter(|finding| finding.confidence.value() >= 0.5 && finding.matched.len() >= 8)
+        .map(|finding| hex(&Sha256::digest(finding.matched.as_bytes())))
+        .collect();
+    payloads.sort_unstable();
+    payloads.dedup();
+    for payload in payloads.into_iter().take(4) {
+        note(Kind::Payload, payload, 0.5 * score);
+    }
+}
+
+fn prefix_of(address: IpAddr) -> Option<Source> {
+    let length = if address.is_ipv4() { 24 } else { 48 };
+    IpNet::new(address, length).ok().map(Source::prefix)
+}
+
+fn name_of(class: Class) -> String {
+    serde_json::to_value(class).ok().and_then(|name| name.as_str().map(str::to_owned)).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_order_of_headers_is_that_of_the_client_and_not_of_the_request() {
+        let order = |names: &[&str]| Traits::order_of(names.iter().map(|name| name.as_bytes()));
+        let plain = order(&["Host", "User-Agent", "Accept"]);
+        assert_eq!(plain, order(&["host", "user-agent", "Cookie", "accept"]));
+        assert_ne!(plain, order(&["User-Agent", "Host", "Accept"]));
+        assert_eq!((plain.len(), order(&["Cookie"]).as_str()), (16, ""));
+    }
+}
