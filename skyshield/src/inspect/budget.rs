@@ -35,9 +35,11 @@ pub(super) const PART: u64 = 250;
 /// To read a byte of what may be base64.
 pub(super) const BASE64_BYTE: u64 = 8;
 /// To ask a grammar, beside its bytes.
-const GRAMMAR: u64 = 2_000;
-/// To take one byte through a grammar.
-const GRAMMAR_BYTE: u64 = 60;
+const GRAMMAR: u64 = 600;
+/// To take one byte through that of SQL, from each of the places that a value may stand in.
+pub(super) const SQL_BYTE: u64 = 30;
+/// To take one byte through that of HTML.
+pub(super) const HTML_BYTE: u64 = 30;
 
 /// To set a decoder of content codings up.
 pub(super) const DECODER: u64 = 8_000;
@@ -126,14 +128,14 @@ impl Budget {
         self.take(CHECK.saturating_add(CHECK_BYTE.saturating_mul(bytes as u64)))
     }
 
-    /// Takes the bytes of one text for a grammar; false when they are not left.
-    pub(super) fn take_grammar(&mut self, bytes: usize) -> bool {
+    /// Takes the bytes of one text for a grammar, `steps` each; false when they are not left.
+    pub(super) fn take_grammar(&mut self, bytes: usize, steps: u64) -> bool {
         let Some(rest) = self.grammar_bytes.checked_sub(bytes) else {
             self.reach("grammar_total_bytes");
             return false;
         };
         self.grammar_bytes = rest;
-        self.take(GRAMMAR.saturating_add(GRAMMAR_BYTE.saturating_mul(bytes as u64)))
+        self.take(GRAMMAR.saturating_add(steps.saturating_mul(bytes as u64)))
     }
 
     /// The steps that are left.

@@ -73,7 +73,12 @@ async fn attack(gateway: SocketAddr, slow: usize) -> Result<()> {
         let all: Vec<f64> = seconds.iter().filter_map(|end| *end).collect();
         let (least, most) =
             all.iter().fold((f64::MAX, 0.0_f64), |(least, most), &end| (least.min(end), most.max(end)));
-        eprintln!("{kind:?}: {} of {} ended, from {least:.2} s to {most:.2} s", all.len(), seconds.len());
+        let when = if all.is_empty() {
+            format!("none within {} s", WATCHED.as_secs())
+        } else {
+            format!("from {least:.2} s to {most:.2} s")
+        };
+        eprintln!("{kind:?}: {} of {} ended, {when}", all.len(), seconds.len());
         let expected = match kind {
             Kind::ConnectOnly => 4.9..6.5,
             Kind::PartialHead | Kind::DrippedHead => 9.9..12.5,

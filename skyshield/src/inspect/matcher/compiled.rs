@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use crate::inspect::Class;
-use crate::inspect::budget::Budget;
+use crate::inspect::budget::{self, Budget};
 use crate::inspect::byteset::ByteSet;
 use crate::inspect::decode::{Text, Views};
 use crate::inspect::finding::Action;
@@ -128,11 +128,11 @@ impl Compiled {
             Check::Structure(holds) => holds(&text.bytes).then_some((confidence, &text.bytes[..])),
             Check::Sql | Check::Markup if is_json => None,
             Check::Sql => {
-                let head = grammar::head(&text.bytes, limits, budget)?;
-                grammar::sql(head).map(|scale| (confidence * scale, head))
+                let head = grammar::head(&text.bytes, budget::SQL_BYTE, limits, budget)?;
+                grammar::sql(head).then_some((confidence, head))
             }
             Check::Markup => {
-                let head = grammar::head(&text.bytes, limits, budget)?;
+                let head = grammar::head(&text.bytes, budget::HTML_BYTE, limits, budget)?;
                 grammar::markup(head).then_some((confidence, head))
             }
         }

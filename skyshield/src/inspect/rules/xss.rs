@@ -140,7 +140,7 @@ pub(super) const RULES: &[Rule] = &[
         .at(Parts::PARAMS)
         .words(&["+adw-"]),
     pattern("xss.style-tag", 0.55, r"<style[\s/>]").at(Parts::PARAMS).words(&["<style"]),
-    Rule::new("xss.grammar", Class::Xss, 0.55, Check::Markup)
+    Rule::new("xss.grammar", Class::Xss, 0.87, Check::Markup)
         .on(Views::DEEP.and(Views::HTML))
         .at(Parts::PARAMS)
         .needs(b"<=", b"<>='\"`/: "),

@@ -1,0 +1,130 @@
+//! SQL by its structure: whether a text, put in the place of a value, would go on as a statement.
+//!
+//! An application writes a value into a statement bare, or within quotes. A text that is no injection is
+//! then a value and nothing more: within quotes it does not leave them, or what follows makes no sense.
+//! So the text is read from each of these places as a database would, and what speaks for an injection is
+//! weighed: a person who writes `rock 'n' roll or 'pop'` does not write a statement.
+
+mod evidence;
+mod read;
+mod token;
+mod word;
+
+use evidence::{Evidence, Sign};
+use read::{Reader, Stop};
+use token::Lexer;
+
+/// Whether `text` is an injection.
+pub(super) fn is_injection(text: &[u8]) -> bool {
+    let in_the_open = || Reader::new(Lexer::new(text), Evidence::default());
+    is_bare_sum(text)
+        || [b'\'', b'"'].into_iter().any(|quote| leaves_string(text, quote))
+        || suffices(in_the_open(), Reader::value)
+        || suffices(in_the_open(), |reader| reader.behind(false))
+}
+
+/// Whether it is nothing but a sum or a comparison of two empty strings, such as `'-'` or `'='`: true of
+/// whatever it is compared with.
+fn is_bare_sum(text: &[u8]) -> bool {
+    let inner = text.trim_ascii().strip_prefix(b"'").and_then(|rest| rest.strip_suffix(b"'"));
+    inner.map(<[u8]>::trim_ascii).is_some_and(|sign| {
+        (1..=3).contains(&sign.len()) && sign.iter().all(|byte| b"-+*/%&|^=<>!".contains(byte))
+    })
+}
+
+/// Whether it is one within a string.
+fn leaves_string(text: &[u8], quote: u8) -> bool {
+    let Some((held, lexer)) = Lexer::within(text, quote) else { return false };
+    let mut evidence = Evidence::default();
+    evidence.note(if quote == b'\'' { Sign::Quote } else { Sign::OtherQuote });
+    let is_short = if quote == b'\'' { !held.contains(&b' ') } else { held.iter().all(u8::is_ascii_digit) };
+    if is_short {
+        evidence.note(Sign::Short);
+    }
+    suffices(Reader::new(lexer, evidence), |reader| reader.behind(true))
+}
+
+/// Whether what speaks in a text, read this way, is enough.
+fn suffices<'t>(mut reader: Reader<'t>, read: impl FnOnce(&mut Reader<'t>) -> Stop) -> bool {
+    let stop = read(&mut reader);
+    reader.evidence.suffices(stop == Stop::Whole)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_that_goes_on_as_a_statement_is_an_injection() {
+        for text in [
+            "x' or 'a'='a",
+            "x' or 1=1--",
+            "' or ''='",
+            "'='",
+            "1 or 1=1",
+            "1 and sleep(5)",
+            "-1 union select 1,user(),3",
+            "1/**/union/*!50000all*/select null,null#",
+            "x') or ('1'='1",
+            "x\" or \"a\"=\"a",
+            "admin'--",
+            "admin' #",
+            "admin'/*",
+            "'; drop table users",
+            "1; waitfor delay '0:0:5'--",
+            "'||(select password from users limit 1)||'",
+            "1 procedure analyse(extractvalue(rand(),concat(0x3a,version())),1)",
+            "x' lock in share mode--",
+            "a') in boolean mode) union select 1--",
+            "1 into outfile '/tmp/x'",
+            "1' order by 10--",
+            "1 having 1=1--",
+            "'XOR(if(now()=sysdate(),sleep(5),0))XOR'Z",
+            "1 and (select 1 from (select count(*),concat(version(),floor(rand(0)*2))x from t group by x)a)",
+            "case when 1=1 then 1 else 2 end or 1=1",
+            "' and extractvalue(1,concat(0x7e,(select @@version",
+            "1e0union select 2,3 from dual",
+            "1' and 1=1 whatever",
+        ] {
+            assert!(is_injection(text.as_bytes()), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_text_that_people_write_is_none() {
+        for text in [
+            "O'Brien",
+            "O'Brien and D'Angelo",
+            "rock 'n' roll or 'pop'",
+            "'tis the season or 'twas",
+            "the boys' and girls' team",
+            "5'6\" tall",
+            "a or b",
+            "size and color=red",
+            "width=100",
+            "2024-01-01",
+            "1---",
+            "1 + 1 = 2",
+            "f(x) = y and g(x) = z",
+            "the student union selects its board",
+            "student union select members from the board",
+            "drop by at the table and order by noon",
+            "select one from the list",
+            "user(s) and row(s)",
+            "the boys' -- they said -- are here",
+            "the dogs' #1 choice",
+            "\"yes\" and \"no\"",
+            "foo('bar'); if (a > b) { c(); }",
+            "a; b; c",
+            "C# or C++",
+            "it's 5 > 3 and that's that",
+            "{\"a\":\"b\",\"c\":[1,2]}",
+            "<a href='x'>y</a> and 'z'",
+            "",
+            "'",
+            "''",
+        ] {
+            assert!(!is_injection(text.as_bytes()), "{text}");
+        }
+    }
+}
