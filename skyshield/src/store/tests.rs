@@ -183,19 +183,19 @@ fn no_flipped_bit_and_no_cut_makes_up_a_ban() {
     };
     // Rows are where the addresses are; there a flip is worst.
     let places: Vec<_> = memchr::memmem::find_iter(&bytes, b"203.0.113.").collect();
-    for turn in 0..400 {
+    for turn in 0..100 {
         let at = if turn % 2 == 0 { next(bytes.len()) } else { places[next(places.len())] - 20 + next(60) };
         let mut broken = bytes.clone();
         broken[at] ^= 1 << next(8);
         let how = answers_only_what_was_written(&config, &broken, &rows, &format!("bit at {at}"));
         *seen.entry(how).or_default() += 1;
     }
-    for turn in 0..60 {
+    for turn in 0..20 {
         let cut = if turn == 0 { 0 } else { next(bytes.len()) };
         let how = answers_only_what_was_written(&config, &bytes[..cut], &rows, &format!("cut at {cut}"));
         *seen.entry(how).or_default() += 1;
     }
-    assert!(seen["open"] > 10 && seen["quarantined"] > 10, "{seen:?}");
+    assert!(seen["open"] > 5 && seen["quarantined"] > 5, "{seen:?}");
 }
 
 #[test]
