@@ -6,9 +6,13 @@ mod commands;
 mod doctor;
 mod knowledge;
 mod lists;
+mod manual;
+mod network;
+mod people;
 mod replay;
 mod rules;
 mod show;
+mod top;
 mod trial;
 mod words;
 
@@ -111,6 +115,26 @@ enum Command {
     Reputation(knowledge::ReputationCommand),
     /// List what attacks have had in common, by kind and value; also as STIX
     Threats(knowledge::Threats),
+    /// Say what is going on, again and again
+    Top(top::Top),
+    /// Write a whole list to standard output, for analysis
+    Export(Export),
+    /// Let people log in, list them, make their one-time codes
+    #[command(subcommand)]
+    Operators(people::Operators),
+    /// Erase an address or a person; say what is kept of whom
+    #[command(subcommand)]
+    Privacy(people::Privacy),
+    /// Write what a shell needs to complete commands
+    Completions {
+        /// Which shell
+        shell: clap_complete::Shell,
+    },
+    /// Write the manual: the first page to standard output, or all pages into a folder
+    Man {
+        /// The folder
+        folder: Option<PathBuf>,
+    },
     /// Put known attacks and honest requests through the configuration in force; nobody notices
     Rehearse {
         /// Go by the configuration's file, and leave a running daemon alone
@@ -124,6 +148,18 @@ enum Command {
     Rules(Rules),
     /// Take the program and all that is in force out of the kernel; the daemon must be stopped
     Detach,
+}
+
+#[derive(Debug, Args)]
+struct Export {
+    /// What: incidents, decisions, exceptions, audit; or a list's path below /api/v1
+    what: String,
+    /// In what form: csv, ndjson, json
+    #[arg(long, default_value = "ndjson")]
+    format: String,
+    /// A filter of the list's, such as `act=ban` or `since=2026-11-28T00:00:00Z`; may be given more than once
+    #[arg(long = "where", value_name = "NAME=VALUE")]
+    filters: Vec<String>,
 }
 
 #[derive(Debug, Args)]

@@ -7,6 +7,8 @@ use std::process::ExitCode;
 use libtest_mimic::Arguments;
 use tests::requirement::trial;
 
+#[path = "peers/contract.rs"]
+mod contract;
 #[path = "peers/framing.rs"]
 mod framing;
 #[path = "peers/servers.rs"]
@@ -20,5 +22,16 @@ fn main() -> ExitCode {
         let name = format!("{}_reads_every_forwarded_vector_as_it_was_meant", kind.program());
         trial(&name, kind.missing(), move || framing::is_read_alike(kind))
     });
-    libtest_mimic::run(&arguments, trials.into()).exit_code()
+    let contract = trial(
+        "every_answer_of_the_admin_api_is_one_that_its_document_says",
+        contract::missing(),
+        contract::every_answer_is_one_that_the_document_says,
+    );
+    let trials = trials.into_iter().chain([contract]).collect();
+    libtest_mimic::run(&arguments, trials).exit_code()
+}
+
+/// Says a measured figure beside the test's name.
+fn report(line: &str) {
+    eprintln!("    {line}");
 }

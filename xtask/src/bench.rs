@@ -1,5 +1,6 @@
 //! `cargo xtask bench`: how fast, beside what it replaces.
 
+mod admin;
 mod control;
 mod forward_auth;
 mod gateway;
@@ -26,6 +27,8 @@ pub(crate) struct Arguments {
 enum What {
     /// The kernel's packet path, in namespaces of its own, beside nft and ipset
     Kernel(kernel::Arguments),
+    /// The admin API under a million incidents and a thousand readers
+    Admin(admin::Arguments),
     /// Decisions by the million, over a real kernel and a real disk
     Control(control::Arguments),
     /// Places, lists by the million, and requests beside dead providers
@@ -45,6 +48,7 @@ enum What {
 pub(crate) fn obey(workspace: &Workspace, arguments: &Arguments) -> Result<ExitCode> {
     match &arguments.what {
         What::Kernel(arguments) => kernel::obey(workspace, arguments),
+        What::Admin(arguments) => admin::obey(workspace, arguments),
         What::Control(arguments) => control::obey(workspace, arguments),
         What::Knowledge(arguments) => knowledge::obey(workspace, arguments),
         What::Verifier(arguments) => verifier::obey(workspace, arguments),

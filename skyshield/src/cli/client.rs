@@ -11,7 +11,7 @@ use hyper_util::rt::TokioIo;
 use serde_json::Value;
 use tokio::net::UnixStream;
 
-use super::Failure;
+use super::{Failure, network};
 
 /// The daemon answers within this long, or it does not answer.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -30,9 +30,18 @@ pub(super) fn ask(socket: &Path, method: Method, path: &str, body: Option<&Value
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| unreachable(error.to_string()))?;
+    let far = network::Place::named()?;
     let exchange = async {
-        let body = ("application/json", body.map(Value::to_string).unwrap_or_default());
-        tokio::time::timeout(PATIENCE, exchange(socket, method, path, body))
+        let answer = async {
+            match &far {
+                Some(far) => far.exchange(method, path, body).await,
+                None => {
+                    let body = ("application/json", body.map(Value::to_string).unwrap_or_default());
+                    exchange(socket, method, path, body).await
+                }
+            }
+        };
+        tokio::time::timeout(PATIENCE, answer)
             .await
             .unwrap_or_else(|_| Err(format!("no answer within {} s", PATIENCE.as_secs())))
     };
@@ -99,6 +108,51 @@ async fn exchange(
     let answer =
         Limited::new(response.into_body(), MAX_ANSWER).collect().await.map_err(|error| error.to_string())?;
     Ok((is_success, answer.to_bytes()))
+}
+
+/// Writes the answer to `GET path` to standard output, as it comes.
+pub(super) fn stream(socket: &Path, path: &str) -> Result<(), Failure> {
+    let unreachable = |what: String| Failure::Unreachable(format!("the daemon does not answer: {what}"));
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| unreachable(error.to_string()))?;
+    let far = network::Place::named()?;
+    let streamed = runtime.block_on(async {
+        match &far {
+            Some(far) => far.stream(path).await,
+            None => stream_by_socket(socket, path).await,
+        }
+    });
+    match streamed.map_err(unreachable)? {
+        None => Ok(()),
+        Some(problem) => {
+            let answer: Value = serde_json::from_slice(&problem).unwrap_or_default();
+            Err(Failure::Refused(answer["detail"].as_str().unwrap_or("the daemon refused").to_owned()))
+        }
+    }
+}
+
+/// None where it was written, or what the daemon said against it.
+async fn stream_by_socket(socket: &Path, path: &str) -> Result<Option<Bytes>, String> {
+    let said = |error: &dyn std::error::Error| error.to_string();
+    let stream = UnixStream::connect(socket).await.map_err(|error| said(&error))?;
+    let (mut sender, connection) =
+        http1::handshake(TokioIo::new(stream)).await.map_err(|error| said(&error))?;
+    tokio::spawn(connection);
+    let request = Request::get(path).header(header::HOST, "skyshield").body(Full::new(Bytes::new()));
+    let response =
+        sender.send_request(request.map_err(|error| said(&error))?).await.map_err(|error| said(&error))?;
+    let is_success = response.status().is_success();
+    let mut body = response.into_body();
+    if !is_success {
+        let problem = Limited::new(body, MAX_ANSWER).collect().await.map_err(|error| error.to_string())?;
+        return Ok(Some(problem.to_bytes()));
+    }
+    while let Some(frame) = body.frame().await {
+        if let Ok(piece) = frame.map_err(|error| said(&error))?.into_data() {
+            super::show::raw(&piece);
+        }
+    }
+    Ok(None)
 }
 
 /// `text` as one part of a path or a query.

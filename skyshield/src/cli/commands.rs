@@ -6,12 +6,12 @@ use std::sync::Arc;
 use hyper::Method;
 use serde_json::{Value, json};
 
-use super::client::{ask, ask_text, detail_of, encoded};
+use super::client::{ask, ask_text, detail_of, encoded, stream};
 use super::{
-    Arguments, Audit, AuditCommand, Ban, Command, Decisions, Exceptions, Failure, NewException, Overrides,
-    Replay, Run, Tokens,
+    Arguments, Audit, AuditCommand, Ban, Command, Decisions, Exceptions, Export, Failure, NewException,
+    Overrides, Replay, Run, Tokens,
 };
-use super::{allow, doctor, knowledge, lists, replay, rules, show, trial};
+use super::{allow, doctor, knowledge, lists, manual, people, replay, rules, show, top, trial};
 use crate::app::{self, KernelSide, Start};
 use crate::config::{self, Config};
 use crate::dataplane::Pinned;
@@ -108,6 +108,15 @@ pub(super) fn obey(arguments: Arguments) -> Result<(), Failure> {
         Command::Rules(rules) => rules::obey(&load(config, &Overrides::default())?, &rules, json),
         Command::Tokens(tokens) => self::tokens(&place()?, tokens, json),
         Command::Audit(audit) => self::audit(&place()?, &audit, json),
+        Command::Top(top) => top::obey(&place()?, &top, json),
+        Command::Export(export) => self::export(&place()?, &export),
+        Command::Operators(command) => people::operators(&place()?, command, json),
+        Command::Privacy(command) => people::privacy(&place()?, command, json),
+        Command::Completions { shell } => {
+            manual::completions(shell);
+            Ok(())
+        }
+        Command::Man { folder } => manual::pages(folder.as_deref()),
     }
 }
 
@@ -264,6 +273,17 @@ fn tokens(socket: &Path, tokens: Tokens, json: bool) -> Result<(), Failure> {
     Ok(())
 }
 
+fn export(socket: &Path, export: &Export) -> Result<(), Failure> {
+    let filters = export.filters.iter().map(|filter| {
+        let (name, value) =
+            filter.split_once('=').ok_or_else(|| Failure::Usage(format!("--where {filter}: NAME=VALUE")))?;
+        Ok(format!("&{}={}", encoded(name), encoded(value)))
+    });
+    let filters: String = filters.collect::<Result<_, Failure>>()?;
+    let what = export.what.split('/').map(encoded).collect::<Vec<_>>().join("/");
+    stream(socket, &format!("/api/v1/{what}?format={}{filters}", encoded(&export.format)))
+}
+
 fn audit(socket: &Path, audit: &Audit, json: bool) -> Result<(), Failure> {
     match audit.command {
         None => show::audit(&pages(socket, "/api/v1/audit", "", audit.limit as usize)?, json),
@@ -279,7 +299,7 @@ fn audit(socket: &Path, audit: &Audit, json: bool) -> Result<(), Failure> {
 }
 
 /// Up to `limit` items of a list, page by page.
-fn pages(socket: &Path, path: &str, filter: &str, limit: usize) -> Result<Vec<Value>, Failure> {
+pub(super) fn pages(socket: &Path, path: &str, filter: &str, limit: usize) -> Result<Vec<Value>, Failure> {
     let mut rows = Vec::new();
     let mut cursor = String::new();
     while rows.len() < limit {

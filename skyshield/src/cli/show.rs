@@ -8,6 +8,7 @@ mod explain;
 mod kernel;
 mod knowledge;
 mod lists;
+mod people;
 
 use std::fmt::Display;
 use std::io::{self, Write as _};
@@ -28,6 +29,9 @@ pub(super) use explain::{exception_made, exception_removed, exceptions, explaine
 pub(super) use kernel::kernel;
 pub(super) use knowledge::{bundle, feeds, known, places, providers, refreshed, threats};
 pub(super) use lists::imported;
+pub(super) use people::{
+    codes_made, codes_removed, erased, operator_made, operator_removed, operators, record, top,
+};
 
 pub(super) fn failure(failure: &Failure, as_json: bool) {
     if matches!(failure, Failure::Told | Failure::ToldUnreachable) {
@@ -348,6 +352,11 @@ fn listed(
     }
 }
 
+/// Prints bytes as they are.
+pub(super) fn raw(bytes: &[u8]) {
+    let _closed = io::stdout().lock().write_all(bytes);
+}
+
 /// Prints; who reads only the beginning (`| head`) has closed the pipe and misses nothing.
 fn put(what: &dyn Display) {
     let _closed = writeln!(io::stdout().lock(), "{what}");
@@ -355,9 +364,11 @@ fn put(what: &dyn Display) {
 
 /// Text of the daemon's, with nothing in it that a terminal acts on.
 fn text(value: &Value) -> String {
+    // Numbers as they are; what is not there is nothing.
+    let plain = value.as_number().map(ToString::to_string).unwrap_or_default();
     value
         .as_str()
-        .unwrap_or_default()
+        .unwrap_or(&plain)
         .chars()
         .flat_map(|c| if c.is_control() { c.escape_default().collect() } else { vec![c] })
         .collect()
