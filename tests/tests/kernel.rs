@@ -41,6 +41,8 @@ mod reference;
 mod refusals;
 #[path = "kernel/rows.rs"]
 mod rows;
+#[path = "kernel/seen.rs"]
+mod seen;
 #[path = "kernel/table.rs"]
 mod table;
 #[path = "kernel/tap.rs"]
@@ -83,6 +85,9 @@ fn main() -> ExitCode {
         ("places_replaced_under_a_flood_leak_nothing", places::replaced),
         ("list_beyond_its_buckets_is_in_the_stash_or_refused", lists::stashed),
         ("rate_of_one_source_is_its_own", lists::shaped),
+        ("seen_who_sends_most", seen::senders),
+        ("seen_what_each_ban_has_met", seen::hits),
+        ("seen_rules_of_the_configuration_and_what_they_met", seen::rules),
         ("events_tell_of_drops", limits::events),
         ("wire_ban_drops_and_counts_exactly", wire::ban),
         ("wire_allow_list_beats_a_ban", wire::allow),
