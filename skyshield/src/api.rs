@@ -1,9 +1,11 @@
 //! The admin API: `/api/v1` for operators, liveness and readiness for everyone, metrics for scrapers.
 
+mod alerts;
 mod allowlist;
 mod attempts;
 mod audit;
 mod auth;
+mod business;
 mod config;
 mod decisions;
 mod doctor;
@@ -22,6 +24,7 @@ mod life;
 mod listen;
 mod live;
 mod logs;
+mod monitoring;
 mod operators;
 mod own;
 mod page;
@@ -67,6 +70,7 @@ pub use auth::Operator;
 pub use config::Config;
 pub use knowing::Knowing;
 pub use listen::{BindError, Listeners};
+pub use monitoring::Monitoring;
 pub use own::Own;
 pub use privacy::Kept;
 pub use role::{Role, Scope, Scopes};
@@ -125,6 +129,8 @@ pub struct Api {
     pub sights: Arc<[Sight]>,
     /// Where the configuration in force is rehearsed.
     pub stage: Stage,
+    /// What is measured.
+    pub monitoring: Monitoring,
     /// What it keeps to itself.
     pub own: Own,
     /// What is known of sources beyond their requests.
@@ -212,7 +218,7 @@ impl FromRef<Api> for Knowing {
 /// Every route: what it needs, and its handler, which carries its own description.
 fn table(api: &Api) -> table::Table {
     use Needs::{Anyone, Nothing, Scope};
-    use role::Scope::{AuditRead, ConfigWrite, DecisionsWrite, EventsRead, MonitoringRead};
+    use role::Scope::{AuditRead, BusinessIngest, ConfigWrite, DecisionsWrite, EventsRead, MonitoringRead};
     table::Table::new(api)
         .route(Nothing, routes!(health::live))
         .route(Nothing, routes!(health::ready))
@@ -220,6 +226,13 @@ fn table(api: &Api) -> table::Table {
         .route(Scope(MonitoringRead), routes!(health::health))
         .route(Scope(MonitoringRead), routes!(prometheus::page))
         .route(Scope(MonitoringRead), routes!(kernel::show))
+        .route(Scope(MonitoringRead), routes!(monitoring::metrics))
+        .route(Scope(MonitoringRead), routes!(monitoring::history))
+        .route(Scope(MonitoringRead), routes!(monitoring::service_levels))
+        .route(Scope(MonitoringRead), routes!(business::report))
+        .feed(Scope(BusinessIngest), routes!(business::count))
+        .route(Scope(MonitoringRead), routes!(alerts::list))
+        .route(Scope(ConfigWrite), routes!(alerts::test))
         .route(Scope(EventsRead), routes!(decisions::list))
         .route(Scope(DecisionsWrite), routes!(decisions::decide))
         .route(Scope(DecisionsWrite), routes!(decisions::lift_subject))

@@ -5,6 +5,7 @@
 
 mod interfaces;
 mod knowledge;
+mod measures;
 mod names;
 mod reload;
 mod succession;
@@ -24,6 +25,7 @@ use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use self::knowledge::Knowledge;
+use self::measures::Measures;
 use self::reload::{Known, Reloader};
 use self::succession::{Doors, Succession};
 use crate::api::{Api, Facts, Kept, Own, UpstreamStates};
@@ -99,8 +101,9 @@ pub async fn run(start: Start<'_>) -> anyhow::Result<()> {
 
     let registry = Registry::new();
     let control_metrics = control::Metrics::new(&registry)?;
+    let measures = Measures::new(&config, &registry, &opened)?;
     let requests = telemetry::Requests::new(&config.log, &config.sentry);
-    let gateway_metrics = gateway::Metrics::new(&registry)?.and_tell(requests);
+    let gateway_metrics = measures.watch(gateway::Metrics::new(&registry)?.and_tell(requests), &config);
     let forward_auth_metrics = forward_auth::Metrics::new(&registry)?;
     let reload_metrics = reload::Metrics::new(&registry)?;
     observe(&registry, (logs, sentry), opened.store.counters(), kernel_side)?;
@@ -114,6 +117,7 @@ pub async fn run(start: Start<'_>) -> anyhow::Result<()> {
     let knowledge = Knowledge::open(&config, &view, &opened, &registry)?;
     let parts = parts(&config, kernel.enforcer, &opened, Arc::clone(&view), never_ban);
     let (task, control, recovered) = Task::new(parts, control_metrics)?;
+    let late = measures.of_daemon(&registry, &control, &opened.store)?;
     tell_of(&recovered);
 
     let (stop, release) = (lifecycle.stop_token(), lifecycle.release_token());
@@ -142,6 +146,7 @@ pub async fn run(start: Start<'_>) -> anyhow::Result<()> {
         sights: config.forward_auth.sights().into(),
         stage: stage.clone(),
         knowing: knowledge.knowing(),
+        monitoring: measures.shown(),
     };
     // The control task outlives the doors: what they reported last is still carried out.
     let controlling =
@@ -186,6 +191,7 @@ pub async fn run(start: Start<'_>) -> anyhow::Result<()> {
         lifecycle.spawn("tap", tasks::held(hold.clone(), listener.run(release.clone())));
     }
     knowledge.spawn(&mut lifecycle, &control, &release, &hold)?;
+    measures.spawn(&mut lifecycle, late, &hold, &release);
     watch(&mut lifecycle, (known_now, upstreams, control), &release, &hold);
     tasks::watch_kernel(&mut lifecycle, kernel.running, hold, &release);
     tracing::info!("ready");

@@ -1,5 +1,6 @@
 //! The operator's commands. All but `run`, `check`, `detach` and the dead daemon's `status` go over the admin API.
 
+mod alerts;
 mod allow;
 mod client;
 mod commands;
@@ -84,6 +85,9 @@ enum Command {
     /// Let an address, a prefix or a DNS name through, whatever it does; bans of it end at once
     #[command(subcommand)]
     Allow(AllowCommand),
+    /// List alerts, or see whether anybody would hear of one
+    #[command(subcommand)]
+    Alerts(AlertsCommand),
     /// List what is in force; bring in and write out lists of it
     Decisions(Decisions),
     /// List what was refused, newest first, or show one incident whole
@@ -240,6 +244,21 @@ struct Ban {
     /// Ban even a prefix that is a share of the whole internet
     #[arg(long)]
     force: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum AlertsCommand {
+    /// List what fires
+    List {
+        /// What has ended, too
+        #[arg(long)]
+        all: bool,
+        /// How many at the most
+        #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..))]
+        limit: u32,
+    },
+    /// Send a test to everyone who is told of alerts
+    Test,
 }
 
 #[derive(Debug, Subcommand)]

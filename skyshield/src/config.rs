@@ -13,9 +13,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::engine::{behaviour, escalation, feeds, reputation, response, risk};
 use crate::inspect::own;
+use crate::monitor::{business, levels};
 use crate::{
-    api, dataplane, forward_auth, gateway, geoip, host, inspect, limits, rehearsal, routes, store, tap,
-    telemetry,
+    alerts, api, dataplane, forward_auth, gateway, geoip, host, inspect, limits, monitor, rehearsal, routes,
+    store, tap, telemetry,
 };
 
 pub use changes::{changes, needs_restart};
@@ -68,6 +69,14 @@ pub struct Config {
     pub log: telemetry::Config,
     /// Where faults are reported.
     pub sentry: telemetry::SentryConfig,
+    /// How the host and the daemon are measured, and what of it is kept.
+    pub metrics: monitor::Config,
+    /// What each site promises.
+    pub service_levels: levels::Config,
+    /// What is counted of the business.
+    pub business: business::Config,
+    /// What is told, to whom, and how often at the most.
+    pub alerts: alerts::Config,
 }
 
 /// Why there is no configuration to go by.
@@ -162,6 +171,10 @@ impl Config {
             .or_else(|| self.store.problem())
             .or_else(|| self.log.problem())
             .or_else(|| self.sentry.problem())
+            .or_else(|| self.metrics.problem())
+            .or_else(|| self.service_levels.problem())
+            .or_else(|| business::problem(&self.business))
+            .or_else(|| alerts::problem(&self.alerts))
             .or_else(|| self.dataplane.problem())
             .or_else(|| self.tap.problem())
             .or_else(|| self.tap_hears_the_gateway())

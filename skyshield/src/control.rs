@@ -403,6 +403,11 @@ impl Control {
         self.order(|reply| Order::Unexcept(id, reply)).await?
     }
 
+    /// Orders and reports that wait for the control task.
+    pub fn waiting(&self) -> usize {
+        self.orders.max_capacity() - self.orders.capacity()
+    }
+
     /// Resolves when the control task has ended, however it ended.
     pub async fn ended(&self) {
         self.orders.closed().await;

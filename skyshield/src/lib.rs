@@ -1,5 +1,6 @@
 //! SkyShield guards a Linux web host from the wire to the request.
 
+pub mod alerts;
 pub mod api;
 pub mod app;
 pub mod cli;
@@ -18,6 +19,7 @@ pub mod indicators;
 pub mod inspect;
 pub mod lifecycle;
 pub mod limits;
+pub mod monitor;
 pub mod rehearsal;
 pub mod reputation;
 pub mod response;

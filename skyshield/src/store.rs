@@ -8,6 +8,7 @@ mod incidents;
 mod key;
 mod known;
 mod migrations;
+mod monitoring;
 mod near_misses;
 mod open;
 mod operators;
@@ -33,6 +34,7 @@ pub use collector::Collector;
 pub use erase::Found;
 pub use incidents::{Filter, IncidentPage};
 pub use known::KnownRow;
+pub use monitoring::{AlertRow, BatchKey, HistoryRow, Kept, LevelRow, Outgoing, Point, SketchRow, TotalRow};
 pub use near_misses::NearMissRow;
 pub use open::OpenError;
 pub use operators::OperatorRow;
@@ -111,7 +113,7 @@ impl Default for Config {
 
 /// Records that may wait for the disk. Beyond it an append is refused and counted; the reconciler
 /// brings decisions again.
-const QUEUE: usize = 8192;
+pub const QUEUE: usize = 8192;
 
 /// Why a commit failed.
 #[derive(Debug, thiserror::Error)]
@@ -135,8 +137,10 @@ impl Store {
     /// Hands a record over to the next group commit, at the most 100 ms away. False where the queue
     /// is full: it was not taken, and that is counted.
     pub fn append(&self, record: Record) -> bool {
+        self.counters.count_waiting();
         let taken = self.queue.try_send(writer::Job::Append(record)).is_ok();
         if !taken {
+            self.counters.count_taken();
             self.counters.count_refused();
         }
         taken
@@ -145,7 +149,9 @@ impl Store {
     /// Hands a record over now, and resolves when it, and all that was handed over before it, is on disk.
     pub fn commit(&self, record: Record) -> impl Future<Output = Result<(), Error>> + use<> {
         let (reply, done) = oneshot::channel();
+        self.counters.count_waiting();
         let taken = self.queue.try_send(writer::Job::Commit(record, reply)).map_err(|refused| {
+            self.counters.count_taken();
             self.counters.count_refused();
             Error::Queue(match refused {
                 TrySendError::Full(_) => "its queue is full",

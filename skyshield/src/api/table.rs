@@ -5,8 +5,9 @@ use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::http::Method;
 use axum::middleware::from_fn_with_state;
+use axum::routing::MethodRouter;
 use utoipa::openapi::path::{Operation, PathItem};
-use utoipa::openapi::{Components, OpenApi, RefOr, Schema};
+use utoipa::openapi::{Components, OpenApi, Paths, RefOr, Schema};
 use utoipa_axum::router::UtoipaMethodRouter;
 
 use super::role::Scope;
@@ -14,6 +15,9 @@ use super::{Api, auth, document, writes};
 
 /// A request's body, in bytes at the most, where the route does not say otherwise.
 const MAX_BODY: usize = 2 << 20;
+
+/// Shapes by their names.
+type Schemas = Vec<(String, RefOr<Schema>)>;
 
 /// What a route asks of whoever calls it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,19 +69,42 @@ impl Table {
 
     /// The same, of a route that takes larger bodies.
     pub(super) fn route_of_size(
-        mut self,
+        self,
         needs: Needs,
         max_body: usize,
         (schemas, paths, handler): UtoipaMethodRouter<Api>,
     ) -> Self {
-        for (path, mut item) in paths.paths {
-            let bare = path.trim_end_matches('/');
-            let rule = writes::Rule { api: self.api.clone(), max_body, route: bare.into() };
-            let handler = handler
+        let api = self.api.clone();
+        self.lines(needs, (schemas, paths), |bare| {
+            let rule = writes::Rule { api: api.clone(), max_body, route: bare.into() };
+            handler
                 .clone()
                 .route_layer(DefaultBodyLimit::max(max_body))
                 .route_layer(from_fn_with_state(rule, writes::carry_out))
-                .route_layer(from_fn_with_state(needs, auth::require));
+                .route_layer(from_fn_with_state(needs, auth::require))
+        })
+    }
+
+    /// A line for what applications hand in, many times a second: no operator's change, so that nothing of
+    /// it is audited; that it counts once is the handler's to see to, beyond a restart.
+    pub(super) fn feed(self, needs: Needs, (schemas, paths, handler): UtoipaMethodRouter<Api>) -> Self {
+        self.lines(needs, (schemas, paths), |_| {
+            handler
+                .clone()
+                .route_layer(DefaultBodyLimit::max(MAX_BODY))
+                .route_layer(from_fn_with_state(needs, auth::require))
+        })
+    }
+
+    fn lines(
+        mut self,
+        needs: Needs,
+        (schemas, paths): (Schemas, Paths),
+        handler: impl Fn(&str) -> MethodRouter<Api>,
+    ) -> Self {
+        for (path, mut item) in paths.paths {
+            let bare = path.trim_end_matches('/');
+            let handler = handler(bare);
             for path in [bare.to_owned(), format!("{bare}/")] {
                 let router = if needs == Needs::Nothing { &mut self.open } else { &mut self.guarded };
                 *router = std::mem::take(router).route(&path, handler.clone());

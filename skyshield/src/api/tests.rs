@@ -8,6 +8,7 @@ mod incidents;
 mod knowledge;
 mod live;
 mod matrix;
+mod monitoring;
 mod openapi;
 mod privacy;
 mod rulings;
@@ -23,7 +24,8 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use tower::ServiceExt as _;
 
 use super::table::Needs;
-use super::{Api, Facts, UpstreamStates, metrics_router, router};
+use super::{Api, Facts, Monitoring, UpstreamStates, metrics_router, router};
+use crate::alerts::{self, Receivers};
 use crate::control::{self, Parts, Task};
 use crate::dataplane::{self, Memory};
 use crate::engine::behaviour::{self, Behaviour};
@@ -31,6 +33,7 @@ use crate::engine::never_ban::{NeverBan, Protection};
 use crate::engine::upstream::{State, Upstream};
 use crate::engine::{escalation, risk};
 use crate::lifecycle::Wishes;
+use crate::monitor::business::Business;
 use crate::rehearsal::{self, Stage};
 use crate::verdict::Settings;
 use crate::{clock, inspect, store};
@@ -89,10 +92,31 @@ pub(super) fn parts() -> (Api, tempfile::TempDir, DropGuard) {
     }));
     let facts = facts.into();
     let own = super::Own::new(&registry, super::Kept::default()).unwrap();
+    let stored = (opened.store.clone(), opened.reader.clone());
+    let declared = toml::from_str(monitoring::KINDS).unwrap();
+    let (business, ingest, _) = Business::new(&declared, &registry, stored, [5; 32]).unwrap();
+    tokio::spawn(ingest.run(stop.clone()));
+    let receivers = Receivers::new(&alerts::Config::default()).unwrap();
+    let stored = (opened.store.clone(), &opened.reader);
+    let (_, alerts) = alerts::Task::new(&alerts::Config::default(), &registry, stored, receivers).unwrap();
+    let monitoring = Monitoring { seen: None, business, alerts };
     let (store, reader, sights) = (opened.store, opened.reader, Arc::default());
     let stage = stage(&registry);
     let knowing = super::Knowing::nothing();
-    let api = Api { control, store, reader, registry, facts, wishes, upstreams, sights, stage, own, knowing };
+    let api = Api {
+        control,
+        store,
+        reader,
+        registry,
+        facts,
+        wishes,
+        upstreams,
+        sights,
+        stage,
+        monitoring,
+        own,
+        knowing,
+    };
     (api, dir, stop.drop_guard())
 }
 

@@ -11,7 +11,7 @@ use super::{
     Arguments, Audit, AuditCommand, Ban, Command, Decisions, Exceptions, Export, Failure, NewException,
     Overrides, Replay, Run, Tokens,
 };
-use super::{allow, doctor, knowledge, lists, manual, people, replay, rules, show, top, trial};
+use super::{alerts, allow, doctor, knowledge, lists, manual, people, replay, rules, show, top, trial};
 use crate::app::{self, KernelSide, Start};
 use crate::config::{self, Config};
 use crate::dataplane::Pinned;
@@ -65,6 +65,7 @@ pub(super) fn obey(arguments: Arguments) -> Result<(), Failure> {
             show::banned(&ask(&place()?, Method::POST, "/api/v1/decisions", Some(&body))?, json);
             Ok(())
         }
+        Command::Alerts(command) => alerts::obey(&place()?, &command, json),
         Command::Allow(command) => allow::obey(&place()?, command, json),
         Command::Lift { target, kind } => {
             let answer = ask(&place()?, Method::DELETE, &lift_path(&target, kind.as_deref())?, None)?;

@@ -2,6 +2,7 @@
 #![expect(clippy::print_stderr, reason = "what a command prints is its product")]
 
 mod access;
+mod alerts;
 mod allow;
 mod detection;
 mod explain;
@@ -23,6 +24,7 @@ use crate::config::{Config, DEFAULT_PATH};
 use crate::dataplane::{Attached, Remains};
 
 pub(super) use access::{audit, audited, token_made, token_revoked, tokens};
+pub(super) use alerts::{alerts, alerts_tested};
 pub(super) use allow::{allowed, allows, disallowed, protected};
 pub(super) use detection::{against, rehearsed, replayed, rule, rules, tested};
 pub(super) use explain::{exception_made, exception_removed, exceptions, explained};

@@ -31,6 +31,7 @@ use super::stream::ClientStream;
 use super::write::write_all;
 use crate::clock;
 use crate::engine::incident::{Client, Door};
+use crate::engine::watcher::Matched;
 use crate::inspect::{Header, OverLimit, Request};
 use crate::limits::Quota;
 use crate::telemetry::Served;
@@ -233,7 +234,8 @@ impl Connection<'_> {
             return self.take_report(body).await;
         }
         let complete_at = self.read_at;
-        let mut permit = match self.judge(client, body.held, complete_at) {
+        let (verdict, matched) = self.judge(client, body.held, complete_at);
+        let mut permit = match verdict {
             Verdict::Pass(permit) => permit,
             Verdict::Limit(limited) => {
                 self.measured.class = Some(limited.quota.name());
@@ -278,6 +280,9 @@ impl Connection<'_> {
         let outcome = exchange.forward(permit, &self.head, body, origin, asked).await;
         if let Outcome::Answered { status, .. } = outcome {
             shared.judge.answered(trail, status);
+            if let Some((watcher, matched)) = shared.metrics.watcher.as_ref().zip(matched) {
+                watcher.answered(matched, status);
+            }
         }
         self.conclude(outcome, complete_at).await
     }
@@ -371,7 +376,8 @@ impl Connection<'_> {
         }
     }
 
-    fn judge(&self, client: Client, body_len: usize, complete_at: Instant) -> Verdict {
+    /// The verdict, and what the request would count as.
+    fn judge(&self, client: Client, body_len: usize, complete_at: Instant) -> (Verdict, Option<Matched>) {
         let bytes = self.input.filled();
         let head = &self.head;
         let lines = head.fields.iter();
@@ -383,8 +389,10 @@ impl Connection<'_> {
             headers: &headers,
             body: bytes.get(head.len..head.len + body_len).unwrap_or_default(),
         };
+        let matched = self.shared.metrics.watcher.as_ref().map(|watcher| watcher.look(&request));
         // Behind a proxy the handshake is the proxy's.
         let ja4 = self.peer.ja4.as_deref().filter(|_| !client.by_proxy);
-        self.shared.judge.judge_by(client, Door::Gateway, &request, ja4, complete_at)
+        let verdict = self.shared.judge.judge_by(client, Door::Gateway, &request, ja4, complete_at);
+        (verdict, matched.filter(|matched| matched.rules != 0))
     }
 }

@@ -15,6 +15,7 @@ const STEPS: &[M<'static>] = &[
     M::up(NEAR_MISSES),
     M::up(SEALS),
     M::up(KNOWN),
+    M::up(MONITORING),
 ];
 
 const FIRST: &str = "CREATE TABLE decisions (
@@ -187,6 +188,8 @@ const KNOWN: &str = "CREATE TABLE known (
          expires_at_ms INTEGER,
          PRIMARY KEY (page, key)
      ) STRICT, WITHOUT ROWID;";
+
+const MONITORING: &str = super::monitoring::TABLES;
 
 /// The steps.
 pub(super) const MIGRATIONS: Migrations<'static> = Migrations::from_slice(STEPS);

@@ -267,7 +267,10 @@ impl Reader {
         self.with(|connection| operators::one(connection, name))
     }
 
-    fn with<T>(&self, read: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> rusqlite::Result<T> {
+    pub(super) fn with<T>(
+        &self,
+        read: impl FnOnce(&Connection) -> rusqlite::Result<T>,
+    ) -> rusqlite::Result<T> {
         self.pool.with(read)
     }
 }

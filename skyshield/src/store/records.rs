@@ -5,6 +5,7 @@ use rusqlite::{Connection, Row, params};
 use super::allows::AllowRow;
 use super::audit::{self, AuditRow};
 use super::erase::{self, Found};
+use super::monitoring::Kept;
 use super::near_misses::NearMissRow;
 use super::operators::OperatorRow;
 use super::rulings::{self, RulingRow};
@@ -191,6 +192,8 @@ pub enum Record {
         /// The public part.
         id: String,
     },
+    /// Something was measured, or told of.
+    Monitoring(Box<Kept>),
 }
 
 impl Record {
@@ -290,6 +293,7 @@ impl Record {
             Self::TokenRevoked { id } => {
                 connection.prepare_cached("DELETE FROM tokens WHERE id = ?1")?.execute(params![id])
             }
+            Self::Monitoring(kept) => kept.write(connection),
         }
         .map(|_| ())
     }

@@ -45,7 +45,7 @@ pub(super) enum Job {
 
 /// What the writer has done and what it could not do, since start.
 #[derive(Clone, Debug, Default)]
-pub struct Counters(Arc<[AtomicU64; 4]>);
+pub struct Counters(Arc<[AtomicU64; 5]>);
 
 impl Counters {
     /// Records on disk.
@@ -66,6 +66,21 @@ impl Counters {
     /// Records given up because the disk refused for too long.
     pub fn dropped(&self) -> u64 {
         self.0[3].load(Ordering::Relaxed)
+    }
+
+    /// Records that wait for the writer.
+    pub fn waiting(&self) -> u64 {
+        self.0[4].load(Ordering::Relaxed)
+    }
+
+    /// Counts a record before it is handed over: what waits is never fewer than none.
+    pub(super) fn count_waiting(&self) {
+        self.0[4].fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Counts that it was taken, or refused.
+    pub(super) fn count_taken(&self) {
+        self.0[4].fetch_sub(1, Ordering::Relaxed);
     }
 
     pub(super) fn count_refused(&self) {
@@ -127,10 +142,12 @@ impl Writer {
             let wait = flush_at.unwrap_or(prune_at).min(prune_at).saturating_duration_since(now);
             match jobs.recv_timeout(wait) {
                 Ok(Job::Append(record)) => {
+                    self.counters.count_taken();
                     self.keep(record);
                     flush_at.get_or_insert(now + GROUP);
                 }
                 Ok(Job::Commit(record, reply)) => {
+                    self.counters.count_taken();
                     let written = self.flush().and_then(|()| self.write([&record].into_iter()));
                     flush_at = (!self.pending.is_empty()).then(|| now + RETRY);
                     // Whoever asked may have gone away meanwhile.

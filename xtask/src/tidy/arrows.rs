@@ -23,12 +23,13 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("dataplane", &["clock", "engine", "telemetry"]),
     ("store", &["clock", "engine", "inspect", "telemetry"]),
     ("cluster", &["clock", "engine", "telemetry"]),
-    ("alerts", &["clock", "engine", "telemetry"]),
+    // What is measured and told of outlives the daemon.
+    ("alerts", &["clock", "engine", "monitor", "store", "telemetry"]),
     ("reputation", &["clock", "engine", "telemetry"]),
     ("geoip", &["clock", "engine", "telemetry"]),
     ("indicators", &["clock", "engine", "telemetry"]),
     ("host", &["clock", "engine", "telemetry"]),
-    ("monitor", &["clock", "engine", "telemetry"]),
+    ("monitor", &["clock", "engine", "inspect", "routes", "store", "telemetry"]),
     // The one road to change a decision, and the one judge of a request.
     (
         "control",
@@ -56,6 +57,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     (
         "api",
         &[
+            "alerts",
             "clock",
             "control",
             "engine",

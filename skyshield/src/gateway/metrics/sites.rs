@@ -10,7 +10,8 @@ use super::counters;
 use crate::gateway::server_timing::{Cache, ServerTiming};
 
 /// Bounds of the histograms, in seconds: fine where a gateway lives, coarse beyond.
-const BUCKETS: [f64; 12] = [0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0, 30.0];
+const BUCKETS: [f64; 13] =
+    [0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 2.0, 5.0, 30.0];
 const FAMILIES: [&str; 5] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
 /// Classes that are told apart at the most; there are fewer in any configuration, but it may be reloaded.
 const MAX_CLASSES: usize = 64;
@@ -29,6 +30,7 @@ pub(in crate::gateway) struct SiteMetrics {
     pub(in crate::gateway) bytes_out: IntCounter,
     database: Histogram,
     cache: [IntCounter; 3],
+    unavailable: IntCounter,
 }
 
 /// A class by its name, and its histograms by status family.
@@ -42,6 +44,7 @@ pub(super) struct SiteFamilies {
     bytes: IntCounterVec,
     database: HistogramVec,
     cache: IntCounterVec,
+    unavailable: IntCounterVec,
 }
 
 impl SiteFamilies {
@@ -81,6 +84,12 @@ impl SiteFamilies {
                 "Answers from a cache or not, as upstreams tell it: `cache` of `Server-Timing`.",
                 &["site", "result"],
             )?,
+            unavailable: counters(
+                registry,
+                "skyshield_site_unavailable_total",
+                "Requests that nobody could answer: those answered with 502, 503 or 504.",
+                &["site"],
+            )?,
         })
     }
 
@@ -94,6 +103,7 @@ impl SiteFamilies {
             bytes_out: self.bytes.with_label_values(&[site, "out"]),
             database: self.database.with_label_values(&[site]),
             cache: ["hit", "miss", "other"].map(|result| self.cache.with_label_values(&[site, result])),
+            unavailable: self.unavailable.with_label_values(&[site]),
         }
     }
 }
@@ -107,6 +117,9 @@ impl SiteMetrics {
     /// Measures a request of `class` that was answered with `status` after `time`.
     pub(in crate::gateway) fn took(&self, class: Option<&str>, status: u16, time: Duration) {
         let class = class.unwrap_or(NO_CLASS);
+        if matches!(status, 502..=504) {
+            self.unavailable.inc();
+        }
         let family = usize::from(status / 100).saturating_sub(1);
         let known = self.classes.load();
         let found = known.iter().find(|(name, _)| **name == *class);

@@ -1,0 +1,259 @@
+//! The task that judges, keeps and tells; its handle.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use prometheus::Registry;
+use serde::Serialize;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use super::config::{Config, Severity};
+use super::desk::Desk;
+use super::judge::{Alert, Judge, MAX_ALERTS};
+use super::message::Notice;
+use super::metrics::Metrics;
+use super::sender::{self, Attempt, Receivers};
+use crate::engine::reading::Readings;
+use crate::monitor::now_ms;
+use crate::store::{AlertRow, Kept, Outgoing, Reader, Record, Store};
+
+/// How often it is seen whether a message is due.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// The handle, for who asks.
+#[derive(Clone)]
+pub struct Alerts {
+    receivers: Receivers,
+}
+
+/// What came of a test.
+#[derive(Clone, Debug, Serialize)]
+pub struct Tested {
+    /// The receiver.
+    pub receiver: String,
+    /// Whether it took the message.
+    pub sent: bool,
+    /// Why not.
+    pub why: Option<String>,
+}
+
+/// The task's state.
+pub struct Task {
+    judge: Judge,
+    desk: Desk,
+    metrics: Metrics,
+    receivers: Receivers,
+    store: Store,
+    /// What is to be sent, as it was left by the daemon before.
+    left: Vec<Outgoing>,
+    /// What no rule watches any more.
+    orphans: Vec<Alert>,
+}
+
+impl Alerts {
+    /// Sends a message to everyone and waits for what comes of it.
+    pub async fn test(&self) -> Vec<Tested> {
+        let mut tries = JoinSet::new();
+        for at in 0..self.receivers.0.len() {
+            let receivers = self.receivers.clone();
+            tries.spawn(async move {
+                let receiver = receivers.0.get(at)?;
+                let attempt = receiver.send(&Notice::test(now_ms()), &ulid::Ulid::new().to_string()).await;
+                let why = match attempt {
+                    Attempt::Done => None,
+                    Attempt::Later(why) | Attempt::Never(why) => Some(why),
+                };
+                Some(Tested { receiver: receiver.name.clone(), sent: why.is_none(), why })
+            });
+        }
+        let mut told: Vec<_> = tries.join_all().await.into_iter().flatten().collect();
+        told.sort_by(|one, other| one.receiver.cmp(&other.receiver));
+        told
+    }
+}
+
+impl Task {
+    /// The task by `config`, its handle; what fires and what is to be sent is taken up from the store.
+    pub fn new(
+        config: &Config,
+        registry: &Registry,
+        (store, reader): (Store, &Reader),
+        receivers: Receivers,
+    ) -> anyhow::Result<(Self, Alerts)> {
+        let metrics = Metrics::new(registry)?;
+        let mut desk = Desk::new(config);
+        let kept = reader.alerts_firing(None, u32::try_from(MAX_ALERTS)?)?;
+        let mut firing = Vec::with_capacity(kept.len());
+        for row in kept {
+            let told_ms = row.notified_at_ms;
+            let alert = Alert::of(row);
+            desk.restore(alert.clone(), told_ms, now_ms());
+            firing.push(alert);
+        }
+        let (judge, orphans) = Judge::new(config.all_rules(), firing);
+        let handle = Alerts { receivers: receivers.clone() };
+        let left = reader.alerts_outgoing()?;
+        Ok((Self { judge, desk, metrics, receivers, store, left, orphans }, handle))
+    }
+
+    /// Judges `readings` as they come, until `stop`.
+    pub async fn run(
+        mut self,
+        mut readings: watch::Receiver<Arc<Readings>>,
+        stop: CancellationToken,
+    ) -> anyhow::Result<()> {
+        let mut senders = JoinSet::new();
+        let queues: Vec<_> = (0..self.receivers.0.len())
+            .map(|at| {
+                let (queue, messages) = mpsc::channel(sender::QUEUE);
+                let (receivers, metrics, store) =
+                    (self.receivers.clone(), self.metrics.clone(), self.store.clone());
+                senders.spawn(sender::deliver(receivers, at, messages, metrics, store, stop.clone()));
+                queue
+            })
+            .collect();
+        let left = std::mem::take(&mut self.left);
+        for message in left {
+            self.hand_over(&queues, message);
+        }
+        self.end_orphans();
+        let mut period = tokio::time::interval(LOOK_EVERY);
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => break,
+                changed = readings.changed() => {
+                    // Nobody looks any more: the daemon is about to end.
+                    if changed.is_err() {
+                        stop.cancelled().await;
+                        break;
+                    }
+                    let seen = readings.borrow_and_update().clone();
+                    self.judge(&seen);
+                }
+                _ = period.tick() => self.tell(&queues).await,
+            }
+        }
+        drop(queues);
+        while senders.join_next().await.is_some() {}
+        Ok(())
+    }
+
+    fn judge(&mut self, readings: &Readings) {
+        let now = now_ms();
+        let mut ids = ulid::Generator::new();
+        // Within a millisecond ids of one generator grow; it runs out only after 2^80 of them.
+        let mut mint = || ids.generate().unwrap_or_else(|_| ulid::Ulid::new()).to_string();
+        let changes = self.judge.judge(readings, now, &mut mint);
+        self.metrics.refused.inc_by(std::mem::take(&mut self.judge.refused));
+        if changes.is_empty() {
+            return;
+        }
+        self.keep(changes.iter().map(|alert| alert.row(None)).collect());
+        for alert in changes {
+            if alert.resolved_at_ms.is_none() {
+                self.metrics.begun(alert.severity);
+                let Alert { rule, which, value, .. } = &alert;
+                tracing::warn!(rule, which, value, severity = alert.severity.name(), "an alert began");
+            } else {
+                tracing::info!(rule = alert.rule, which = alert.which, "an alert ended");
+            }
+            self.desk.take(alert, now);
+        }
+        for severity in [Severity::Info, Severity::Warning, Severity::Critical] {
+            self.metrics.set_firing(severity, self.judge.firing(severity));
+        }
+    }
+
+    fn end_orphans(&mut self) {
+        let now = now_ms();
+        let ended: Vec<_> = std::mem::take(&mut self.orphans)
+            .into_iter()
+            .map(|alert| Alert { resolved_at_ms: Some(now), ..alert })
+            .collect();
+        self.keep(ended.iter().map(|alert| alert.row(None)).collect());
+        for alert in ended {
+            self.desk.take(alert, now);
+        }
+    }
+
+    /// What is due goes to the disk first, and then to whoever is to get it.
+    async fn tell(&mut self, queues: &[mpsc::Sender<Outgoing>]) {
+        for (notice, alerts) in self.desk.due(now_ms()) {
+            let Ok(text) = serde_json::to_string(&notice) else { continue };
+            let messages: Vec<_> = self
+                .receivers
+                .0
+                .iter()
+                .map(|receiver| Outgoing {
+                    id: ulid::Ulid::new().to_string(),
+                    receiver: receiver.name.clone(),
+                    notice: text.clone(),
+                    made_at_ms: notice.at_ms,
+                })
+                .collect();
+            if !messages.is_empty() {
+                let kept = Kept::Outgoing { messages: messages.clone(), told: alerts, at_ms: notice.at_ms };
+                let kept = self.store.commit(Record::Monitoring(Box::new(kept))).await;
+                if let Err(error) = kept {
+                    // A disk that is dead keeps nobody from being told of it.
+                    tracing::error!(%error, "a message could not be kept; it is sent all the same");
+                }
+            }
+            for message in messages {
+                self.hand_over(queues, message);
+            }
+        }
+    }
+
+    fn hand_over(&self, queues: &[mpsc::Sender<Outgoing>], message: Outgoing) {
+        let at = self.receivers.0.iter().position(|receiver| receiver.name == message.receiver);
+        let (receiver, id) = (message.receiver.clone(), message.id.clone());
+        let refused = match at.and_then(|at| queues.get(at)) {
+            Some(queue) => queue.try_send(message).is_err(),
+            // It is of a receiver that is not there any more.
+            None => true,
+        };
+        if refused {
+            self.metrics.count(at.map_or("gone", |_| &receiver), "dropped");
+            let _counted = self.store.append(Record::Monitoring(Box::new(Kept::Sent(vec![id]))));
+        }
+    }
+
+    fn keep(&self, rows: Vec<AlertRow>) {
+        if !rows.is_empty() {
+            // Where the store's queue is full, that is counted there.
+            let _counted = self.store.append(Record::Monitoring(Box::new(Kept::Alerts(rows))));
+        }
+    }
+}
+
+impl Alert {
+    fn of(row: AlertRow) -> Self {
+        Self {
+            id: row.id,
+            rule: row.rule,
+            which: row.which,
+            severity: Severity::named(&row.severity),
+            summary: row.summary,
+            value: row.value,
+            started_at_ms: row.started_at_ms,
+            resolved_at_ms: row.resolved_at_ms,
+        }
+    }
+
+    fn row(&self, notified_at_ms: Option<i64>) -> AlertRow {
+        AlertRow {
+            id: self.id.clone(),
+            rule: self.rule.clone(),
+            which: self.which.clone(),
+            severity: self.severity.name().to_owned(),
+            summary: self.summary.clone(),
+            value: self.value,
+            started_at_ms: self.started_at_ms,
+            resolved_at_ms: self.resolved_at_ms,
+            notified_at_ms,
+        }
+    }
+}

@@ -1,0 +1,113 @@
+//! `/api/v1/monitoring/alerts/`: what fires and what has fired.
+
+use axum::Json;
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Extension, Query, State};
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+use super::auth::Operator;
+use super::page::{Page, limit_of};
+use super::problem::Problem;
+use super::time::rfc3339;
+use crate::alerts::{Alerts, Tested};
+use crate::control::moment;
+use crate::store::{AlertRow, Reader};
+
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct AlertBody {
+    id: String,
+    rule: String,
+    which: String,
+    severity: String,
+    summary: String,
+    value: f64,
+    /// `firing` or `resolved`.
+    state: &'static str,
+    started_at: String,
+    resolved_at: Option<String>,
+    notified_at: Option<String>,
+}
+
+impl AlertBody {
+    fn new(row: AlertRow) -> Self {
+        let moment = |ms: i64| rfc3339(moment(ms));
+        Self {
+            id: row.id,
+            rule: row.rule,
+            which: row.which,
+            severity: row.severity,
+            summary: row.summary,
+            value: row.value,
+            state: if row.resolved_at_ms.is_none() { "firing" } else { "resolved" },
+            started_at: moment(row.started_at_ms),
+            resolved_at: row.resolved_at_ms.map(moment),
+            notified_at: row.notified_at_ms.map(moment),
+        }
+    }
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Wanted {
+    #[default]
+    All,
+    Firing,
+}
+
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct ListQuery {
+    /// How many items at the most: 1 to 1000, 100 where nothing is said.
+    limit: Option<u32>,
+    /// What the page before gave as `next_cursor`.
+    cursor: Option<String>,
+    /// `firing` for those that have not ended; all where nothing is said.
+    #[serde(default)]
+    #[param(value_type = Option<String>)]
+    state: Wanted,
+}
+
+/// Alerts, newest first: those that fire, and those that have ended.
+#[utoipa::path(get, path = "/api/v1/monitoring/alerts/", tag = "monitoring", params(ListQuery), responses((status = 200, body = Page<AlertBody>)))]
+pub(super) async fn list(
+    State(reader): State<Reader>,
+    query: Result<Query<ListQuery>, QueryRejection>,
+) -> Result<Json<Page<AlertBody>>, Problem> {
+    let Query(query) = query.map_err(|rejection| Problem::bad_request(rejection.body_text()))?;
+    let limit = limit_of(query.limit);
+    let rows = super::read(move || match query.state {
+        Wanted::All => reader.alerts(query.cursor.as_deref(), limit + 1),
+        Wanted::Firing => reader.alerts_firing(query.cursor.as_deref(), limit + 1),
+    });
+    let items = rows.await?.into_iter().map(AlertBody::new).collect();
+    Ok(Page::cut(items, limit, |last: &AlertBody| last.id.clone()))
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct TestedBody {
+    receivers: Vec<ReceiverBody>,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+struct ReceiverBody {
+    /// `email`, or the webhook's name.
+    receiver: String,
+    /// Whether it took the message.
+    sent: bool,
+    /// Why not.
+    why: Option<String>,
+}
+
+/// Sends a message to every receiver of alerts, and says what came of it.
+#[utoipa::path(post, path = "/api/v1/monitoring/alerts/test", tag = "monitoring", responses((status = 200, body = TestedBody)))]
+pub(super) async fn test(
+    State(alerts): State<Alerts>,
+    Extension(operator): Extension<Operator>,
+) -> Json<TestedBody> {
+    tracing::info!(operator = operator.name, "a test of the alerts is asked for");
+    let tested = alerts.test().await.into_iter();
+    let receivers = tested.map(|Tested { receiver, sent, why }| ReceiverBody { receiver, sent, why });
+    Json(TestedBody { receivers: receivers.collect() })
+}

@@ -1,0 +1,93 @@
+//! `POST /api/v1/business/events`, and `/api/v1/monitoring/business/`: the business in, and what it comes to.
+
+use axum::Json;
+use axum::body::Bytes;
+use axum::extract::rejection::{BytesRejection, QueryRejection};
+use axum::extract::{Extension, Query, State};
+use axum::http::{HeaderMap, StatusCode};
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+use super::auth::Operator;
+use super::problem::Problem;
+use crate::clock;
+use crate::control::millis;
+use crate::monitor::business::{self, Business, Outcome, Period, Receipt, Report};
+
+/// A key, in bytes.
+const MAX_KEY: usize = 128;
+
+/// What came of a batch.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct ReceiptBody {
+    /// Events that were counted, now or when the batch came first.
+    events: u32,
+    /// Whether it had come before.
+    repeated: bool,
+}
+
+impl From<Receipt> for ReceiptBody {
+    fn from(Receipt { events, repeated }: Receipt) -> Self {
+        Self { events, repeated }
+    }
+}
+
+/// Hands in a batch of business events: all of them are counted, and on the disk, when this answers.
+///
+/// `{"events": [{"kind": "revenue", "amount": 1999, "currency": "EUR"}, {"kind": "orders"}, {"kind": "active_users", "user": "u-17"}]}`.
+/// Amounts are whole minor units. `at` (RFC 3339) says when, up to 48 hours ago. The `Idempotency-Key` is
+/// asked for: what comes again under it is not counted again, for a day and the last 200,000 batches.
+#[utoipa::path(post, path = "/api/v1/business/events", tag = "business", request_body = serde_json::Value, params(("Idempotency-Key" = String, Header, description = "The same whenever the batch is sent again")), responses((status = 200, body = ReceiptBody)))]
+pub(super) async fn count(
+    State(business): State<Business>,
+    Extension(operator): Extension<Operator>,
+    headers: HeaderMap,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<Json<ReceiptBody>, Problem> {
+    let body = body.map_err(|rejection| Problem::new(rejection.status(), rejection.body_text()))?;
+    let key = headers.get("idempotency-key").and_then(|key| key.to_str().ok());
+    let key = key.filter(|key| (1..=MAX_KEY).contains(&key.len())).ok_or_else(|| {
+        let what = format!(
+            "a batch needs an `Idempotency-Key` of 1 to {MAX_KEY} bytes, the same whenever it is sent again"
+        );
+        Problem::bad_request(what)
+    })?;
+    let batch = business
+        .read(&body, operator.token.as_deref().unwrap_or(&operator.name), key)
+        .map_err(|invalid| Problem::new(StatusCode::UNPROCESSABLE_ENTITY, invalid.to_string()))?;
+    Ok(Json(business.count(batch).await?.into()))
+}
+
+impl From<Outcome> for Problem {
+    fn from(outcome: Outcome) -> Self {
+        let status = match outcome {
+            Outcome::Conflict => StatusCode::UNPROCESSABLE_ENTITY,
+            Outcome::Busy | Outcome::Store(_) => StatusCode::SERVICE_UNAVAILABLE,
+        };
+        Self::new(status, outcome.to_string())
+    }
+}
+
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct ReportQuery {
+    /// `1h`, `24h`, `7d` or `30d`; 24h where nothing is said.
+    #[serde(default)]
+    #[param(value_type = Option<String>)]
+    period: Period,
+}
+
+/// What the business came to in a period, beside the one before: counts, revenue by currency in minor units,
+/// users and how many of them came again, conversions.
+#[utoipa::path(get, path = "/api/v1/monitoring/business/", tag = "business", params(ReportQuery), responses((status = 200, body = serde_json::Value)))]
+pub(super) async fn report(
+    State(business): State<Business>,
+    query: Result<Query<ReportQuery>, QueryRejection>,
+) -> Result<Json<Report>, Problem> {
+    let Query(query) = query.map_err(|rejection| Problem::bad_request(rejection.body_text()))?;
+    let now = millis(clock::wall()) / 1000;
+    let report =
+        super::read(move || business::report(business.reader(), business.config(), query.period, now));
+    Ok(Json(report.await?))
+}
