@@ -113,7 +113,10 @@ pub(super) async fn deliver(
         };
         let mut pause = PAUSE;
         loop {
-            let outcome = match receiver.send(&notice, &message.id).await {
+            // A message that is cut off here is on the disk: it may come twice, and comes at least once.
+            let attempt = stop.run_until_cancelled(receiver.send(&notice, &message.id)).await;
+            let Some(attempt) = attempt else { return };
+            let outcome = match attempt {
                 Attempt::Done => "sent",
                 Attempt::Never(why) => {
                     tracing::error!(receiver = receiver.name, why, "an alert was refused and is given up");

@@ -21,6 +21,8 @@ use crate::store::{AlertRow, Kept, Outgoing, Reader, Record, Store};
 
 /// How often it is seen whether a message is due.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// A message is on the disk within this long, or it is sent without.
+const KEPT_WITHIN: Duration = Duration::from_secs(5);
 
 /// The handle, for who asks.
 #[derive(Clone)]
@@ -195,10 +197,15 @@ impl Task {
                 .collect();
             if !messages.is_empty() {
                 let kept = Kept::Outgoing { messages: messages.clone(), told: alerts, at_ms: notice.at_ms };
-                let kept = self.store.commit(Record::Monitoring(Box::new(kept))).await;
-                if let Err(error) = kept {
-                    // A disk that is dead keeps nobody from being told of it.
-                    tracing::error!(%error, "a message could not be kept; it is sent all the same");
+                let kept = self.store.commit(Record::Monitoring(Box::new(kept)));
+                let kept = tokio::time::timeout(KEPT_WITHIN, kept).await;
+                // A disk that is dead, or does not answer, keeps nobody from being told of it.
+                match kept {
+                    Ok(Ok(())) => {}
+                    Ok(Err(error)) => {
+                        tracing::error!(%error, "a message could not be kept; it is sent all the same");
+                    }
+                    Err(_) => tracing::error!("a message is not kept in time; it is sent all the same"),
                 }
             }
             for message in messages {

@@ -136,11 +136,15 @@ impl Ingest {
     /// Counts until `stop`; then what waits is counted still.
     pub async fn run(mut self, stop: CancellationToken) -> anyhow::Result<()> {
         let mut period = tokio::time::interval(COLLECT_EVERY);
+        let mut has_senders = true;
         loop {
             let first = tokio::select! {
                 biased;
-                job = self.jobs.recv() => job,
                 () = stop.cancelled() => break,
+                job = self.jobs.recv(), if has_senders => {
+                    has_senders = job.is_some();
+                    job
+                }
                 _ = period.tick() => None,
             };
             self.count_group(first).await?;
