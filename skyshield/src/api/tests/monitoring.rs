@@ -43,5 +43,4 @@ async fn what_is_wrong_with_a_batch_is_said_and_nothing_of_it_counted() {
     assert_eq!(report.body["kinds"][0]["count"], 0, "{}", report.text);
     app.get("/api/v1/monitoring/business/?period=2h").await.is_problem(400, "unknown variant `2h`");
     app.get("/api/v1/monitoring/history/?hours=0").await.is_problem(400, "hours: 1 to 9600");
-    app.get("/api/v1/monitoring/metrics/").await.is_problem(404, "metrics.enabled");
 }
