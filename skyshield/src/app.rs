@@ -30,14 +30,14 @@ use self::reload::{Known, Reloader};
 use self::succession::{Doors, Succession};
 use crate::api::{Api, Facts, Kept, Own, UpstreamStates};
 use crate::config::Config;
-use crate::control::{self, Parts, Recovered, Task};
+use crate::control::{self, Control, Parts, Recovered, Task};
 use crate::dataplane::{Enforcer, Events, Kernel, Memory, OnSilence};
 use crate::engine::behaviour::{Behaviour, Key};
 use crate::engine::never_ban::{NeverBan, Protection};
 use crate::engine::view::View;
 use crate::forward_auth;
 use crate::gateway;
-use crate::lifecycle::handover::Word;
+use crate::lifecycle::handover::{Line, Word};
 use crate::lifecycle::{Lifecycle, Wishes, notify, raise_descriptor_limit};
 use crate::limits::Limiter;
 use crate::rehearsal::{self, Stage};
@@ -92,8 +92,8 @@ pub async fn run(start: Start<'_>) -> anyhow::Result<()> {
     raise_descriptor_limit();
     let (wishes, wished) = Wishes::channel();
     // The gateway's drain takes the longest.
-    let mut lifecycle =
-        Lifecycle::new(Duration::from_secs(config.gateway.limits.drain_secs) + SETTLE, wishes.clone())?;
+    let grace = Duration::from_secs(config.gateway.limits.drain_secs) + SETTLE;
+    let mut lifecycle = Lifecycle::new(grace, wishes.clone())?;
     let Doors { gateway, forward_auth, listeners, sockets, owner, mut line } =
         Doors::open(&config, is_successor).await?;
     let opened = open_store(&config)?;
@@ -124,10 +124,7 @@ pub async fn run(start: Start<'_>) -> anyhow::Result<()> {
     let (finish, released) = (CancellationToken::new(), CancellationToken::new());
     // Whoever holds on to the store or the kernel beside the control task holds one of these.
     let (hold, holders) = mpsc::channel(1);
-    let judge =
-        Judge::new(Settings::new(&config.inspect, &config.risk, &config.routes), view, control.clone())
-            .limited_by(limiter)
-            .watched_by(Watch::new(&config.behaviour, &config.limits, &opened.key));
+    let judge = judge_by(&config, view, control.clone(), limiter, &opened.key);
     let stage = rehearsed(&judge, &config, &registry)?;
     let heard_by = Arc::new(ArcSwap::from_pointee(judge.clone().watched_by(None)));
     let listener = kernel.tapping.zip(tap_metrics).map(|(tapping, metrics)| {
@@ -194,15 +191,28 @@ pub async fn run(start: Start<'_>) -> anyhow::Result<()> {
     measures.spawn(&mut lifecycle, late, &hold, &release);
     watch(&mut lifecycle, (known_now, upstreams, control), &release, &hold);
     tasks::watch_kernel(&mut lifecycle, kernel.running, hold, &release);
-    tracing::info!("ready");
-    notify::ready();
-    if let Some(line) = &mut line {
-        line.say(Word::Serving).context("the predecessor is gone")?;
-    }
+    tell_ready(line.as_mut())?;
     let outcome = lifecycle.run().await;
     finish.cancel();
     controlling.await.context("the control task panicked")??;
     outcome
+}
+
+/// The judge that every door asks.
+fn judge_by(config: &Config, view: Arc<View>, control: Control, limiter: Limiter, key: &[u8; 32]) -> Judge {
+    let settings = Settings::new(&config.inspect, &config.risk, &config.routes);
+    let watch = Watch::new(&config.behaviour, &config.limits, key);
+    Judge::new(settings, view, control).limited_by(limiter).watched_by(watch)
+}
+
+/// Tells the service manager, and the predecessor where there is one.
+fn tell_ready(line: Option<&mut Line>) -> anyhow::Result<()> {
+    tracing::info!("ready");
+    notify::ready();
+    match line {
+        Some(line) => line.say(Word::Serving).context("the predecessor is gone"),
+        None => Ok(()),
+    }
 }
 
 fn tell_of(recovered: &Recovered) {

@@ -37,7 +37,6 @@ use crate::engine::never_ban::NeverBan;
 use crate::engine::risk::{Bill, Score, Thresholds};
 use crate::engine::ruling::{NewRuling, NotRuled, Ruling};
 use crate::engine::source::Source;
-use crate::engine::view::Unwanted;
 use crate::engine::{escalation, risk};
 use crate::exceptions::{Exception, Held, Live, MAX_EXCEPTIONS};
 use crate::store;
@@ -55,11 +54,8 @@ pub use recover::{RecoverError, Recovered};
 pub use rulings::RulingTarget;
 pub use task::{Parts, Task};
 
-/// Orders and reports that may wait for the control task. Beyond it a report is dropped and
-/// counted, and an order is refused.
+/// Orders and reports that may wait; beyond it a report is dropped and counted, and an order refused.
 pub const QUEUE: usize = 4096;
-/// Incidents that a listener may be behind; beyond it he misses some, and is told how many.
-const TOLD: usize = 1024;
 
 /// What reaches the control task.
 #[derive(Debug)]
@@ -213,9 +209,8 @@ impl Control {
     /// A handle, and the queue its task reads.
     pub fn channel(metrics: Metrics) -> (Self, mpsc::Receiver<Order>) {
         let (orders, queue) = mpsc::channel(QUEUE);
-        let (teller, (told, _)) = (happenings::Teller::new(), broadcast::channel(TOLD));
-        let (exceptions, outcomes) = (Arc::default(), Arc::default());
-        (Self { orders, metrics, exceptions, outcomes, teller, told }, queue)
+        let (teller, told) = (happenings::Teller::new(), incidents::telling());
+        (Self { orders, metrics, exceptions: Arc::default(), outcomes: Arc::default(), teller, told }, queue)
     }
 
     /// What happens; only the first who asks follows.
@@ -261,20 +256,6 @@ impl Control {
         if self.orders.try_send(order).is_err() {
             self.metrics.watched.near_misses_dropped.inc();
         }
-    }
-
-    /// Counts that a request was refused for a list or a policy on places.
-    pub fn count_unwanted(&self, unwanted: &Unwanted) {
-        let labels = match unwanted {
-            Unwanted::Listed(name) => ["list", &**name],
-            Unwanted::Place(name) => ["place", &**name],
-        };
-        self.metrics.watched.unwanted.with_label_values(&labels).inc();
-    }
-
-    /// Every incident from now on, as it is dealt with.
-    pub fn incidents(&self) -> broadcast::Receiver<Arc<Incident>> {
-        self.told.subscribe()
     }
 
     /// Counts that a name on the allow list was not resolved.

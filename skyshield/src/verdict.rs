@@ -1,17 +1,17 @@
 //! The verdict on a request: one function behind every door.
 
 mod decided;
+mod refusal;
 mod settings;
 mod sources;
 mod trail;
 
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use crate::clock;
-use crate::control::{Control, Settled};
-use crate::engine::decision::DecisionId;
+use crate::control::Control;
 use crate::engine::incident::{Act, Assessment, Client, Door, Incident, IncidentId};
 use crate::engine::risk::{self, Score};
 use crate::engine::view::View;
@@ -21,6 +21,7 @@ use crate::limits::{self, Counted, Limiter, Quota, Stay};
 use crate::routes::Route;
 
 use decided::Decided;
+pub use refusal::{Limited, Refusal, RefusalReason};
 pub use settings::{Opinion, Settings};
 pub use trail::{Trail, Watch};
 
@@ -73,75 +74,6 @@ impl Permit {
     }
 }
 
-/// A request beyond its sender's quota. Never evidence for a ban.
-#[derive(Debug)]
-pub struct Limited {
-    /// What a person may ask the operator about.
-    pub incident: IncidentId,
-    /// The quota.
-    pub quota: Quota,
-    /// After this long, a request like it is within.
-    pub retry_after: Duration,
-}
-
-/// Why a request is refused, and what its sender may quote.
-#[derive(Debug)]
-pub struct Refusal {
-    /// The incident a person may ask the operator about.
-    pub incident: IncidentId,
-    /// The request's score.
-    pub score: Score,
-    /// Why.
-    pub reason: RefusalReason,
-    settled: Settled,
-}
-
-impl Refusal {
-    /// Resolves when the ban that this refusal led to, if any, is in the kernel; after
-    /// 20 ms at the latest. Whoever is answered after it finds the door shut.
-    pub async fn settled(&mut self) {
-        self.settled.wait(PATIENCE).await;
-    }
-}
-
-/// Why a request is refused.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum RefusalReason {
-    /// Its score is above `risk.refuse`.
-    Risk,
-    /// A rule matched whose action is to refuse.
-    Rule,
-    /// Its source is banned, and its packets came by a trusted proxy or overtook the kernel's entry.
-    Banned(DecisionId),
-    /// A list or a policy on places does not want its source.
-    Unwanted,
-    /// Its source has to log in, and it is of no user.
-    NoUser,
-    /// It outgrew this limit of `inspect`, and what lay beyond was not read.
-    Unread(&'static str),
-}
-
-impl Refusal {
-    /// Whether nothing was looked at, because the client is banned already.
-    pub fn is_known(&self) -> bool {
-        matches!(self.reason, RefusalReason::Banned(_))
-    }
-}
-
-impl RefusalReason {
-    /// The reason's name in metrics and logs.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Risk => "risk",
-            Self::Rule => "rule",
-            Self::Banned(_) => "banned",
-            Self::Unwanted => "unwanted",
-            Self::NoUser => "no_user",
-            Self::Unread(_) => "unread",
-        }
-    }
-}
-
 /// Judges requests. Cloned into every door.
 #[derive(Clone)]
 pub struct Judge {
@@ -152,8 +84,6 @@ pub struct Judge {
     watch: Option<Arc<Watch>>,
 }
 
-/// A refusal waits for its ban this long at the most; the ban comes all the same.
-const PATIENCE: Duration = Duration::from_millis(20);
 /// Text of a request that is kept in an incident, in bytes at the most.
 const MAX_TEXT: usize = 512;
 

@@ -1,16 +1,44 @@
 //! What an incident leads to: a ban of its source, for longer each time; a record; a worse standing.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Task, records, told};
+use tokio::sync::broadcast;
+
+use super::{Control, Task, records, told};
 use crate::clock;
 use crate::engine::decision::{Layer, NewBan, Origin};
 use crate::engine::escalation::Sentence;
 use crate::engine::incident::{Act, Incident};
 use crate::engine::ledger::Rejected;
 use crate::engine::source::Source;
+use crate::engine::view::Unwanted;
 use crate::store::Record;
+
+/// Incidents that a listener may be behind; beyond it he misses some, and is told how many.
+const TOLD: usize = 1024;
+
+/// Where incidents are told of.
+pub(super) fn telling() -> broadcast::Sender<Arc<Incident>> {
+    broadcast::channel(TOLD).0
+}
+
+impl Control {
+    /// Counts that a request was refused for a list or a policy on places.
+    pub fn count_unwanted(&self, unwanted: &Unwanted) {
+        let labels = match unwanted {
+            Unwanted::Listed(name) => ["list", &**name],
+            Unwanted::Place(name) => ["place", &**name],
+        };
+        self.metrics.watched.unwanted.with_label_values(&labels).inc();
+    }
+
+    /// Every incident from now on, as it is dealt with.
+    pub fn incidents(&self) -> broadcast::Receiver<Arc<Incident>> {
+        self.told.subscribe()
+    }
+}
 
 impl Task {
     /// From `risk.ban` on the source of a refused request is banned.
