@@ -26,6 +26,16 @@ const HOLDS: &[(&str, &str, &[&str], Fate)] = &[
     ),
     ("allows", "id", &["whom", "comment", "addresses"], Fate::Deleted),
     ("exceptions", "id", &["scope", "comment"], Fate::Deleted),
+    (
+        "rulings",
+        "id",
+        &["subject", "reason", "comment"],
+        Fate::Emptied(
+            "subject = 'erased', reason = 'erased', comment = '', \
+             ended_at_ms = coalesce(ended_at_ms, made_at_ms), ended = coalesce(ended, 'lifted')",
+        ),
+    ),
+    ("near_misses", "id", &["assessment"], Fate::Deleted),
     ("known", "key", &["key", "value"], Fate::Deleted),
     // The chain holds by the commitment, which says nothing without its salt.
     ("audit", "seq", &["content"], Fate::Emptied("content = NULL, salt = NULL")),
