@@ -96,12 +96,13 @@ pub(super) fn complete(operation: &mut Operation, method: &Method, path: &str, n
         let named = status.to_string();
         operation.responses.responses.entry(named).or_insert_with(|| RefOr::T(problem(status)));
     }
-    // A problem that the handler documents by its status alone is one of these too.
+    // A problem that the handler documents by its status alone is one of these too; and where it has a body of its
+    // own, what stands before the handler still answers with a problem.
     for (status, response) in &mut operation.responses.responses {
-        if let (Ok(status @ 400..), RefOr::T(response)) = (status.parse::<u16>(), response)
-            && response.content.is_empty()
-        {
-            response.content = problem(status).content;
+        if let (Ok(status @ 400..), RefOr::T(response)) = (status.parse::<u16>(), response) {
+            for (kind, content) in problem(status).content {
+                response.content.entry(kind).or_insert(content);
+            }
         }
     }
 }

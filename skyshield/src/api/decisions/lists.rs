@@ -230,7 +230,7 @@ pub(in crate::api) struct ExportQuery {
 
 /// All decisions in force, as one text. What its format cannot say is left out, and counted in the header
 /// `X-Left-Out`.
-#[utoipa::path(get, path = "/api/v1/decisions/export", tag = "decisions", params(ExportQuery), responses((status = 200, body = String, content_type = "text/plain")))]
+#[utoipa::path(get, path = "/api/v1/decisions/export", tag = "decisions", params(ExportQuery), responses((status = 200, content((Vec<serde_json::Value> = "application/json"), (String = "text/csv; charset=utf-8"), (String = "text/plain; charset=utf-8")))))]
 pub(in crate::api) async fn export(
     State(control): State<Control>,
     query: Result<Query<ExportQuery>, QueryRejection>,
