@@ -205,9 +205,10 @@ fn look_up(ctx: *mut xdp_md, scratch: *mut Scratch, is_v6: u64) -> Option<*mut b
     };
     let socket = if is_v6 != 0 {
         let halves = |word: u64| [((word >> 32) as u32).to_be(), (word as u32).to_be()];
-        let ([a, b], [c, d]) = (halves(head.source_high), halves(head.source_low));
-        let ([e, f], [g, h]) = (halves(head.destination_high), halves(head.destination_low));
-        let mut tuple = Words([a, b, c, d, e, f, g, h, ports]);
+        let (from, to) = ([head.source_high, head.source_low], [head.destination_high, head.destination_low]);
+        let ([from, from_low], [to, to_low]) = (from.map(halves), to.map(halves));
+        let mut tuple =
+            Words([from[0], from[1], from_low[0], from_low[1], to[0], to[1], to_low[0], to_low[1], ports]);
         find((&raw mut tuple).cast(), size_of::<[u32; 9]>())
     } else {
         let (from, to) = ((head.source_low as u32).to_be(), (head.destination_low as u32).to_be());

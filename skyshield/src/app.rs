@@ -22,6 +22,7 @@ use anyhow::Context;
 use arc_swap::ArcSwap;
 use prometheus::Registry;
 use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use self::knowledge::Knowledge;
@@ -184,14 +185,21 @@ pub async fn run(start: Start<'_>) -> anyhow::Result<()> {
     lifecycle.spawn("rehearsal", rehearsal::every_night(stage, release.clone()));
     lifecycle.spawn("life", tasks::fulfil(wished, reloader, succession));
     lifecycle.spawn("api", tasks::answer(listeners, api, release.clone(), hold.clone()));
-    if let Some(listener) = listener {
-        lifecycle.spawn("tap", tasks::held(hold.clone(), listener.run(release.clone())));
-    }
+    tap::spawn(&mut lifecycle, listener, &hold, &release);
     knowledge.spawn(&mut lifecycle, &control, &release, &hold)?;
     measures.spawn(&mut lifecycle, late, &hold, &release);
     watch(&mut lifecycle, (known_now, upstreams, control), &release, &hold);
     tasks::watch_kernel(&mut lifecycle, kernel.running, hold, &release);
     tell_ready(line.as_mut())?;
+    until_the_end(lifecycle, &finish, controlling).await
+}
+
+/// Runs until the daemon is to end, and lets the control task finish last.
+async fn until_the_end(
+    lifecycle: Lifecycle,
+    finish: &CancellationToken,
+    controlling: JoinHandle<anyhow::Result<()>>,
+) -> anyhow::Result<()> {
     let outcome = lifecycle.run().await;
     finish.cancel();
     controlling.await.context("the control task panicked")??;

@@ -23,7 +23,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 
-use words::{Allowed, Apply, Decisions, Import, Limit, Lists};
+use words::{Allowed, Apply, Decisions, Exceptions, Import, Limit, Lists, NewException};
 
 use crate::engine::ruling::Subject;
 use crate::engine::source::Source;
@@ -305,44 +305,6 @@ enum Rules {
         /// The file; - is standard input
         file: PathBuf,
     },
-}
-
-#[derive(Debug, Subcommand)]
-enum Exceptions {
-    /// Make an exception; what is left out is all
-    Add(NewException),
-    /// List the exceptions in force
-    List,
-    /// Remove an exception
-    Remove {
-        /// The exception's id
-        id: String,
-    },
-}
-
-#[derive(Debug, Args)]
-struct NewException {
-    /// A rule that is not to count, `sqli.union-select` or `sqli.*`; may be given more than once
-    #[arg(long = "rule", required = true, value_name = "RULE")]
-    rules: Vec<String>,
-    /// Where in the request: path, query:NAME, header:NAME, body:NAME
-    #[arg(long)]
-    place: Option<String>,
-    /// The host asked for: a name, or `*.` and a name
-    #[arg(long)]
-    host: Option<String>,
-    /// A route's name, or a pattern of paths that begins with `/`
-    #[arg(long)]
-    route: Option<String>,
-    /// Whose requests: an address or a prefix
-    #[arg(long)]
-    source: Option<Source>,
-    /// For how long: 12h, 7d, forever
-    #[arg(long, default_value = "7d")]
-    ttl: String,
-    /// Why, for those who read it later
-    #[arg(long)]
-    comment: Option<String>,
 }
 
 #[derive(Debug, Subcommand)]

@@ -3,6 +3,7 @@
 mod allows;
 mod behaviour;
 mod enact;
+mod error;
 mod exceptions;
 mod fronting;
 mod happenings;
@@ -27,22 +28,21 @@ use std::time::Duration;
 use serde::Serialize;
 use tokio::sync::{broadcast, mpsc, oneshot};
 
-use crate::dataplane;
-use crate::engine::allow::{Allow, DnsName, NewAllow, NotAllowed};
+use crate::engine::allow::{Allow, DnsName, NewAllow};
 use crate::engine::behaviour::Signal;
 use crate::engine::decision::{Decision, DecisionId, NewBan};
 use crate::engine::incident::{Assessment, Incident};
-use crate::engine::ledger::{Banned, Rejected};
+use crate::engine::ledger::Banned;
 use crate::engine::never_ban::NeverBan;
 use crate::engine::risk::{Bill, Score, Thresholds};
-use crate::engine::ruling::{NewRuling, NotRuled, Ruling};
+use crate::engine::ruling::{NewRuling, Ruling};
 use crate::engine::source::Source;
 use crate::engine::{escalation, risk};
-use crate::exceptions::{Exception, Held, Live, MAX_EXCEPTIONS};
-use crate::store;
+use crate::exceptions::{Exception, Held, Live};
 
 pub use crate::dataplane::Met;
 pub use allows::AllowTarget;
+pub use error::OrderError;
 pub use happenings::{Change, Happenings};
 pub use imports::{Batch, Imported, Item, MAX_IMPORT};
 pub use kernel::{KernelOrder, Seen};
@@ -126,41 +126,6 @@ pub enum Target {
     Decision(DecisionId),
     /// The one against exactly this source.
     Source(Source),
-}
-
-/// Why an order was not carried out.
-#[derive(Debug, thiserror::Error)]
-pub enum OrderError {
-    /// The ledger refuses it.
-    #[error(transparent)]
-    Rejected(#[from] Rejected),
-    /// The allow list refuses it.
-    #[error(transparent)]
-    NotAllowed(#[from] NotAllowed),
-    /// The rulings in force are against it.
-    #[error(transparent)]
-    NotRuled(#[from] NotRuled),
-    /// There is no such entry on the allow list.
-    #[error("there is no such entry on the operator's allow list")]
-    NoSuchAllow,
-    /// There is no such ban in force.
-    #[error("no such ban is in force")]
-    NotInForce,
-    /// It could not be kept; nothing has changed.
-    #[error("it could not be kept on disk, so it was not done")]
-    Store(#[from] store::Error),
-    /// It is kept, but the kernel does not take it.
-    #[error("it is kept on disk, but the kernel's map does not take it; the reconciler goes on trying")]
-    Dataplane(#[from] dataplane::Error),
-    /// There is no such exception.
-    #[error("no such exception is in force")]
-    NoSuchException,
-    /// There is no room for another exception.
-    #[error("there are {MAX_EXCEPTIONS} exceptions already; remove some")]
-    TooManyExceptions,
-    /// The control task cannot keep up or has stopped.
-    #[error("the control task takes no orders at the moment")]
-    Busy,
 }
 
 /// Resolves when what a report led to is in force.

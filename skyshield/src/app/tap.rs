@@ -1,5 +1,6 @@
 //! The tap while the daemon runs: what the kernel copies is read by the gateway's own reader.
 
+use std::convert::Infallible;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,13 +9,15 @@ use anyhow::Context as _;
 use arc_swap::ArcSwap;
 use prometheus::Registry;
 use skyshield_common::tap::Segment;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
+use super::tasks;
 use crate::dataplane::{FlowWishes, Segments, TapCollector, Tapped};
 use crate::engine::incident::Client;
 use crate::gateway::{self, Reader, Reading};
 use crate::inspect::Request;
+use crate::lifecycle::Lifecycle;
 use crate::tap::{self, Copies, Progress, Reads, Requests, Tap};
 use crate::verdict::Judge;
 use crate::{api, clock};
@@ -130,6 +133,18 @@ pub(super) fn metrics(
     let Some(tapping) = tapping else { return Ok(None) };
     registry.register(Box::new(tapping.counters.clone()))?;
     tap::Metrics::new(registry).map(Some)
+}
+
+/// Has the listener listen, where there is one.
+pub(super) fn spawn(
+    lifecycle: &mut Lifecycle,
+    listener: Option<Listener>,
+    hold: &mpsc::Sender<Infallible>,
+    stop: &CancellationToken,
+) {
+    if let Some(listener) = listener {
+        lifecycle.spawn("tap", tasks::held(hold.clone(), listener.run(stop.clone())));
+    }
 }
 
 /// The tap, and what it reads.

@@ -99,7 +99,7 @@ pub(super) async fn fulfil(
             Wish::Upgrade(waiting) if trial.is_some() => answer_to(waiting, Err(on_trial())),
             Wish::Reload(waiting) => answer_to(waiting, reloader.reload().await),
             Wish::Apply(asked, waiting) => {
-                let begun = trial::begin(&mut reloader, asked).await.map(|(begun, applied)| {
+                let begun = Box::pin(trial::begin(&mut reloader, asked)).await.map(|(begun, applied)| {
                     trial = Some(begun);
                     applied
                 });

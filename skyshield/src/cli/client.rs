@@ -33,13 +33,11 @@ pub(super) fn ask(socket: &Path, method: Method, path: &str, body: Option<&Value
     let far = network::Place::named()?;
     let exchange = async {
         let answer = async {
-            match &far {
-                Some(far) => far.exchange(method, path, body).await,
-                None => {
-                    let body = ("application/json", body.map(Value::to_string).unwrap_or_default());
-                    exchange(socket, method, path, body).await
-                }
+            if let Some(far) = &far {
+                return far.exchange(method, path, body).await;
             }
+            let body = ("application/json", body.map(Value::to_string).unwrap_or_default());
+            exchange(socket, method, path, body).await
         };
         tokio::time::timeout(PATIENCE, answer)
             .await

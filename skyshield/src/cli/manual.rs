@@ -17,16 +17,12 @@ pub(super) fn completions(shell: Shell) {
 /// The pages of all commands into `folder`, or the first page to standard output.
 pub(super) fn pages(folder: Option<&Path>) -> Result<(), Failure> {
     let failed = |error: io::Error| Failure::Refused(format!("the manual cannot be written: {error}"));
-    match folder {
-        Some(folder) => {
-            std::fs::create_dir_all(folder).map_err(failed)?;
-            clap_mangen::generate_to(Arguments::command(), folder).map_err(failed)
-        }
-        None => {
-            let mut text = Vec::new();
-            clap_mangen::Man::new(Arguments::command()).render(&mut text).map_err(failed)?;
-            super::show::raw(&text);
-            Ok(())
-        }
+    if let Some(folder) = folder {
+        std::fs::create_dir_all(folder).map_err(failed)?;
+        return clap_mangen::generate_to(Arguments::command(), folder).map_err(failed);
     }
+    let mut text = Vec::new();
+    clap_mangen::Man::new(Arguments::command()).render(&mut text).map_err(failed)?;
+    super::show::raw(&text);
+    Ok(())
 }

@@ -10,6 +10,10 @@ mod kernel;
 mod knowledge;
 mod lists;
 mod people;
+mod status;
+
+use status::door;
+pub(super) use status::status;
 
 use std::fmt::Display;
 use std::io::{self, Write as _};
@@ -17,11 +21,10 @@ use std::path::Path;
 
 use comfy_table::{ContentArrangement, Table, TableStyle};
 use serde_json::{Value, json};
-use skyshield_common::Verdict;
 
 use super::Failure;
 use crate::config::{Config, DEFAULT_PATH};
-use crate::dataplane::{Attached, Remains};
+use crate::dataplane::Attached;
 
 pub(super) use access::{audit, audited, token_made, token_revoked, tokens};
 pub(super) use alerts::{alerts, alerts_tested};
@@ -229,100 +232,6 @@ pub(super) fn detached(detached: &[Attached], as_json: bool) {
         [] => "removed what was pinned; it was attached to no interface of this network namespace".to_owned(),
         interfaces => format!("detached from {}: nothing is dropped any more", interfaces.join(", ")),
     });
-}
-
-/// What the daemon says of itself, and what the kernel holds of it.
-pub(super) fn status(health: &Result<Value, Failure>, remains: Option<&Remains>, as_json: bool) {
-    let body = json!({
-        "daemon": health.as_ref().ok(),
-        "error": health.as_ref().err().map(ToString::to_string),
-        "kernel": remains.map(|remains| json!({
-            "attached": remains.attached.iter().map(|attached| json!({
-                "interface": attached.interface,
-                "mode": attached.mode.name(),
-                "program_id": attached.program_id,
-            })).collect::<Vec<_>>(),
-            "bans": remains.bans.len(),
-            "allowed": remains.allowed.len(),
-            "packets": remains.counters.iter().map(|(reason, counter)| {
-                (reason.name().to_owned(), json!({ "packets": counter.packets, "bytes": counter.bytes }))
-            }).collect::<serde_json::Map<_, _>>(),
-        })),
-    });
-    said(&body, as_json, || {
-        let mut told = vec![daemon_line(health)];
-        if let Ok(health) = health {
-            let doors = health["components"]["doors"].as_array();
-            told.extend(doors.into_iter().flatten().map(door));
-        }
-        match remains {
-            None => told.push("kernel    nothing of SkyShield's is in the kernel".to_owned()),
-            Some(remains) => kernel_lines(remains, &mut told),
-        }
-        told.join("\n")
-    });
-}
-
-fn daemon_line(health: &Result<Value, Failure>) -> String {
-    let health = match health {
-        Ok(health) => health,
-        Err(failure) => {
-            let told = failure.to_string();
-            return format!("daemon    {}", told.strip_prefix("the daemon ").unwrap_or(&told));
-        }
-    };
-    format!(
-        "daemon    {}, version {}, up {}, {} of {} decisions in force, drift {}",
-        text(&health["status"]),
-        text(&health["version"]),
-        span(health["uptime_seconds"].as_u64().unwrap_or_default()),
-        health["decisions_in_force"],
-        health["decisions_capacity"],
-        health["drift"]
-    )
-}
-
-/// How far a door sees, in words.
-fn door(sight: &Value) -> String {
-    let sees = if sight["sees_bodies"] == true { "heads and bodies" } else { "heads, no bodies" };
-    let [name, place, mode, bans] = ["name", "place", "mode", "bans"].map(|key| text(&sight[key]));
-    let mut told = format!("door      {name}: {mode} at {place}; sees {sees}; bans at the {bans}");
-    for what in sight["cannot"].as_array().into_iter().flatten() {
-        told = format!("{told}\n          cannot: {}", text(what));
-    }
-    told
-}
-
-fn kernel_lines(remains: &Remains, told: &mut Vec<String>) {
-    for attached in &remains.attached {
-        told.push(format!(
-            "kernel    attached to {} ({}, program {})",
-            attached.interface,
-            attached.mode.name(),
-            attached.program_id
-        ));
-    }
-    if remains.attached.is_empty() {
-        let elsewhere = match remains.elsewhere {
-            0 => "attached to nothing",
-            _ => "attached in another network namespace, or to an interface that is gone",
-        };
-        told.push(format!("kernel    {elsewhere}"));
-    }
-    told.push(format!("          {} bans, {} on the allow list", remains.bans.len(), remains.allowed.len()));
-    for (reason, counter) in remains.counters.iter().filter(|(_, counter)| counter.packets > 0) {
-        let verdict = match reason.verdict() {
-            Verdict::Pass => "passed",
-            Verdict::Drop => "dropped",
-            Verdict::Answer => "answered",
-        };
-        told.push(format!(
-            "          {verdict} {} packets, {} bytes: {}",
-            counter.packets,
-            counter.bytes,
-            reason.name()
-        ));
-    }
 }
 
 /// Prints the answer as it is for programs, in words for people.

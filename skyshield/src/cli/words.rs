@@ -103,3 +103,41 @@ impl std::str::FromStr for Allowed {
         }
     }
 }
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Exceptions {
+    /// Make an exception; what is left out is all
+    Add(NewException),
+    /// List the exceptions in force
+    List,
+    /// Remove an exception
+    Remove {
+        /// The exception's id
+        id: String,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(super) struct NewException {
+    /// A rule that is not to count, `sqli.union-select` or `sqli.*`; may be given more than once
+    #[arg(long = "rule", required = true, value_name = "RULE")]
+    pub(super) rules: Vec<String>,
+    /// Where in the request: path, query:NAME, header:NAME, body:NAME
+    #[arg(long)]
+    pub(super) place: Option<String>,
+    /// The host asked for: a name, or `*.` and a name
+    #[arg(long)]
+    pub(super) host: Option<String>,
+    /// A route's name, or a pattern of paths that begins with `/`
+    #[arg(long)]
+    pub(super) route: Option<String>,
+    /// Whose requests: an address or a prefix
+    #[arg(long)]
+    pub(super) source: Option<Source>,
+    /// For how long: 12h, 7d, forever
+    #[arg(long, default_value = "7d")]
+    pub(super) ttl: String,
+    /// Why, for those who read it later
+    #[arg(long)]
+    pub(super) comment: Option<String>,
+}

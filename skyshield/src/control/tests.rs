@@ -11,6 +11,7 @@ use super::*;
 use crate::clock;
 use crate::dataplane::{Enforcer as _, Entry};
 use crate::engine::decision::{Ended, Layer, Origin};
+use crate::engine::ledger::Rejected;
 use crate::engine::never_ban::Protection;
 use crate::engine::place::{PlaceAct, PlacePolicy, Places};
 use crate::store::Record;

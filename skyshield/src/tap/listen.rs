@@ -113,8 +113,7 @@ impl<S: Reads> Tap<S> {
         let (next, unwanted) = flow.unwanted();
         if unwanted > WORTH_TELLING && flow.unwanted_until.is_none() {
             let unwanted = unwanted.min(FARTHEST);
-            #[expect(clippy::cast_possible_truncation, reason = "at most 2^30")]
-            copies.none_before(segment, next.wrapping_add(unwanted as u32));
+            copies.none_before(segment, next.wrapping_add(u32::try_from(unwanted).unwrap_or(u32::MAX)));
             flow.unwanted_until = Some(flow.next() + unwanted);
         }
         if !was_foreign && flow.is_foreign() && held.starts_with(&[0x16, 0x03]) {

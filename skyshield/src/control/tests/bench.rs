@@ -12,7 +12,8 @@ use tokio_util::sync::CancellationToken;
 use super::super::*;
 use crate::clock;
 use crate::dataplane::{
-    Counters, Enforcer, Entry, EventTotals, Fill, Memory, Reader, Replaced, Rule, Sender, Settings, Shape,
+    self, Counters, Enforcer, Entry, EventTotals, Fill, Memory, Reader, Replaced, Rule, Sender, Settings,
+    Shape,
 };
 use crate::engine::behaviour::{self, Behaviour};
 use crate::engine::decision::{Layer, Origin};
@@ -21,7 +22,7 @@ use crate::engine::incident::{Act, Assessment, Client, Door, IncidentId};
 use crate::engine::place::Places;
 use crate::engine::risk;
 use crate::engine::view::View;
-use crate::store::{DecisionRow, Opened, Record};
+use crate::store::{self, DecisionRow, Opened, Record};
 
 /// A model of the kernel that outlives the task, as the pinned maps do.
 #[derive(Clone)]

@@ -122,7 +122,7 @@ proptest! {
             let bytes = &text[at..(at + len).min(text.len())];
             stream.take(at as u64, bytes, stream.next(), room, &mut |piece| match piece {
                 Piece::Bytes(_, bytes) => read.extend(bytes),
-                other => panic!("{other:?}"),
+                Piece::Gap(_) | Piece::Again(_) => panic!("{piece:?}"),
             });
         }
         prop_assert_eq!(read, text);
