@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::net::IpAddr;
-use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
@@ -101,7 +100,9 @@ fn round(world: &World, size: Size, tapped: bool) -> anyhow::Result<Round> {
     fs::write(world.config(), config.replace("[dataplane]\n", "[dataplane]\nrate_packets_per_sec = 0\n"))?;
     let daemon = world.start_daemon()?;
     let (cpu, started) = (cpu_secs(daemon.pid())?, now());
-    let output = Command::from(world.clients.command("wrk"))
+    let output = world
+        .clients
+        .command("wrk")
         .args(["-t", "1", "-c", &size.connections.to_string(), "-d", &format!("{}s", size.seconds)])
         .arg(format!("http://{HOST_V4}:{PORT}/products/42?ref=newsletter&utm_source=mail"))
         .output()

@@ -9,7 +9,7 @@ use self::bench::{Host, by, by_operator, entry, eventually, incident, ip, row, s
 use super::reconcile::look;
 use super::*;
 use crate::clock;
-use crate::dataplane::{Enforcer as _, Entry};
+use crate::dataplane::{self, Enforcer as _, Entry};
 use crate::engine::decision::{Ended, Layer, Origin};
 use crate::engine::ledger::Rejected;
 use crate::engine::never_ban::Protection;
