@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, Method, StatusCode, header, request, response};
+use axum::http::{HeaderMap, Method, StatusCode, header, request};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
@@ -25,6 +25,9 @@ pub(super) use once::Once;
 const MAX_AUDITED: usize = 64 << 10;
 /// An answer to a change is no longer than this.
 const MAX_ANSWER: usize = 16 << 20;
+
+/// After this route's requests nothing can be written by this process.
+const HANDS_OVER: &str = "/api/v1/upgrade";
 
 /// What a change came to, where the answer's body does not say it: a handler adds it to its answer as an
 /// `Extension`. Without it, what a POST or PUT answers is what is now, and what a DELETE answers is what was.
@@ -77,13 +80,18 @@ pub(super) async fn carry_out(
             Err(problem) => return problem.into_response(),
         },
     };
+    // Whoever hands over has no writer any more when it is done: that it was asked for is written before.
+    let hands_over = &*route == HANDS_OVER;
+    if hands_over
+        && let Some(operator) = &asked.operator
+        && let Err(error) = api.store.commit(Record::Audit(asked.row(operator, None, &Bytes::new()))).await
+    {
+        tracing::error!(%error, action = asked.action, "a change could not be written to the audit log");
+        let what = "it could not be written to the audit log, so it was not done; the daemon's log says why";
+        return Problem::new(StatusCode::SERVICE_UNAVAILABLE, what).into_response();
+    }
     let response = next.run(Request::from_parts(parts, Body::from(body))).await;
-    let (parts, body) = response.into_parts();
-    let Ok(body) = to_bytes(body, MAX_ANSWER).await else {
-        let what = "the answer could not be read; whether it was done is in the lists";
-        return Problem::new(StatusCode::INTERNAL_SERVER_ERROR, what).into_response();
-    };
-    let response = audited(&api, &asked, parts, body).await;
+    let response = if hands_over { response } else { audited(&api, &asked, response).await };
     match turn {
         Some(turn) => turn.keep(response).await,
         None => response,
@@ -91,7 +99,12 @@ pub(super) async fn carry_out(
 }
 
 /// The answer, once what was changed is in the audit log.
-async fn audited(api: &Api, asked: &Asked, mut parts: response::Parts, body: Bytes) -> Response {
+async fn audited(api: &Api, asked: &Asked, response: Response) -> Response {
+    let (mut parts, body) = response.into_parts();
+    let Ok(body) = to_bytes(body, MAX_ANSWER).await else {
+        let what = "the answer could not be read; whether it was done is in the lists";
+        return Problem::new(StatusCode::INTERNAL_SERVER_ERROR, what).into_response();
+    };
     let change = parts.extensions.remove::<Change>();
     if parts.status.is_success()
         && let Some(operator) = &asked.operator
