@@ -36,6 +36,12 @@ pub enum Verdict {
     Refuse(Refusal),
 }
 
+impl Verdict {
+    fn is_of_a_ban(&self) -> bool {
+        matches!(self, Self::Refuse(Refusal { reason: RefusalReason::Banned(_), .. }))
+    }
+}
+
 /// The right to forward one request: only [`Judge::judge`] makes one, and forwarding takes it.
 #[derive(Debug)]
 #[must_use]
@@ -188,8 +194,8 @@ impl Judge {
         complete_at: Instant,
     ) -> Verdict {
         let is_allowed = match self.decided(client, request, complete_at) {
-            // Where nothing can be refused, what is beyond a quota is inspected like the rest.
-            Decided::Stop(verdict) if !door.can_refuse() && matches!(*verdict, Verdict::Limit(_)) => false,
+            // Where nothing can be refused, all is inspected but what is banned already.
+            Decided::Stop(verdict) if !door.can_refuse() && !verdict.is_of_a_ban() => false,
             Decided::Stop(verdict) => return *verdict,
             Decided::Allowed => true,
             Decided::Nothing => false,
