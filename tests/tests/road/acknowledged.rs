@@ -14,7 +14,7 @@ use tests::bench_control::Chance;
 use tests::world::World;
 
 /// How often; `SKYSHIELD_KILLS` says otherwise.
-const KILLS: u32 = 10;
+const KILLS: u32 = 5;
 /// Operators at work at a time.
 const OPERATORS: u32 = 4;
 
