@@ -31,6 +31,8 @@ static SHIELDING: Array<Shielding> = Array::with_max_entries(1, 0);
 #[map]
 static GATES: Array<Gate> = Array::with_max_entries(1, BPF_F_MMAPABLE);
 
+/// A TCP header without options.
+const TCP_LEAST: u64 = 20;
 /// A TCP header at its longest.
 const TCP_MOST: usize = 60;
 const TCP_PROTOCOL: u32 = 6;
@@ -201,10 +203,11 @@ fn whole(ctx: *mut xdp_md, at: u64, tcp: &mut Words<{ TCP_MOST / 4 }>) -> u32 {
     let mut bytes = u64::from(fourth.get(0) >> 28 << 2);
     // SAFETY: one instruction on one register.
     unsafe { core::arch::asm!("{0} &= 0x3c", inout(reg) bytes, options(pure, nomem, nostack)) };
-    let bytes = bytes as u32;
-    if bytes == 0 {
+    // Compared whole: of half a register older verifiers learn no least.
+    if bytes < TCP_LEAST {
         return 0;
     }
+    let bytes = bytes as u32;
     // SAFETY: at most 60 bytes into as many.
     let failed = unsafe { bpf_xdp_load_bytes(ctx, at as u32, tcp.0.as_mut_ptr().cast(), bytes) };
     if failed == 0 { bytes } else { 0 }

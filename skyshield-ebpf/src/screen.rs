@@ -151,13 +151,16 @@ fn judge<F: Frame + ?Sized, T: Tables>(
         }
     }
     let mut spared = Reason::Passed;
-    let mut of_place = None;
+    // The rate of its packets, and what it is when over it: always set, for what is left open on some way
+    // older verifiers refuse.
+    let (mut packets, mut exceeded) = (settings.rate(Limit::Packets), Reason::RateExceeded);
     if place != 0 {
         let policy = tables.policy(settings.places, place);
         tables.hit(maps::PLACE_HITS + place, frame.length() as u64);
         let is_dry = policy.act & place::act::DRY_RUN != 0;
         if policy.act & place::act::BAN == 0 {
-            of_place = Some((policy.rate, is_dry));
+            packets = policy.rate;
+            exceeded = if is_dry { Reason::DryRunPlaceRateExceeded } else { Reason::PlaceRateExceeded };
         } else if is_dry {
             spared = Reason::DryRunBannedPlace;
         } else {
@@ -176,7 +179,7 @@ fn judge<F: Frame + ?Sized, T: Tables>(
             return Outcome { reason: before, decision: 0, now_ns };
         }
     }
-    let reason = limit(frame, packet, (class, before), (hash, of_place), now_ns, settings, tables);
+    let reason = limit(frame, packet, (class, before), (hash, packets, exceeded), now_ns, settings, tables);
     Outcome { reason, decision: 0, now_ns }
 }
 
@@ -228,19 +231,17 @@ fn limit<F: Frame + ?Sized, T: Tables>(
     frame: &F,
     packet: &Packet,
     (class, before): (usize, Reason),
-    (hash, of_place): (u64, Option<(Rate, bool)>),
+    (hash, mut packets, mut exceeded): (u64, Rate, Reason),
     now_ns: u64,
     settings: &Settings,
     tables: &T,
 ) -> Reason {
     let source = &packet.source;
-    let own = if settings.shaped == 0 { None } else { tables.shape(source) };
-    let (packets, exceeded) = match (own, of_place) {
-        (Some(rate), _) => (rate, Reason::RateExceeded),
-        (None, Some((rate, false))) => (rate, Reason::PlaceRateExceeded),
-        (None, Some((rate, true))) => (rate, Reason::DryRunPlaceRateExceeded),
-        (None, None) => (settings.rate(Limit::Packets), Reason::RateExceeded),
-    };
+    if settings.shaped != 0
+        && let Some(own) = tables.shape(source)
+    {
+        (packets, exceeded) = (own, Reason::RateExceeded);
+    }
     let now = rate::units(now_ns);
     let mut reason = before;
     if packets.interval != 0 {
