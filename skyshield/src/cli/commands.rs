@@ -248,7 +248,13 @@ fn exceptions(socket: &Path, exceptions: Exceptions, json: bool) -> Result<(), F
             });
             show::exception_made(&ask(socket, Method::POST, PATH, Some(&body))?, json);
         }
-        Exceptions::List => show::exceptions(&pages(socket, PATH, "", usize::MAX)?, json),
+        Exceptions::List => {
+            let mut all = ask(socket, Method::GET, PATH, None)?;
+            show::exceptions(
+                &serde_json::from_value::<Vec<Value>>(all["items"].take()).unwrap_or_default(),
+                json,
+            );
+        }
         Exceptions::Remove { id } => {
             let path = format!("{PATH}/{}", encoded(&id));
             show::exception_removed(&ask(socket, Method::DELETE, &path, None)?, json);
