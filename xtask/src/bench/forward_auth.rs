@@ -42,6 +42,9 @@ pub(crate) fn obey(workspace: &Workspace, arguments: &Arguments) -> Result<ExitC
     }
     let dir = Dir::made()?;
     let contenders = contenders(workspace, &daemon, &dir.0)?;
+    for contender in &contenders {
+        load::awaited(contender)?;
+    }
     let mut workloads = Map::new();
     for workload in &WORKLOADS {
         let mut rounds: Vec<Vec<Measured>> = vec![Vec::new(); contenders.len()];

@@ -32,6 +32,9 @@ pub(crate) struct Arguments {
 pub(crate) fn obey(workspace: &Workspace, arguments: &Arguments) -> Result<ExitCode> {
     let daemon = build::daemon(workspace, true)?;
     let peers = Peers::start(&daemon)?;
+    for contender in &peers.contenders {
+        load::awaited(contender)?;
+    }
     let mut workloads = Map::new();
     for workload in WORKLOADS {
         let result = compare(&peers, workload, arguments)?;

@@ -1,8 +1,12 @@
 //! One measurement: wrk against one contender, and what it cost there.
 
 use std::fs;
+use std::io::{Read as _, Write as _};
+use std::net::{Ipv4Addr, TcpStream};
 use std::path::Path;
 use std::process::Command;
+use std::thread;
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use serde_json::{Value, json};
@@ -93,6 +97,26 @@ pub(in crate::bench) fn rounded(figure: f64) -> Value {
 const SCRIPT: &str = "done = function(s, l, r)\n\
     io.write(string.format('MEASURED %d %d %d %d %d\\n', s.requests, s.duration, l:percentile(50), l:percentile(99),\n\
     s.errors.connect + s.errors.read + s.errors.write + s.errors.status + s.errors.timeout))\nend\n";
+
+/// Waits until a contender serves: what accepts may still be starting what it asks.
+pub(in crate::bench) fn awaited(contender: &Contender) -> Result<()> {
+    for _ in 0..200 {
+        if serves(contender.port).unwrap_or(false) {
+            return Ok(());
+        }
+        thread::sleep(Duration::from_millis(50));
+    }
+    anyhow::bail!("{} has not served a page for 10 seconds", contender.name)
+}
+
+fn serves(port: u16) -> Result<bool> {
+    let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
+    stream.set_read_timeout(Some(Duration::from_secs(2)))?;
+    stream.write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")?;
+    let mut status = [0; 12];
+    stream.read_exact(&mut status)?;
+    Ok(&status == b"HTTP/1.1 200")
+}
 
 pub(in crate::bench) fn measure(
     dir: &Path,

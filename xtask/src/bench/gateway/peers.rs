@@ -63,7 +63,7 @@ impl Drop for Dir {
 /// Every request is inspected and counted; the quota is too large to be used up.
 pub(in crate::bench) const FULL: &str = "[limits.classes.default]\nrequests = 4294967295\n";
 /// None is.
-const OFF: &str = "[inspect]\nvalues = 0\n[limits]\nenabled = false\n";
+const OFF: &str = "[inspect]\nmode = \"off\"\n[limits]\nenabled = false\n";
 
 impl Dir {
     pub(in crate::bench) fn made() -> Result<Self> {
