@@ -3,6 +3,7 @@
 mod config;
 mod defaults;
 mod desk;
+mod happened;
 mod judge;
 mod mail;
 mod message;

@@ -115,7 +115,7 @@ pub async fn run(start: Start<'_>) -> anyhow::Result<()> {
     let (known, known_now) = watch::channel(known_to_the_configuration(&config));
     let upstreams = gateway.upstreams();
     let never_ban = host::never_ban(&tasks::known_now(&known_now.borrow(), &upstreams));
-    let knowledge = Knowledge::open(&config, &view, &opened, &registry)?;
+    let knowledge = Knowledge::open(&config, &view, &opened, &registry, measures.teller())?;
     let parts = parts(&config, kernel.enforcer, &opened, Arc::clone(&view), never_ban);
     let (task, control, recovered) = Task::new(parts, control_metrics)?;
     let late = measures.of_daemon(&registry, &control, &opened.store)?;

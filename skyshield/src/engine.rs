@@ -9,6 +9,7 @@ pub mod effect;
 pub mod escalation;
 pub mod feeds;
 pub mod fronting;
+pub mod happening;
 pub mod incident;
 pub mod indicators;
 pub mod ledger;

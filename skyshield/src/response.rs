@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 use crate::clock;
 use crate::control::Control;
 use crate::engine::decision::{Layer, NewBan, Origin};
+use crate::engine::happening::{Happening, Teller};
 use crate::engine::incident::Incident;
 use crate::engine::indicators::Kind;
 use crate::engine::response::{Act, Config, Due, Responder, Seen};
@@ -49,6 +50,8 @@ pub struct Parts {
     pub shape: f64,
     /// The audit log.
     pub audit: Audit,
+    /// Who tells people.
+    pub tell: Teller,
 }
 
 /// The task.
@@ -139,7 +142,11 @@ impl Response {
                     self.metrics.dropped.inc();
                 }
             }
-            Act::Notify {} => {}
+            Act::Notify {} => (self.parts.tell)(Happening {
+                summary: format!("a rule of response applies; the first incident is {id}"),
+                which: format!("source={address}"),
+                rule,
+            }),
             Act::Ban { ttl_secs } => self.ban(&rule, ttl_secs, incident),
             Act::Webhook { url, .. } => self.call(&rule, &url, incident),
         }

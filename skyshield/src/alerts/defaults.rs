@@ -99,6 +99,18 @@ const RULES: &[BuiltIn] = &[
         severity: Warning, limit: Older(172_800.0), hold_secs: 0, summary: "a feed is old",
     },
     BuiltIn {
+        name: "shield_feed_refused", metric: "skyshield_feed_refused", label: None,
+        severity: Warning, limit: Above(0.5, 0.5), hold_secs: 0, summary: "a feed has shrunk, or covers too much: it was refused, and the last one stays",
+    },
+    BuiltIn {
+        name: "shield_feed_failing", metric: "skyshield_feed_failing", label: None,
+        severity: Warning, limit: Above(0.5, 0.5), hold_secs: 86_400, summary: "a feed could not be fetched for a day",
+    },
+    BuiltIn {
+        name: "shield_rehearsal", metric: "skyshield_rehearsal_failed", label: None,
+        severity: Warning, limit: Above(0.5, 0.5), hold_secs: 0, summary: "a rehearsal of the configuration in force went worse than allowed",
+    },
+    BuiltIn {
         name: "shield_reputation_budget", metric: "skyshield_reputation_budget_remaining", label: None,
         severity: Info, limit: Below(1.0), hold_secs: 60, summary: "a reputation provider is not asked any more today",
     },

@@ -110,6 +110,19 @@ impl Desk {
         group.due_ms = Some(group.due_ms.map_or(soonest, |due| due.min(soonest)));
     }
 
+    /// Nobody is told that this alert has ended, unless nobody was told yet that it began.
+    pub(super) fn forget(&mut self, alert: &Alert) {
+        let Some(group) = self.groups.get_mut(&alert.rule) else { return };
+        group.firing.remove(&alert.id);
+        if group.news.remove(&alert.id) {
+            if group.ended.len() < MAX_LINES {
+                group.ended.push(alert.clone());
+            } else {
+                group.ended_more += 1;
+            }
+        }
+    }
+
     /// What is to be sent now, and the ids of alerts that are told of by it.
     pub(super) fn due(&mut self, now_ms: i64) -> Vec<(Notice, Vec<String>)> {
         while self.sent.front().is_some_and(|&at| at <= now_ms - HOUR_MS) {
@@ -146,11 +159,13 @@ impl Desk {
         notices
     }
 
-    /// What was held, once the night or an hour is over.
+    /// What was held, once the night is over, or it has waited as long as news of a group do.
     fn digest(&mut self, is_quiet: bool, now_ms: i64) -> Option<Notice> {
         let since = self.held_since?;
         let is_due = !is_quiet
-            && (self.sent.len() + 1 < self.max_per_hour || since + HOUR_MS <= now_ms || self.quiet.is_some());
+            && (self.sent.len() + 1 < self.max_per_hour
+                || since + self.interval_ms <= now_ms
+                || self.quiet.is_some());
         if !is_due || self.sent.len() >= self.max_per_hour {
             return None;
         }
@@ -295,6 +310,20 @@ mod tests {
         desk.take(a.clone(), 0);
         desk.take(ended(&a, 10), 10_000);
         assert!(told(&mut desk, 100).is_empty());
+    }
+
+    #[test]
+    fn what_only_happened_is_told_once_and_its_end_is_not() {
+        let mut desk = Desk::new(&Config::default());
+        let a = alert("response/tell", "source=192.0.2.1", Severity::Warning);
+        desk.take(a.clone(), 0);
+        assert_eq!(told(&mut desk, 30), ["[warning] response/tell: something is wrong (1 firing)"]);
+        desk.forget(&ended(&a, 1000));
+        assert!(told(&mut desk, 5 * 3600).is_empty());
+        // What nobody was told of yet is told all the same.
+        desk.take(a.clone(), 20_000_000);
+        desk.forget(&ended(&a, 20_001));
+        assert_eq!(told(&mut desk, 20_030), ["[resolved] response/tell: something is wrong"]);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use prometheus::Registry;
+use prometheus::{IntCounter, Registry};
 use serde::Serialize;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
@@ -11,16 +11,20 @@ use tokio_util::sync::CancellationToken;
 
 use super::config::{Config, Severity};
 use super::desk::Desk;
+use super::happened::Happened;
 use super::judge::{Alert, Judge, MAX_ALERTS};
 use super::message::Notice;
 use super::metrics::Metrics;
 use super::sender::{self, Attempt, Receivers};
+use crate::engine::happening::{Happening, Teller};
 use crate::engine::reading::Readings;
 use crate::monitor::now_ms;
 use crate::store::{AlertRow, Kept, Outgoing, Reader, Record, Store};
 
 /// How often it is seen whether a message is due.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// What happens and is not taken up yet; beyond it further ones are dropped and counted.
+const HAPPENINGS: usize = 256;
 /// A message is on the disk within this long, or it is sent without.
 const KEPT_WITHIN: Duration = Duration::from_secs(5);
 
@@ -28,6 +32,8 @@ const KEPT_WITHIN: Duration = Duration::from_secs(5);
 #[derive(Clone)]
 pub struct Alerts {
     receivers: Receivers,
+    happenings: mpsc::Sender<Happening>,
+    dropped: IntCounter,
 }
 
 /// What came of a test.
@@ -44,6 +50,8 @@ pub struct Tested {
 /// The task's state.
 pub struct Task {
     judge: Judge,
+    happened: Happened,
+    happenings: mpsc::Receiver<Happening>,
     desk: Desk,
     metrics: Metrics,
     receivers: Receivers,
@@ -55,6 +63,16 @@ pub struct Task {
 }
 
 impl Alerts {
+    /// Whom rooms tell of what happens.
+    pub fn teller(&self) -> Teller {
+        let (happenings, dropped) = (self.happenings.clone(), self.dropped.clone());
+        Arc::new(move |happening| {
+            if happenings.try_send(happening).is_err() {
+                dropped.inc();
+            }
+        })
+    }
+
     /// Sends a message to everyone and waits for what comes of it.
     pub async fn test(&self) -> Vec<Tested> {
         let mut tries = JoinSet::new();
@@ -94,10 +112,19 @@ impl Task {
             desk.restore(alert.clone(), told_ms, now_ms());
             firing.push(alert);
         }
-        let (judge, orphans) = Judge::new(config.all_rules(), firing);
-        let handle = Alerts { receivers: receivers.clone() };
+        let (judge, strays) = Judge::new(config.all_rules(), firing);
+        let mut happened = Happened::default();
+        let (known, orphans): (Vec<_>, Vec<_>) =
+            strays.into_iter().partition(|alert| Happened::is_of(&alert.rule));
+        for alert in known {
+            happened.restore(alert, now_ms());
+        }
+        let (sender, happenings) = mpsc::channel(HAPPENINGS);
+        let dropped = metrics.refused.clone();
+        let handle = Alerts { receivers: receivers.clone(), happenings: sender, dropped };
         let left = reader.alerts_outgoing()?;
-        Ok((Self { judge, desk, metrics, receivers, store, left, orphans }, handle))
+        let task = Self { judge, happened, happenings, desk, metrics, receivers, store, left, orphans };
+        Ok((task, handle))
     }
 
     /// Judges `readings` as they come, until `stop`.
@@ -134,6 +161,7 @@ impl Task {
                     let seen = readings.borrow_and_update().clone();
                     self.judge(&seen);
                 }
+                Some(happening) = self.happenings.recv() => self.take_up(happening),
                 _ = period.tick() => self.tell(&queues).await,
             }
         }
@@ -149,9 +177,26 @@ impl Task {
         let mut mint = || ids.generate().unwrap_or_else(|_| ulid::Ulid::new()).to_string();
         let changes = self.judge.judge(readings, now, &mut mint);
         self.metrics.refused.inc_by(std::mem::take(&mut self.judge.refused));
-        if changes.is_empty() {
-            return;
+        self.changed(changes, now);
+        let over = self.happened.over(now);
+        self.keep(over.iter().map(|alert| alert.row(None)).collect());
+        // That something does not happen any more is no news.
+        for alert in &over {
+            self.desk.forget(alert);
         }
+        self.count_firing();
+    }
+
+    /// Something happened of which people are to be told.
+    fn take_up(&mut self, happening: Happening) {
+        let now = now_ms();
+        let begun = self.happened.take(happening, now, &mut || ulid::Ulid::new().to_string());
+        self.metrics.refused.inc_by(std::mem::take(&mut self.happened.refused));
+        self.changed(begun.into_iter().collect(), now);
+        self.count_firing();
+    }
+
+    fn changed(&mut self, changes: Vec<Alert>, now: i64) {
         self.keep(changes.iter().map(|alert| alert.row(None)).collect());
         for alert in changes {
             if alert.resolved_at_ms.is_none() {
@@ -163,8 +208,12 @@ impl Task {
             }
             self.desk.take(alert, now);
         }
+    }
+
+    fn count_firing(&self) {
         for severity in [Severity::Info, Severity::Warning, Severity::Critical] {
-            self.metrics.set_firing(severity, self.judge.firing(severity));
+            let firing = self.judge.firing(severity) + self.happened.firing(severity);
+            self.metrics.set_firing(severity, firing);
         }
     }
 

@@ -16,6 +16,7 @@ use crate::api::Knowing;
 use crate::config::Config;
 use crate::control::{Control, millis};
 use crate::engine::feeds::special_purpose;
+use crate::engine::happening::Teller;
 use crate::engine::notebook::Notebook;
 use crate::engine::ranges::Ranges;
 use crate::engine::view::View;
@@ -44,6 +45,7 @@ struct Responding {
     client: reputation::Client,
     store: store::Store,
     metrics: response::Metrics,
+    tell: Teller,
 }
 
 impl Knowledge {
@@ -53,6 +55,7 @@ impl Knowledge {
         view: &Arc<View>,
         opened: &store::Opened,
         registry: &Registry,
+        tell: Teller,
     ) -> anyhow::Result<Self> {
         let view = Arc::clone(view);
         let places = geoip::Keeper::open(&config.geoip, Arc::clone(&view), geoip::Metrics::new(registry)?)
@@ -88,6 +91,7 @@ impl Knowledge {
             client,
             store: opened.store.clone(),
             metrics: response::Metrics::new(registry)?,
+            tell,
         };
         Ok(Self { places, feeder, asker, indicators, learning, notebook, view, responding })
     }
@@ -139,7 +143,7 @@ impl Responding {
         view: &Arc<View>,
         indicators: &indicators::Indicators,
     ) -> anyhow::Result<response::Response> {
-        let Self { rules, shape, client, store, metrics } = self;
+        let Self { rules, shape, client, store, metrics, tell } = self;
         let audit: response::Audit = Arc::new(move |action, content| {
             let mut salt = [0; 16];
             // Without randomness the commitment is one that can be guessed; the chain holds all the same.
@@ -155,7 +159,7 @@ impl Responding {
             }));
         });
         let (control, view, indicators) = (control.clone(), Arc::clone(view), indicators.clone());
-        let parts = response::Parts { control, view, indicators, client, shape, audit };
+        let parts = response::Parts { control, view, indicators, client, shape, audit, tell };
         response::Response::new(&rules, parts, metrics).context("rules of response cannot be kept")
     }
 }

@@ -12,6 +12,7 @@ use crate::alerts::{self, Alerts, Receivers};
 use crate::api::Monitoring;
 use crate::config::Config;
 use crate::control::{self, Control};
+use crate::engine::happening::Teller;
 use crate::lifecycle::Lifecycle;
 use crate::monitor::business::{Business, Ingest, Observed};
 use crate::monitor::daemon::{self, Queue};
@@ -53,6 +54,11 @@ impl Measures {
             return metrics;
         }
         metrics.watched_by(Arc::clone(&self.observed) as _)
+    }
+
+    /// Whom rooms tell of what happens.
+    pub(super) fn teller(&self) -> Teller {
+        self.alerts.teller()
     }
 
     /// What the API shows of it.

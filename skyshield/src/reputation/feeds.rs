@@ -279,6 +279,7 @@ impl Feeder {
             Outcome::Refused(problem) => {
                 tracing::error!(feed = name, problem, "a list was refused; the last one stays in force");
                 slot.fail(problem, clock::now());
+                slot.is_refused = true;
                 return false;
             }
             Outcome::Failed(failure) => {
@@ -321,6 +322,8 @@ impl Feeder {
                 .feed_success
                 .with_label_values(&name)
                 .set(slot.known.fetched_at_ms.unwrap_or_default() / 1000);
+            self.metrics.feed_refused.with_label_values(&name).set(i64::from(slot.is_refused));
+            self.metrics.feed_failing.with_label_values(&name).set(i64::from(slot.is_failing()));
             let counted = self.metrics.feed_hits.with_label_values(&name);
             counted.inc_by(slot.hits.load(Ordering::Relaxed).saturating_sub(counted.get()));
         }

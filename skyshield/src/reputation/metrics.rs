@@ -14,6 +14,8 @@ pub struct Metrics {
     pub(super) reports: IntCounterVec,
     pub(super) feed_entries: IntGaugeVec,
     pub(super) feed_success: IntGaugeVec,
+    pub(super) feed_refused: IntGaugeVec,
+    pub(super) feed_failing: IntGaugeVec,
     pub(super) feed_fetches: IntCounterVec,
     pub(super) feed_hits: IntCounterVec,
 }
@@ -74,6 +76,16 @@ impl Metrics {
             feed_success: gauge(
                 "skyshield_feed_last_success_timestamp_seconds",
                 "When a list was last fetched and found good, in seconds since 1970",
+                "feed",
+            )?,
+            feed_refused: gauge(
+                "skyshield_feed_refused",
+                "1 while the last list that came was refused, for having shrunk above all",
+                "feed",
+            )?,
+            feed_failing: gauge(
+                "skyshield_feed_failing",
+                "1 while the last fetch brought no good list",
                 "feed",
             )?,
             feed_fetches: counter(

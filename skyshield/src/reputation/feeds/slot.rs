@@ -35,6 +35,8 @@ pub(super) struct Slot {
     pub(super) hits: Arc<AtomicU64>,
     pub(super) is_fetching: bool,
     pub(super) accept: bool,
+    /// Whether the last list that came was refused.
+    pub(super) is_refused: bool,
     due_at: Instant,
     problem: Option<String>,
 }
@@ -56,6 +58,7 @@ impl Slot {
             hits: Arc::default(),
             is_fetching: false,
             accept: false,
+            is_refused: false,
             due_at: now,
             problem: None,
         };
@@ -94,6 +97,7 @@ impl Slot {
 
     pub(super) fn same(&mut self, known: KnownOf, now: Instant) {
         (self.known, self.problem, self.accept, self.is_fetching) = (known, None, false, false);
+        self.is_refused = false;
         self.due_at = now + Duration::from_secs(self.feed.every_secs);
     }
 
@@ -101,6 +105,11 @@ impl Slot {
         (self.problem, self.accept, self.is_fetching) = (Some(problem), false, false);
         let secs = (self.feed.every_secs / SOONER).max(SOONEST_SECS);
         self.due_at = now + Duration::from_secs(secs);
+    }
+
+    /// Whether the last fetch brought no good list.
+    pub(super) fn is_failing(&self) -> bool {
+        self.problem.is_some()
     }
 
     pub(super) fn put_off(&mut self, problem: &str, now: Instant) {
