@@ -12,7 +12,9 @@ use super::answer::Failure;
 const ANSWERED: [f64; 11] =
     [0.000_02, 0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05];
 /// Bounds of the requests' times, in seconds.
-const SERVED: [f64; 12] = [0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0, 30.0];
+const SERVED: [f64; 13] = [0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 2.0, 5.0, 30.0];
+/// What a proxy answers by itself when the application does not.
+const UNAVAILABLE: [u16; 3] = [502, 503, 504];
 const FAMILIES: [&str; 5] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
 
 /// The counters of forward-auth. Clones count together.
@@ -26,6 +28,8 @@ pub struct Metrics {
     turned_away: IntCounterVec,
     outcomes: IntCounterVec,
     served: HistogramVec,
+    answers: IntCounterVec,
+    unavailable: IntCounterVec,
     pub(super) forgotten: IntCounter,
 }
 
@@ -66,6 +70,8 @@ pub(super) struct OutcomeMetrics {
     /// Longer than is read, or more than could be kept up with.
     pub(super) dropped: IntCounter,
     served: Arc<[Histogram; 5]>,
+    answers: [IntCounter; 5],
+    unavailable: IntCounter,
 }
 
 impl Metrics {
@@ -127,9 +133,19 @@ impl Metrics {
             )?,
             served: histograms(
                 "skyshield_forward_auth_request_duration_seconds",
-                "How long proxies say that requests took, by source and status family.",
+                "How long proxies say that requests took, by source, site and status family.",
                 &SERVED,
-                &["source", "family"],
+                &["source", "site", "family"],
+            )?,
+            answers: counters(
+                "skyshield_forward_auth_answers_total",
+                "Answers to requests as proxies tell of them, by site and status family; our own refusals are not among them.",
+                &["site", "family"],
+            )?,
+            unavailable: counters(
+                "skyshield_forward_auth_unavailable_total",
+                "Of these, 502, 503 and 504: the application did not answer.",
+                &["site"],
             )?,
             forgotten,
         })
@@ -162,7 +178,7 @@ impl Metrics {
         }
     }
 
-    pub(super) fn of_outcomes(&self, name: &str) -> OutcomeMetrics {
+    pub(super) fn of_outcomes(&self, name: &str, site: &str) -> OutcomeMetrics {
         let lines = |result: &str| self.outcomes.with_label_values(&[name, result]);
         OutcomeMetrics {
             awaited: lines("awaited"),
@@ -170,7 +186,9 @@ impl Metrics {
             ours: lines("ours"),
             unparsed: lines("unparsed"),
             dropped: lines("dropped"),
-            served: Arc::new(FAMILIES.map(|family| self.served.with_label_values(&[name, family]))),
+            served: Arc::new(FAMILIES.map(|family| self.served.with_label_values(&[name, site, family]))),
+            answers: FAMILIES.map(|family| self.answers.with_label_values(&[site, family])),
+            unavailable: self.unavailable.with_label_values(&[site]),
         }
     }
 }
@@ -187,11 +205,18 @@ impl DoorMetrics {
 }
 
 impl OutcomeMetrics {
-    /// Measures a request that was answered with `status` after `secs`.
-    pub(super) fn took(&self, status: u16, secs: f64) {
+    /// Measures a request that was answered with `status`, after `secs` where the line says so.
+    pub(super) fn answered(&self, status: u16, secs: Option<f64>) {
         let family = usize::from(status / 100).saturating_sub(1);
-        if let Some(histogram) = self.served.get(family) {
-            histogram.observe(secs);
+        let (Some(answers), Some(served)) = (self.answers.get(family), self.served.get(family)) else {
+            return;
+        };
+        answers.inc();
+        if let Some(secs) = secs {
+            served.observe(secs);
+        }
+        if UNAVAILABLE.contains(&status) {
+            self.unavailable.inc();
         }
     }
 }

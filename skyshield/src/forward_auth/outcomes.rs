@@ -104,8 +104,11 @@ impl Source {
         stop: CancellationToken,
     ) -> io::Result<()> {
         let Self { outcomes, opened } = self;
-        let teller =
-            Teller { format: outcomes.format, metrics: metrics.of_outcomes(outcomes.from.name()), live };
+        let teller = Teller {
+            format: outcomes.format,
+            metrics: metrics.of_outcomes(outcomes.from.name(), &outcomes.site),
+            live,
+        };
         match opened {
             Opened::File(path) => tail::follow(path, teller, stop).await,
             Opened::Udp(socket) => syslog::by_udp(socket, &teller, &stop).await?,
@@ -153,9 +156,7 @@ impl Teller {
         if outcome.is_ours || (trail.is_none() && was_refused()) {
             return self.metrics.ours.inc();
         }
-        if let Some(secs) = outcome.secs {
-            self.metrics.took(status, secs);
-        }
+        self.metrics.answered(status, outcome.secs);
         if let Some(address) = outcome.address {
             shared.judge.spend(address, outcome.bytes, || now);
         }

@@ -92,7 +92,7 @@ impl Objective {
     fn count(self, site: &Site) -> (u64, u64) {
         match self {
             Self::Availability => (site.unavailable.min(site.requests), site.requests),
-            Self::Latency => (site.slow, site.requests),
+            Self::Latency => (site.slow, site.timed),
             Self::Errors => (site.errors, site.requests),
             Self::Cache => (site.misses, site.hits + site.misses),
         }

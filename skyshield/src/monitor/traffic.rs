@@ -15,6 +15,8 @@ pub const SLOW_AFTER: f64 = 2.0;
 pub struct Site {
     /// Requests.
     pub requests: u64,
+    /// Those of which is known how long they took.
+    pub timed: u64,
     /// Those answered with 5xx.
     pub errors: u64,
     /// Those that no upstream answered.
@@ -34,26 +36,38 @@ pub struct Site {
 /// Every site by its name.
 pub(super) type Sites = BTreeMap<String, Site>;
 
+/// What of the metrics page tells of sites: of the gateway's, and of those that proxies tell of.
+const KNOWN: [&str; 7] = [
+    "skyshield_request_duration_seconds",
+    "skyshield_site_unavailable_total",
+    "skyshield_upstream_cache_total",
+    "skyshield_upstream_database_seconds",
+    "skyshield_forward_auth_answers_total",
+    "skyshield_forward_auth_request_duration_seconds",
+    "skyshield_forward_auth_unavailable_total",
+];
+
 /// What each site has answered, by the metrics page.
 pub(super) fn sites(page: &[MetricFamily]) -> Sites {
     let mut sites = Sites::new();
     for family in page {
         for metric in family.get_metric() {
             let Some(name) = label(metric, "site") else { continue };
-            let known = matches!(
-                family.name(),
-                "skyshield_request_duration_seconds"
-                    | "skyshield_site_unavailable_total"
-                    | "skyshield_upstream_cache_total"
-                    | "skyshield_upstream_database_seconds"
-            );
-            if !known {
+            if !KNOWN.contains(&family.name()) {
                 continue;
             }
             let site = sites.entry(name.to_owned()).or_default();
             match family.name() {
-                "skyshield_request_duration_seconds" => site.add_durations(metric),
-                "skyshield_site_unavailable_total" => site.unavailable += count(metric),
+                "skyshield_request_duration_seconds" => {
+                    site.add_answers(metric, metric.get_histogram().get_sample_count());
+                    site.add_durations(metric);
+                }
+                // Of these an access log need not say how long they took.
+                "skyshield_forward_auth_answers_total" => site.add_answers(metric, count(metric)),
+                "skyshield_forward_auth_request_duration_seconds" => site.add_durations(metric),
+                "skyshield_site_unavailable_total" | "skyshield_forward_auth_unavailable_total" => {
+                    site.unavailable += count(metric);
+                }
                 "skyshield_upstream_cache_total" => match label(metric, "result") {
                     Some("hit") => site.hits += count(metric),
                     Some("miss") => site.misses += count(metric),
@@ -71,13 +85,17 @@ pub(super) fn sites(page: &[MetricFamily]) -> Sites {
 }
 
 impl Site {
-    fn add_durations(&mut self, metric: &Metric) {
-        let histogram = metric.get_histogram();
-        let count = histogram.get_sample_count();
+    fn add_answers(&mut self, metric: &Metric, count: u64) {
         self.requests += count;
         if label(metric, "family") == Some("5xx") {
             self.errors += count;
         }
+    }
+
+    fn add_durations(&mut self, metric: &Metric) {
+        let histogram = metric.get_histogram();
+        let count = histogram.get_sample_count();
+        self.timed += count;
         let buckets = histogram.get_bucket();
         if self.buckets.is_empty() {
             self.buckets = buckets.iter().map(|bucket| (bucket.upper_bound(), 0)).collect();
@@ -98,6 +116,7 @@ impl Site {
         });
         Self {
             requests: self.requests.saturating_sub(before.requests),
+            timed: self.timed.saturating_sub(before.timed),
             errors: self.errors.saturating_sub(before.errors),
             unavailable: self.unavailable.saturating_sub(before.unavailable),
             slow: self.slow.saturating_sub(before.slow),
@@ -112,9 +131,9 @@ impl Site {
     }
 
     /// The time that a share of the requests took no longer than, in seconds, as Prometheus reckons it:
-    /// evenly spread within a bucket. None where there were no requests.
+    /// evenly spread within a bucket. None where there were none of which that is known.
     pub fn quantile(&self, share: f64) -> Option<f64> {
-        let wanted = host_number(self.requests) * share;
+        let wanted = host_number(self.timed) * share;
         let mut below = (0.0, 0);
         for &(bound, count) in &self.buckets {
             if count > 0 && host_number(count) >= wanted {
@@ -123,7 +142,7 @@ impl Site {
             }
             below = (bound, count);
         }
-        (self.requests > 0).then_some(below.0)
+        (self.timed > 0).then_some(below.0)
     }
 
     /// In few numbers, of `seconds`.
@@ -159,6 +178,7 @@ type Key = (String, Vec<(String, String)>);
 #[derive(Debug, Default)]
 pub(super) struct Rates {
     before: HashMap<Key, f64>,
+    has_looked: bool,
 }
 
 impl Rates {
@@ -178,7 +198,9 @@ impl Rates {
                     all.push(Reading { name, labels, value: metric.get_gauge().get_value() });
                 } else if kind == MetricType::COUNTER {
                     let (key, now) = ((name, labels), metric.get_counter().get_value());
-                    if let Some(then) = self.before.get(&key).filter(|_| seconds > 0.0) {
+                    // One that is new since the last look has grown from nothing.
+                    let then = self.before.get(&key).copied().or_else(|| self.has_looked.then_some(0.0));
+                    if let Some(then) = then.filter(|_| seconds > 0.0) {
                         let value = ((now - then) / seconds).max(0.0);
                         all.push(Reading { name: key.0.clone(), labels: key.1.clone(), value });
                     }
@@ -188,6 +210,7 @@ impl Rates {
         }
         // Series of the page are bounded, and so is this.
         self.before = counters;
+        self.has_looked = true;
         all
     }
 }
@@ -232,7 +255,7 @@ mod tests {
         observe("2xx", 0.05, 90);
         observe("5xx", 3.0, 10);
         let site = sites(&registry.gather())["shop"].since(&before["shop"]);
-        assert_eq!((site.requests, site.errors, site.slow), (100, 10, 10));
+        assert_eq!((site.requests, site.timed, site.errors, site.slow), (100, 100, 10, 10));
         let readings = site.readings("shop", 10.0);
         let value =
             |name: &str| readings.iter().find(|reading| reading.name == name).map(|reading| reading.value);
@@ -253,5 +276,10 @@ mod tests {
         assert!(rates.readings(&registry.gather(), 10.0).is_empty(), "nothing is known of before");
         counter.inc_by(20);
         assert_eq!(rates.readings(&registry.gather(), 10.0), [Reading::new("skyshield_x_total", 2.0)]);
+        let new = IntCounter::new("skyshield_y_total", "h").unwrap();
+        registry.register(Box::new(new.clone())).unwrap();
+        new.inc_by(30);
+        let readings = rates.readings(&registry.gather(), 10.0);
+        assert_eq!(readings[1], Reading::new("skyshield_y_total", 3.0), "a first failure is a failure");
     }
 }

@@ -60,7 +60,7 @@ pub(crate) fn by_file() -> anyhow::Result<()> {
         ensure!(ask_as("203.0.113.1", nginx.address, &login(account))?.status == 401);
     }
     until("twenty are", || Ok(told(&stand, "file", "awaited")? == 20))?;
-    let family = "skyshield_forward_auth_request_duration_seconds_count{family=\"4xx\",source=\"file\"}";
+    let family = "skyshield_forward_auth_request_duration_seconds_count{family=\"4xx\",site=\"forward_auth\",source=\"file\"}";
     ensure!(stand.count(family)? == 20, "they are not measured");
     until("who fails that often is under suspicion", || {
         let explained = stand.daemon.daemon.json("/api/v1/explain/203.0.113.1")?;

@@ -19,6 +19,9 @@ pub struct Outcomes {
     /// `json`.
     #[serde(default)]
     pub format: Format,
+    /// What service levels, the dashboard and alerts know these requests by. Default `forward_auth`.
+    #[serde(default = "Outcomes::default_site")]
+    pub site: String,
     /// The file of `file`. A name without a file is waited for.
     #[serde(default)]
     pub path: Option<PathBuf>,
@@ -83,9 +86,18 @@ pub enum Format {
 }
 
 impl Outcomes {
+    fn default_site() -> String {
+        "forward_auth".to_owned()
+    }
+
     pub(super) fn problem(&self) -> Option<(&'static str, String)> {
         const PATH: &str = "forward_auth.outcomes.path";
         const LISTEN: &str = "forward_auth.outcomes.listen";
+        let is_name = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+        if !(1..=64).contains(&self.site.len()) || !self.site.bytes().all(is_name) {
+            let what = format!("`{}` is no name: letters, digits, `-`, `_`, `.`", self.site.escape_debug());
+            return Some(("forward_auth.outcomes.site", what));
+        }
         match self.from {
             From::File => match &self.path {
                 Some(path) if path.is_absolute() => None,

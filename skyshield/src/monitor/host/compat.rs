@@ -219,6 +219,11 @@ impl Host {
                     link.is_up.map(f64::from)
                 }),
                 told("node_network_mtu_bytes", "Network device property: mtu_bytes", |link| link.mtu),
+                told(
+                    "node_network_transmit_queue_length",
+                    "Network device property: transmit_queue_length",
+                    |link| link.queue_length,
+                ),
                 told("node_network_speed_bytes", "Network device property: speed_bytes", |link| {
                     Some(link.speed_mbit? * 1e6 / 8.0)
                 }),

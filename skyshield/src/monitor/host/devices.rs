@@ -70,6 +70,8 @@ pub(crate) struct Link {
     pub is_up: Option<bool>,
     /// The largest packet, in bytes.
     pub mtu: Option<f64>,
+    /// Packets that may wait to be sent.
+    pub queue_length: Option<f64>,
     /// In megabits a second.
     pub speed_mbit: Option<f64>,
 }
@@ -154,6 +156,7 @@ pub(super) fn links() -> Vec<Link> {
                 unhandled: number(place.join("statistics/rx_nohandler")),
                 is_up: (!state.is_empty()).then(|| state.trim() == "up"),
                 mtu: number(place.join("mtu")),
+                queue_length: number(place.join("tx_queue_len")),
                 speed_mbit: number(place.join("speed")).filter(|speed| *speed >= 0.0),
                 status,
             }
