@@ -20,6 +20,7 @@ mod history;
 mod incidents;
 mod kernel;
 mod knowing;
+mod level;
 mod life;
 mod listen;
 mod live;
@@ -274,6 +275,8 @@ fn table(api: &Api) -> table::Table {
         .route(Scope(ConfigWrite), routes!(tokens::list))
         .route(Scope(ConfigWrite), routes!(tokens::add))
         .route(Scope(ConfigWrite), routes!(tokens::revoke))
+        .route(Scope(MonitoringRead), routes!(level::show))
+        .route(Scope(ConfigWrite), routes!(level::change))
         .route(Scope(ConfigWrite), routes!(life::reload))
         .route(Scope(ConfigWrite), routes!(life::upgrade))
         .route(Scope(ConfigWrite), routes!(life::apply))

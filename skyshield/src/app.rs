@@ -144,7 +144,7 @@ pub async fn run(start: Start<'_>) -> anyhow::Result<()> {
         sights: config.forward_auth.sights().into(),
         stage: stage.clone(),
         knowing: knowledge.knowing(),
-        monitoring: measures.shown(),
+        monitoring: measures.shown(logs.level()),
     };
     // The control task outlives the doors: what they reported last is still carried out.
     let controlling =

@@ -85,6 +85,11 @@ enum Command {
     /// Let an address, a prefix or a DNS name through, whatever it does; bans of it end at once
     #[command(subcommand)]
     Allow(AllowCommand),
+    /// Say what is logged, or have more or less logged until the configuration is read again
+    LogLevel {
+        /// From here on: `debug`, or by room: `info,gateway=debug`
+        level: Option<String>,
+    },
     /// List alerts, or see whether anybody would hear of one
     #[command(subcommand)]
     Alerts(AlertsCommand),

@@ -21,6 +21,7 @@ use crate::monitor::Seen;
 use crate::monitor::business::Business;
 use crate::monitor::levels::Level;
 use crate::store::Reader;
+use crate::telemetry::Level as LogLevel;
 
 /// Points of one answer.
 const MAX_POINTS: u32 = 2000;
@@ -36,6 +37,14 @@ pub struct Monitoring {
     pub business: Business,
     /// Who is told when something is wrong.
     pub alerts: Alerts,
+    /// What is logged of it all.
+    pub level: LogLevel,
+}
+
+impl FromRef<Api> for LogLevel {
+    fn from_ref(api: &Api) -> Self {
+        api.monitoring.level.clone()
+    }
 }
 
 impl FromRef<Api> for Monitoring {

@@ -105,7 +105,8 @@ pub(super) fn parts() -> (Api, tempfile::TempDir, DropGuard) {
     let levels = Levels::new(levels::Config::default(), &[]);
     let looks = monitor::Config::default();
     let (_, seen) = Sampler::new(&looks, levels, &registry, opened.store.clone(), Vec::new()).unwrap();
-    let monitoring = Monitoring { seen: Some(seen), business, alerts };
+    let level = crate::telemetry::Level::of(&crate::telemetry::Config::default()).1;
+    let monitoring = Monitoring { seen: Some(seen), business, alerts, level };
     let (store, reader, sights) = (opened.store, opened.reader, Arc::default());
     let stage = stage(&registry);
     let knowing = super::Knowing::nothing();

@@ -19,6 +19,7 @@ use crate::monitor::daemon::{self, Queue};
 use crate::monitor::levels::Levels;
 use crate::monitor::{Sampler, Seen};
 use crate::store::{self, Opened};
+use crate::telemetry::Level;
 use crate::{clock, gateway};
 
 /// Everything that is measured, and who counts and tells.
@@ -62,9 +63,9 @@ impl Measures {
     }
 
     /// What the API shows of it.
-    pub(super) fn shown(&self) -> Monitoring {
+    pub(super) fn shown(&self, level: Level) -> Monitoring {
         let seen = self.sampling.as_ref().map(|(_, seen)| seen.clone());
-        Monitoring { seen, business: self.business.clone(), alerts: self.alerts.clone() }
+        Monitoring { seen, business: self.business.clone(), alerts: self.alerts.clone(), level }
     }
 
     /// The daemon's own metrics, registered.

@@ -1,15 +1,26 @@
-//! `skyshield alerts`: what fires, and whether anybody would hear of it.
+//! `skyshield alerts` and `skyshield log-level`: what fires, whether anybody would hear of it, what is logged.
 
 use std::path::Path;
 
 use hyper::Method;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::client::ask;
 use super::commands::pages;
 use super::{AlertsCommand, Failure, show};
 
 const PATH: &str = "/api/v1/monitoring/alerts";
+
+const LEVEL: &str = "/api/v1/logs/level";
+
+pub(super) fn log_level(socket: &Path, level: Option<&str>, json: bool) -> Result<(), Failure> {
+    let answer = match level {
+        Some(level) => ask(socket, Method::PUT, LEVEL, Some(&json!({ "level": level })))?,
+        None => ask(socket, Method::GET, LEVEL, None)?,
+    };
+    show::log_level(&answer, json);
+    Ok(())
+}
 
 pub(super) fn obey(socket: &Path, command: &AlertsCommand, json: bool) -> Result<(), Failure> {
     match command {

@@ -65,6 +65,7 @@ pub(super) fn obey(arguments: Arguments) -> Result<(), Failure> {
             show::banned(&ask(&place()?, Method::POST, "/api/v1/decisions", Some(&body))?, json);
             Ok(())
         }
+        Command::LogLevel { level } => alerts::log_level(&place()?, level.as_deref(), json),
         Command::Alerts(command) => alerts::obey(&place()?, &command, json),
         Command::Allow(command) => allow::obey(&place()?, command, json),
         Command::Lift { target, kind } => {

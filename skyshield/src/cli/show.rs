@@ -27,7 +27,7 @@ use crate::config::{Config, DEFAULT_PATH};
 use crate::dataplane::Attached;
 
 pub(super) use access::{audit, audited, token_made, token_revoked, tokens};
-pub(super) use alerts::{alerts, alerts_tested};
+pub(super) use alerts::{alerts, alerts_tested, log_level};
 pub(super) use allow::{allowed, allows, disallowed, protected};
 pub(super) use detection::{against, rehearsed, replayed, rule, rules, tested};
 pub(super) use explain::{exception_made, exception_removed, exceptions, explained};

@@ -11,7 +11,9 @@ mod stream;
 mod syslog;
 
 use std::io;
+use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use tracing_subscriber::filter::{EnvFilter, FilterExt as _, LevelFilter, filter_fn};
 use tracing_subscriber::layer::{Layer, SubscriberExt as _};
 use tracing_subscriber::util::SubscriberInitExt as _;
@@ -44,15 +46,42 @@ impl Error {
     }
 }
 
-/// Changes what is logged while the daemon runs.
+/// Changes what is logged while the daemon runs. Clones change the same.
 #[derive(Clone, Debug)]
-pub struct Level(reload::Handle<EnvFilter, Registry>);
+pub struct Level {
+    filter: reload::Handle<EnvFilter, Registry>,
+    said: Arc<ArcSwap<String>>,
+}
 
 impl Level {
+    /// The filter of `config`'s level, and what changes it.
+    pub fn of(config: &Config) -> (reload::Layer<EnvFilter, Registry>, Self) {
+        let (layer, filter) = reload::Layer::new(config.filter());
+        (layer, Self { filter, said: Arc::new(ArcSwap::from_pointee(config.level.clone())) })
+    }
+
     /// Logs at `config`'s level from here on.
     pub fn set(&self, config: &Config) {
         // Without a subscriber of ours (a second daemon in one process) there is nothing to change.
-        let _not_ours = self.0.reload(config.filter());
+        let _not_ours = self.filter.reload(config.filter());
+        self.said.store(Arc::new(config.level.clone()));
+    }
+
+    /// Logs at `level` until the configuration is read again, or says what is wrong with it.
+    pub fn change(&self, level: &str) -> Result<(), String> {
+        let config = Config { level: level.to_owned(), ..Config::default() };
+        match config.level_problem() {
+            None => {
+                self.set(&config);
+                Ok(())
+            }
+            Some(what) => Err(what),
+        }
+    }
+
+    /// What is logged now.
+    pub fn said(&self) -> Arc<String> {
+        self.said.load_full()
     }
 }
 
@@ -80,7 +109,7 @@ impl Logs {
 pub fn init(config: &Config) -> Result<Logs, Error> {
     let mut sinks = Vec::new();
     let lines = lines::layers(config, &mut sinks)?;
-    let (filter, level) = reload::Layer::new(config.filter());
+    let (filter, level) = Level::of(config);
     // What has a stream of its own is not told twice.
     let apart = filter_fn(|metadata| !stream::is_apart(metadata.target()));
     let mut layers: Vec<Boxed> = vec![lines.with_filter(filter.and(apart)).boxed()];
@@ -94,5 +123,5 @@ pub fn init(config: &Config) -> Result<Logs, Error> {
     layers.push(sentry::errors().with_filter(LevelFilter::ERROR.and(errors)).boxed());
     // A second daemon in one process (as in tests) keeps the first one's logs.
     let _second = Registry::default().with(layers).try_init().is_err();
-    Ok(Logs { level: Level(level), sinks })
+    Ok(Logs { level, sinks })
 }

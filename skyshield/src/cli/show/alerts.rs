@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{listed, text};
+use super::{listed, said, text};
 
 pub(in crate::cli) fn alerts(rows: &[Value], as_json: bool) {
     let titles = ["since", "severity", "rule", "of", "says", "value", "until"];
@@ -25,4 +25,8 @@ pub(in crate::cli) fn alerts_tested(rows: &[Value], as_json: bool) {
         let why = row["why"].as_str().map_or_else(String::new, |_| text(&row["why"]));
         vec![text(&row["receiver"]), got.to_owned(), why]
     });
+}
+
+pub(in crate::cli) fn log_level(answer: &Value, as_json: bool) {
+    said(answer, as_json, || text(&answer["level"]));
 }

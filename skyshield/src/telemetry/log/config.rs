@@ -169,9 +169,7 @@ impl Default for Performance {
 impl Config {
     /// What is wrong with it, if anything: the key and how to mend it.
     pub fn problem(&self) -> Option<(&'static str, String)> {
-        if let Err(error) = EnvFilter::builder().parse(self.directives()) {
-            let what =
-                format!("`{}` is no level: {error}; try error, warn, info, debug or trace", self.level);
+        if let Some(what) = self.level_problem() {
             return Some(("log.level", what));
         }
         let files = [
@@ -198,6 +196,16 @@ impl Config {
         ))
     }
 
+    /// What is wrong with its level, if anything.
+    pub(super) fn level_problem(&self) -> Option<String> {
+        if self.level.len() > LONGEST_LEVEL {
+            return Some(format!("a level has up to {LONGEST_LEVEL} bytes"));
+        }
+        let error = EnvFilter::builder().parse(self.directives()).err()?;
+        let level = self.level.escape_debug();
+        Some(format!("`{level}` is no level: {error}; try error, warn, info, debug or trace"))
+    }
+
     /// What passes to the lines for people.
     pub(super) fn filter(&self) -> EnvFilter {
         EnvFilter::builder().parse_lossy(self.directives())
@@ -219,6 +227,8 @@ impl Config {
     }
 }
 
+/// Bytes of a level with all its directives.
+const LONGEST_LEVEL: usize = 2000;
 /// The rooms that a directive may name by themselves.
 const ROOMS: &[&str] = &[
     "alerts",
@@ -227,14 +237,20 @@ const ROOMS: &[&str] = &[
     "control",
     "dataplane",
     "engine",
+    "exceptions",
     "forward_auth",
     "gateway",
     "geoip",
     "host",
+    "indicators",
+    "inspect",
     "lifecycle",
     "limits",
     "monitor",
+    "rehearsal",
     "reputation",
+    "response",
+    "routes",
     "store",
     "tap",
     "telemetry",

@@ -10,8 +10,11 @@ use serde_json::Value;
 const ADDRESS: &str = "[address]";
 const SECRET: &str = "[secret]";
 
-/// Subtrees that only name code and machine.
-const OURS: &[&str] = &["stacktrace", "contexts", "sdk", "debug_meta", "modules"];
+/// Subtrees that only name code. The fields of a log line are not among them: they are a context.
+const OURS: &[&str] = &["stacktrace", "sdk", "debug_meta", "modules"];
+/// What stands in a field whose name has one of these is a secret, whatever it looks like.
+const SECRET_NAMES: &[&str] =
+    &["key", "token", "secret", "passw", "authorization", "cookie", "dsn", "credential"];
 
 /// Forms of secrets, and what is left of them.
 static SECRETS: LazyLock<Vec<(Regex, &'static str)>> = LazyLock::new(|| {
@@ -45,7 +48,10 @@ fn walk(value: &mut Value) {
         Value::Array(values) => values.iter_mut().for_each(walk),
         Value::Object(fields) => {
             for (name, value) in fields {
-                if !OURS.contains(&name.as_str()) {
+                let lower = name.to_ascii_lowercase();
+                if value.is_string() && SECRET_NAMES.iter().any(|secret| lower.contains(secret)) {
+                    *value = SECRET.into();
+                } else if !OURS.contains(&name.as_str()) {
                     walk(value);
                 }
             }
@@ -96,7 +102,7 @@ fn is_address(word: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use sentry::protocol::{Exception, Map};
+    use sentry::protocol::{Context, Exception, Map};
 
     use super::*;
 
@@ -137,7 +143,13 @@ mod tests {
         let exception =
             Exception { value: Some("203.0.113.7 password=CANARY".to_owned()), ..Exception::default() };
         let extra = Map::from([("peer".to_owned(), Value::from("2001:db8::9"))]);
+        let fields = Map::from([
+            ("source".to_owned(), Value::from("203.0.113.8")),
+            ("api_key".to_owned(), Value::from("CANARY")),
+        ]);
+        let contexts = Map::from([("Rust Tracing Fields".to_owned(), Context::Other(fields))]);
         let dirty = Event {
+            contexts,
             message: Some("refused 203.0.113.7".to_owned()),
             exception: vec![exception].into(),
             extra,
