@@ -8,6 +8,7 @@ mod initramfs;
 mod inspect;
 mod kernel;
 mod knowledge;
+mod monitor;
 mod tap;
 mod verifier;
 
@@ -33,6 +34,8 @@ enum What {
     Control(control::Arguments),
     /// Places, lists by the million, and requests beside dead providers
     Knowledge(knowledge::Arguments),
+    /// What a scrape costs, business events at a rate and over a kill, requests beside dead receivers
+    Monitor(monitor::Arguments),
     /// What the verifiers of this kernel, and of others under QEMU, make of the kernel object
     Verifier(verifier::Arguments),
     /// CPU time of inspection alone, beside libmodsecurity with Debian's CRS where it is installed
@@ -51,6 +54,7 @@ pub(crate) fn obey(workspace: &Workspace, arguments: &Arguments) -> Result<ExitC
         What::Admin(arguments) => admin::obey(workspace, arguments),
         What::Control(arguments) => control::obey(workspace, arguments),
         What::Knowledge(arguments) => knowledge::obey(workspace, arguments),
+        What::Monitor(arguments) => monitor::obey(workspace, arguments),
         What::Verifier(arguments) => verifier::obey(workspace, arguments),
         What::Inspect(arguments) => inspect::obey(workspace, arguments),
         What::Gateway(arguments) => gateway::obey(workspace, arguments),

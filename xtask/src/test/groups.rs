@@ -25,7 +25,7 @@ pub(crate) enum Group {
 const TARGETS: &[(Group, &[&str])] = &[
     (Group::Api, &["api", "cli", "config", "days", "framing", "gateway", "knowledge", "life", "store"]),
     (Group::Kernel, &["object", "kernel", "road", "limits", "faults", "kill", "restart", "demo"]),
-    (Group::Peers, &["forward_auth", "peers", "sites", "tap", "tls"]),
+    (Group::Peers, &["forward_auth", "monitor", "peers", "sites", "tap", "tls"]),
     (Group::Browser, &["browser"]),
 ];
 

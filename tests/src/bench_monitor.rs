@@ -1,0 +1,69 @@
+//! The bench of what is measured and told of: what a scrape costs, events of the business at a rate and over
+//! a kill, requests beside receivers that are dead, and what the daemon's looking costs.
+
+mod alone;
+mod business;
+mod faults;
+mod process;
+mod scrape;
+
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+use serde_json::{Value, json};
+
+/// How much of everything.
+#[derive(Clone, Copy, Debug)]
+pub struct Size {
+    /// Bans in force while the page is scraped.
+    pub bans: u32,
+    /// Sources that have been seen by then.
+    pub sources: u32,
+    /// For how long business events are sent, in seconds.
+    pub business_secs: u32,
+    /// Requests of a round beside dead receivers.
+    pub requests: u32,
+    /// For how long an idle daemon is watched, in seconds.
+    pub alone_secs: u32,
+}
+
+impl Size {
+    /// What the product is held to; takes some minutes.
+    pub const FULL: Self =
+        Self { bans: 100_000, sources: 1_000_000, business_secs: 60, requests: 1000, alone_secs: 120 };
+    /// Less of everything, to see whether it works.
+    pub const SHORT: Self =
+        Self { bans: 5000, sources: 10_000, business_secs: 5, requests: 100, alone_secs: 20 };
+}
+
+/// Runs it all and returns the figures, one JSON object.
+pub fn run(size: Size, say: &dyn Fn(&str)) -> Result<Value> {
+    say(&format!("scrapes with {} bans, after {} sources", size.bans, size.sources));
+    let scrape = scrape::measure(size.bans, size.sources)?;
+    say(&format!("10,000 business events a second for {} s, then kill -9", size.business_secs));
+    let business = business::measure(size.business_secs)?;
+    say(&format!("rounds of {} requests beside receivers that are dead, slow and strange", size.requests));
+    let faults = faults::measure(size.requests)?;
+    say(&format!("{} s of a daemon that only looks after itself, beside one that does not", size.alone_secs));
+    let alone = alone::measure(size.alone_secs)?;
+    Ok(json!({ "scrape": scrape, "business": business, "faults": faults, "alone": alone }))
+}
+
+/// What is at `share` (0 to 1) of `times`, in milliseconds.
+fn quantile_ms(times: &mut [Duration], share: f64) -> f64 {
+    times.sort_unstable();
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        clippy::cast_precision_loss,
+        reason = "few enough to count"
+    )]
+    let at = (times.len() as f64 * share) as usize;
+    let time = times.get(at.min(times.len().saturating_sub(1))).copied().unwrap_or_default();
+    (time.as_secs_f64() * 1e6).round() / 1e3
+}
+
+#[expect(clippy::disallowed_methods, reason = "the harness owns its own clock")]
+fn now() -> Instant {
+    Instant::now()
+}

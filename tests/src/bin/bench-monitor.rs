@@ -1,0 +1,36 @@
+//! `cargo xtask bench monitor`: what is measured and told of, and what that costs.
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "the figures are the product")]
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use tests::bench_monitor::{self, Size};
+
+#[derive(Parser)]
+struct Arguments {
+    /// Go to the length that the product is held to: a million sources, a minute of events; also where
+    /// `SKYSHIELD_FULL` is set
+    #[arg(long)]
+    full: bool,
+    /// Print nothing but the figures
+    #[arg(long)]
+    json: bool,
+}
+
+fn main() -> ExitCode {
+    let Arguments { full, json } = Arguments::parse();
+    let is_full = full || std::env::var_os("SKYSHIELD_FULL").is_some_and(|value| value != "0");
+    let say = |line: &str| {
+        if json { eprintln!("{line}") } else { println!("{line}") }
+    };
+    match bench_monitor::run(if is_full { Size::FULL } else { Size::SHORT }, &say) {
+        Ok(figures) => {
+            println!("{figures}");
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
