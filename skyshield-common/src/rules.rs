@@ -58,7 +58,7 @@ pub mod kind {
     pub const DROP: u64 = 2;
     /// Its source is held to the rule's rate.
     pub const LIMIT: u64 = 3;
-    /// It goes on to the rates, and is counted as tapped.
+    /// It goes on to the rates, is counted as tapped, and copied where there is a tap.
     pub const TAP: u64 = 4;
     /// Beside one of them: nothing is done but counting.
     pub const DRY_RUN: u64 = 1 << 8;

@@ -68,7 +68,7 @@ mod program {
     #[xdp(frags)]
     #[expect(clippy::needless_pass_by_value, reason = "the signature is the macro's")]
     fn skyshield_syn(ctx: XdpContext) -> u32 {
-        match screen_or_answer(&XdpFrame::of(&ctx)) {
+        match screen_or_answer(&XdpFrame::of(&ctx)).verdict() {
             Verdict::Pass => xdp_action::XDP_PASS,
             Verdict::Drop => xdp_action::XDP_DROP,
             Verdict::Answer => xdp_action::XDP_TX,
@@ -76,13 +76,13 @@ mod program {
     }
 
     #[inline(always)]
-    fn screen_or_answer(frame: &XdpFrame<'_>) -> Verdict {
+    fn screen_or_answer(frame: &XdpFrame<'_>) -> Reason {
         let mut outcome = screen(frame, &KernelMaps);
         if matches!(outcome.reason, Reason::Passed | Reason::Tapped) && answer(frame, outcome.now_ns) {
             outcome.reason = Reason::SynAnswered;
         }
         report::report(frame, &outcome);
-        outcome.reason.verdict()
+        outcome.reason
     }
 
     /// As [`skyshield`], and what passes is copied for the tap; likewise where that is wanted.
@@ -95,7 +95,7 @@ mod program {
         if outcome.reason.drops() {
             return xdp_action::XDP_DROP;
         }
-        listen(&frame);
+        listen(&frame, outcome.reason == Reason::Tapped);
         xdp_action::XDP_PASS
     }
 
@@ -104,9 +104,10 @@ mod program {
     #[expect(clippy::needless_pass_by_value, reason = "the signature is the macro's")]
     fn skyshield_tap_syn(ctx: XdpContext) -> u32 {
         let frame = XdpFrame::of(&ctx);
-        match screen_or_answer(&frame) {
+        let reason = screen_or_answer(&frame);
+        match reason.verdict() {
             Verdict::Pass => {
-                listen(&frame);
+                listen(&frame, reason == Reason::Tapped);
                 xdp_action::XDP_PASS
             }
             Verdict::Drop => xdp_action::XDP_DROP,

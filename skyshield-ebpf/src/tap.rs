@@ -61,21 +61,25 @@ struct Scratch {
     held: [u8; PIECE_BYTES + 1],
 }
 
-/// Copies what the frame carries, if that is wanted.
+/// Said to [`tap_find`] of a packet that a rule wants copied, whatever its port.
+const RULED: u64 = 2;
+
+/// Copies what the frame carries, if its port or, where `is_ruled`, a rule wants that.
 #[inline(always)]
-pub(crate) fn listen(frame: &XdpFrame<'_>) {
+pub(crate) fn listen(frame: &XdpFrame<'_>, is_ruled: bool) {
     let Ok(packet) = parse(frame) else { return };
     let (ctx, at, is_v6) = (frame.context(), packet.header_at as u64, u64::from(packet.is_v6));
-    let found = tap_find(ctx, at, is_v6);
+    let found = tap_find(ctx, at, if is_ruled { is_v6 | RULED } else { is_v6 });
     if found != 0 && tap_prove(ctx, at, is_v6) != 0 {
         tap_copy(ctx, found);
     }
 }
 
-/// Whether the packet at `at` carries something to a tapped port: where that begins. Fills in the head.
+/// Whether the packet at `at` carries something to be copied: where that begins. Fills in the head. What is
+/// said of it: 1 for IPv6, and [`RULED`].
 #[unsafe(no_mangle)]
 #[inline(never)]
-extern "C" fn tap_find(ctx: *mut xdp_md, at: u64, is_v6: u64) -> u64 {
+extern "C" fn tap_find(ctx: *mut xdp_md, at: u64, said: u64) -> u64 {
     const SYN_RST_ACK: u32 = 0x16;
     const ACK: u32 = 0x10;
     const URG: u32 = 0x20;
@@ -85,7 +89,7 @@ extern "C" fn tap_find(ctx: *mut xdp_md, at: u64, is_v6: u64) -> u64 {
         return 0;
     }
     let Ok(packet) = parse(&frame) else { return 0 };
-    let packet = Packet { header_at: at, is_v6: is_v6 != 0, ..packet };
+    let packet = Packet { header_at: at, is_v6: said & 1 != 0, ..packet };
     let Some(carried) = carried(&frame, &packet) else { return 0 };
     let Some(scratch) = TAP_SCRATCH.get_ptr_mut(0) else { return 0 };
     // SAFETY: the slot is this CPU's own, and no other run of the program interrupts this one.
@@ -97,7 +101,8 @@ extern "C" fn tap_find(ctx: *mut xdp_md, at: u64, is_v6: u64) -> u64 {
     if carried.part != LATER {
         let Some([ports, seq, ack, third, fourth]) = frame.quads(carried.at) else { return 0 };
         let port = ports & 0xffff;
-        if TAP_PORTS.get(port >> 6).is_none_or(|bits| *bits >> (port & 63) & 1 == 0) {
+        let is_ruled = said & RULED != 0;
+        if !is_ruled && TAP_PORTS.get(port >> 6).is_none_or(|bits| *bits >> (port & 63) & 1 == 0) {
             return 0;
         }
         let (bytes, flags) = ((third >> 28) as usize * 4, third >> 16 & 0x3f);

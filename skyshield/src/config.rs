@@ -178,6 +178,7 @@ impl Config {
             .or_else(|| self.dataplane.problem())
             .or_else(|| self.tap.problem())
             .or_else(|| self.tap_hears_the_gateway())
+            .or_else(|| self.rule_taps_nothing())
             .or_else(|| self.geoip.problem())
             .or_else(|| self.feeds.problem())
             .or_else(|| self.reputation.problem())
@@ -250,6 +251,14 @@ impl Config {
             && forward_auth.doors.is_empty()
             && !tap.is_on();
         none.then(|| ("gateway.listen", "there is no address to listen on, and no other door".to_owned()))
+    }
+
+    /// Rules choose packets for the tap, and without a port there is none.
+    fn rule_taps_nothing(&self) -> Option<(&'static str, String)> {
+        let taps = |rule: &&dataplane::Rule| rule.action == dataplane::Action::Tap;
+        let rule = self.dataplane.rules.iter().find(taps).filter(|_| !self.tap.is_on())?;
+        let what = format!("the rule `{}` taps, and there is no tap: name a port in `tap.ports`", rule.name);
+        Some(("dataplane.rules", what))
     }
 
     /// What the gateway sees itself need not be heard on its way there.
@@ -346,6 +355,10 @@ mod tests {
                 "2: gateway.listen: 10.0.0.1:80 is gateway.listen already",
             ),
             ("[tap]\nports = [80]\n", "2: tap.ports: 80 is gateway.listen (0.0.0.0:80)"),
+            (
+                "[[dataplane.rules]]\nname = \"web\"\nport = 81\naction = \"tap\"\n",
+                "1: dataplane.rules: the rule `web` taps, and there is no tap: name a port in `tap.ports`",
+            ),
             ("[tap]\nports = [81]\nflows = 0\n", "3: tap.flows: 0 is not between 1 and 4194304"),
             (
                 "[gateway]\nlisten = [\"0.0.0.0:9465\"]\n",

@@ -106,6 +106,7 @@ fn main() -> ExitCode {
         ("cookies_end_with_the_flood", cookies::disarm),
         ("cookies_are_refused_where_the_stack_takes_none", cookies::refused),
         ("tap_copies_what_a_connection_carries", tap::copies),
+        ("tap_copies_what_a_rule_asks_for", tap::ruled),
         ("tap_believes_no_segment_of_a_spoofer", tap::spoofed),
         ("tap_without_a_reader_harms_nothing_and_counts_what_it_loses", tap::lost),
         ("another_owner_is_named_and_left_alone", refusals::other_owner),

@@ -54,7 +54,7 @@ pub enum Action {
     Drop,
     /// Its source is held to the rule's own rate, and to the others.
     Limit,
-    /// It goes on to the rates, and is counted as tapped.
+    /// It goes on to the rates, and what passes is copied for the tap, whatever its port. Needs `tap.ports`.
     Tap,
     /// It goes on to the rates; no rule behind this one is asked.
     Pass,

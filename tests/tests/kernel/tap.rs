@@ -10,7 +10,7 @@ use anyhow::{Context as _, ensure};
 use nix::sys::socket::{
     AddressFamily, MsgFlags, SockFlag, SockProtocol, SockType, SockaddrIn, sendto, socket,
 };
-use skyshield::dataplane::{Config, Kernel, Segments, Tapped};
+use skyshield::dataplane::{Config, Kernel, Rule, Segments, Tapped};
 use skyshield_common::tap::{Fate, Segment};
 
 use crate::bench::{Bench, HOST_V4, HOST_V6};
@@ -84,6 +84,36 @@ pub(crate) fn copies() -> anyhow::Result<()> {
             ensure!(stream == expected, "what was copied is not what was sent");
             crate::report(&format!("{} records of {} bytes", records.len(), expected.len()));
         }
+        Ok(())
+    })
+}
+
+/// A rule's word is enough, and only for what the rule suits.
+pub(crate) fn ruled() -> anyhow::Result<()> {
+    const RULE: &str = "[[rules]]\nname = \"asked\"\nprotocol = \"tcp\"\nport = 8080\naction = \"tap\"\n";
+    #[derive(serde::Deserialize)]
+    struct Rules {
+        rules: Vec<Rule>,
+    }
+    let bench = Bench::new()?;
+    let elsewhere =
+        Tapped { ports: vec![PORT + 1], ring_bytes: 1 << 20, flow_bytes: 1 << 18, flows: 1 << 10 };
+    bench.with_kernel(&Config { tapped: Some(elsewhere), ..bench.config() }, |kernel| {
+        let to = swallow(&bench, HOST_V4)?;
+        let say = || {
+            bench.client.run(|| {
+                let mut stream = TcpStream::connect_timeout(&to, Duration::from_secs(2))?;
+                stream.write_all(b"said")?;
+                stream.shutdown(Shutdown::Write)?;
+                Ok(stream.read_to_end(&mut Vec::new())?)
+            })
+        };
+        say()?;
+        ensure!(taken(segments(kernel)?).is_empty(), "nobody wanted that");
+        kernel.enforcer.set_rules(&toml::from_str::<Rules>(RULE)?.rules)?;
+        say()?;
+        let held: Vec<_> = taken(segments(kernel)?).into_iter().flat_map(|(_, held)| held).collect();
+        ensure!(held == b"said", "{held:?}");
         Ok(())
     })
 }
