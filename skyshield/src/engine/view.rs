@@ -23,7 +23,7 @@ use super::risk::Score;
 use super::ruling::{About, Book};
 use super::source::Source;
 use super::standing::Standing;
-use super::whereabouts::{Place, Places};
+use super::whereabouts::Place;
 use held::Held;
 
 pub use known::Unwanted;
@@ -81,20 +81,10 @@ pub struct View {
     shaped: papaya::HashMap<IpAddr, Shaped>,
     never_ban: ArcSwap<NeverBan>,
     book: ArcSwap<Book>,
-    places: OnceLock<Known>,
     atlas: ArcSwap<Atlas>,
     lists: ArcSwap<Lists>,
     hearsay: Hearsay,
     measures: Arc<Measures>,
-}
-
-/// Who knows where addresses are.
-struct Known(Box<dyn Places>);
-
-impl std::fmt::Debug for Known {
-    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        out.write_str("(places)")
-    }
 }
 
 impl View {
@@ -155,15 +145,7 @@ impl View {
 
     /// Where `address` is, as far as somebody knows.
     pub fn place_of(&self, address: IpAddr) -> Place {
-        match self.places.get() {
-            Some(known) => known.0.place_of(address),
-            None => self.atlas.load().origin_of(address).unwrap_or_default(),
-        }
-    }
-
-    /// Has `places` asked where addresses are, from here on; the first one stays.
-    pub fn set_places(&self, places: Box<dyn Places>) {
-        let _one_stays = self.places.set(Known(places));
+        self.atlas.load().origin_of(address).unwrap_or_default()
     }
 
     /// Publishes what is ruled.

@@ -1,17 +1,10 @@
 //! Where a source is, as far as somebody knows.
 
 use std::fmt;
-use std::net::IpAddr;
 use std::str::FromStr;
 
 /// What is known of where a source is.
 pub use super::standing::Origin as Place;
-
-/// Whoever knows where addresses are. Asked on the way of a request: it looks up, and never waits.
-pub trait Places: Send + Sync {
-    /// Where `address` is; where nothing is known, nothing is said.
-    fn place_of(&self, address: IpAddr) -> Place;
-}
 
 /// A country, by its two letters in ISO 3166.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
