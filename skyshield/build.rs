@@ -1,9 +1,15 @@
-//! Builds the kernel object from `skyshield-ebpf` into `OUT_DIR`, so that the daemon carries it.
+//! Builds the kernel object from `skyshield-ebpf`, and the tables of the built-in rules' patterns, into
+//! `OUT_DIR`, so that the daemon carries them.
 
 use std::env;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
+
+#[path = "build/patterns.rs"]
+mod patterns;
+#[path = "src/inspect/pattern/tables.rs"]
+mod tables;
 
 const TARGET: &str = "bpfel-unknown-none";
 const OBJECT: &str = "skyshield-xdp";
@@ -13,7 +19,7 @@ fn main() -> ExitCode {
     for room in ["skyshield-ebpf", "skyshield-common", "Cargo.lock", "rust-toolchain.toml"] {
         println!("cargo::rerun-if-changed={}", workspace.join(room).display());
     }
-    match build(&workspace) {
+    match build(&workspace).and_then(|()| build_patterns()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(what) => {
             // Each line of a build script's error must carry the marker to be shown.
@@ -23,6 +29,16 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+fn build_patterns() -> Result<(), String> {
+    let own = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let rooms = own.join("src/inspect/rules");
+    for read in [rooms.clone(), own.join("src/inspect/pattern/tables.rs"), own.join("build")] {
+        println!("cargo::rerun-if-changed={}", read.display());
+    }
+    let is_big_endian = variable("CARGO_CFG_TARGET_ENDIAN")? == "big";
+    patterns::build(&rooms, Path::new(&variable("OUT_DIR")?), is_big_endian)
 }
 
 fn build(workspace: &Path) -> Result<(), String> {

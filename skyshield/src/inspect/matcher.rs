@@ -203,6 +203,11 @@ mod tests {
                 continue;
             };
             assert!(pattern.has_tables(), "{} is too large for tables", rule.id);
+            assert!(
+                pattern.is_carried(),
+                "{}: the build script knows patterns by their raw strings",
+                rule.id
+            );
         }
         let matcher = Matcher::built_in(Some);
         assert_eq!(matcher.rules.len(), rules::all().count());

@@ -1,10 +1,12 @@
 //! A regular expression whose price is known before it is asked: tables of all its states, one look-up a byte.
 
-use regex_automata::dfa::{Automaton, StartKind, dense};
-use regex_automata::nfa::thompson::{NFA, WhichCaptures};
+mod carried;
+mod tables;
+
+use regex_automata::dfa::{Automaton as _, dense};
 use regex_automata::util::syntax;
-use regex_automata::{Input, MatchKind, meta, nfa::thompson};
-use regex_syntax::hir::{Hir, HirKind};
+use regex_automata::{HalfMatch, Input, meta};
+use regex_syntax::hir::Hir;
 
 use super::budget::{self, Budget};
 
@@ -12,10 +14,35 @@ use super::budget::{self, Budget};
 /// that no text takes it longer than any other of the same length.
 #[derive(Clone, Debug)]
 pub(super) struct Pattern {
-    /// Together they match what the expression matches; none where they would be too large.
-    tables: Vec<dense::DFA<Vec<u32>>>,
+    tables: Tables,
     /// Says where a match begins.
     regex: meta::Regex,
+}
+
+/// Tables that together match what an expression matches; none where they would be too large.
+#[derive(Clone, Debug)]
+enum Tables {
+    /// In the daemon's own file since it was built.
+    Carried(Vec<dense::DFA<&'static [u32]>>),
+    Made(Vec<dense::DFA<Vec<u32>>>),
+}
+
+impl Tables {
+    fn len(&self) -> usize {
+        match self {
+            Self::Carried(tables) => tables.len(),
+            Self::Made(tables) => tables.len(),
+        }
+    }
+
+    /// Where some match of one of them ends, if there is one.
+    fn search(&self, at: usize, input: &Input<'_>) -> Option<HalfMatch> {
+        // A table without bytes to quit at answers always.
+        match self {
+            Self::Carried(tables) => tables.get(at)?.try_search_fwd(input).ok()?,
+            Self::Made(tables) => tables.get(at)?.try_search_fwd(input).ok()?,
+        }
+    }
 }
 
 /// Why an expression is not taken: it is none.
@@ -23,25 +50,36 @@ pub(super) struct Pattern {
 #[error("it is no regular expression: {0}")]
 pub(super) struct Problem(String);
 
-/// Bytes of one table.
-const TABLE_BYTES: usize = 768 * 1024;
-/// Bytes that may be used in the making of one.
-const MAKING_BYTES: usize = 1024 * 1024;
-/// Tables of one expression.
-const MOST_TABLES: usize = 8;
 /// Bytes before and behind the end of a match within which its start is looked for.
 const AROUND: usize = 256;
 
 impl Pattern {
-    /// Compiles `expression`, which takes milliseconds.
+    /// That of a built-in rule, whose tables were made when the daemon was built.
+    pub(super) fn built_in(expression: &str) -> Result<Self, Problem> {
+        match carried::tables(expression) {
+            Some(tables) => Self::with(expression, false, |_| Tables::Carried(tables)),
+            None => Self::new(expression, false),
+        }
+    }
+
+    /// Compiles `expression`, which takes milliseconds, and of some a second.
     pub(super) fn new(expression: &str, case_sensitive: bool) -> Result<Self, Problem> {
+        Self::with(expression, case_sensitive, |hir| Tables::Made(tables::tables(hir).unwrap_or_default()))
+    }
+
+    fn with(
+        expression: &str,
+        case_sensitive: bool,
+        tables: impl FnOnce(&Hir) -> Tables,
+    ) -> Result<Self, Problem> {
         let invalid = |error: &dyn std::fmt::Display| Problem(error.to_string());
-        let hir = syntax::parse_with(expression, &syntax(case_sensitive)).map_err(|error| invalid(&error))?;
+        let syntax = tables::syntax(case_sensitive);
+        let hir = syntax::parse_with(expression, &syntax).map_err(|error| invalid(&error))?;
         // It only reads a few hundred bytes at a time: what is made for long texts is left out.
         let config = meta::Config::new().utf8_empty(false).auto_prefilter(false).dfa(false).onepass(false);
         let regex =
             meta::Builder::new().configure(config).build_from_hir(&hir).map_err(|error| invalid(&error))?;
-        Ok(Self { tables: tables(&hir).unwrap_or_default(), regex })
+        Ok(Self { tables: tables(&hir), regex })
     }
 
     /// Whether it matches in `text`, as far as `budget` has room to look. Without room nothing else has any.
@@ -65,104 +103,31 @@ impl Pattern {
     /// Whether it looks for matches in tables, whose price holds for every text.
     #[cfg(test)]
     pub(super) fn has_tables(&self) -> bool {
-        !self.tables.is_empty()
+        self.tables.len() > 0
+    }
+
+    /// Whether these were made when the daemon was built.
+    #[cfg(test)]
+    pub(super) fn is_carried(&self) -> bool {
+        matches!(self.tables, Tables::Carried(_))
     }
 
     /// Where some match ends, if there is one.
     fn end(&self, text: &[u8], budget: &mut Budget) -> Option<usize> {
         let input = Input::new(text).earliest(true);
-        if self.tables.is_empty() {
+        if self.tables.len() == 0 {
             let paid = budget.take_bytes(text.len(), budget::SEARCH_BYTE);
             return if paid { Some(self.regex.search_half(&input)?.offset()) } else { None };
         }
-        for table in &self.tables {
+        for at in 0..self.tables.len() {
             if !budget.take_check(text.len()) {
                 return None;
             }
-            // A table without bytes to quit at answers always.
-            if let Ok(Some(end)) = table.try_search_fwd(&input) {
+            if let Some(end) = self.tables.search(at, &input) {
                 return Some(end.offset());
             }
         }
         None
-    }
-}
-
-fn syntax(case_sensitive: bool) -> syntax::Config {
-    syntax::Config::new()
-        .unicode(false)
-        .utf8(false)
-        .case_insensitive(!case_sensitive)
-        .dot_matches_new_line(true)
-}
-
-/// Tables for `hir` and for its alternatives, as few as do; nothing where they are too many.
-fn tables(hir: &Hir) -> Option<Vec<dense::DFA<Vec<u32>>>> {
-    let mut tables = Vec::new();
-    let mut parts = vec![hir.clone()];
-    while let Some(part) = parts.pop() {
-        if let Some(table) = table(&part) {
-            tables.push(table);
-            continue;
-        }
-        let (first, second) = halves(&part)?;
-        parts.extend([second, first]);
-        if tables.len() + parts.len() > MOST_TABLES {
-            return None;
-        }
-    }
-    Some(tables)
-}
-
-/// The table of `part`, unless it would be too large.
-fn table(part: &Hir) -> Option<dense::DFA<Vec<u32>>> {
-    let config = thompson::Config::new().utf8(false).which_captures(WhichCaptures::None);
-    let nfa: NFA = thompson::Compiler::new().configure(config).build_from_hir(part).ok()?;
-    let config = dense::Config::new()
-        .start_kind(StartKind::Unanchored)
-        .match_kind(MatchKind::All)
-        .dfa_size_limit(Some(TABLE_BYTES))
-        .determinize_size_limit(Some(MAKING_BYTES));
-    dense::Builder::new().configure(config).build_from_nfa(&nfa).ok()
-}
-
-/// Two expressions that together match what `part` matches: half of its alternatives each, where it has most.
-fn halves(part: &Hir) -> Option<(Hir, Hir)> {
-    match part.kind() {
-        HirKind::Capture(capture) => halves(&capture.sub),
-        HirKind::Alternation(alternatives) => {
-            let (first, second) = alternatives.split_at(alternatives.len() / 2);
-            Some((Hir::alternation(first.to_vec()), Hir::alternation(second.to_vec())))
-        }
-        HirKind::Concat(pieces) => {
-            let at = (0..pieces.len()).max_by_key(|at| width(&pieces[*at]))?;
-            let (first, second) = halves(&pieces[at])?;
-            let with = |half: Hir| {
-                let mut pieces = pieces.clone();
-                pieces[at] = half;
-                Hir::concat(pieces)
-            };
-            Some((with(first), with(second)))
-        }
-        HirKind::Empty
-        | HirKind::Literal(_)
-        | HirKind::Class(_)
-        | HirKind::Look(_)
-        | HirKind::Repetition(_) => None,
-    }
-}
-
-/// How many alternatives `part` could be split into.
-fn width(part: &Hir) -> usize {
-    match part.kind() {
-        HirKind::Capture(capture) => width(&capture.sub),
-        HirKind::Alternation(alternatives) => alternatives.len(),
-        HirKind::Concat(pieces) => pieces.iter().map(width).max().unwrap_or(0),
-        HirKind::Empty
-        | HirKind::Literal(_)
-        | HirKind::Class(_)
-        | HirKind::Look(_)
-        | HirKind::Repetition(_) => 0,
     }
 }
 

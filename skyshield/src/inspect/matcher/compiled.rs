@@ -91,8 +91,8 @@ impl Compiled {
     /// The built-in `rule`; nothing where its pattern does not compile, and a test holds that each does.
     pub(in crate::inspect) fn built_in(rule: &'static Rule) -> Option<Self> {
         let check = match rule.check {
-            rules::Check::Pattern(pattern) => Check::Pattern(Pattern::new(pattern, false).ok()?),
-            rules::Check::Hidden(pattern) => Check::Hidden(Pattern::new(pattern, false).ok()?),
+            rules::Check::Pattern(pattern) => Check::Pattern(Pattern::built_in(pattern).ok()?),
+            rules::Check::Hidden(pattern) => Check::Hidden(Pattern::built_in(pattern).ok()?),
             rules::Check::Sql => Check::Sql,
             rules::Check::Markup => Check::Markup,
             rules::Check::Structure(holds) => Check::Structure(holds),
