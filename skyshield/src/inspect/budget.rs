@@ -13,7 +13,7 @@ const TEXT: u64 = 700;
 /// To search a byte for all words, and to note which bytes there are.
 const TEXT_BYTE: u64 = 2;
 /// To look at one word that was found.
-pub(super) const WORD: u64 = 8;
+pub(super) const WORD: u64 = 13;
 /// To ask one rule, beside its bytes.
 const CHECK: u64 = 60;
 /// To take one byte through one table of a pattern.
@@ -27,7 +27,7 @@ pub(super) const CLAIM: u64 = 8_000;
 /// To split a form or a multipart body into its values, a byte.
 pub(super) const SPLIT_BYTE: u64 = 1;
 /// To read a byte of JSON for its strings.
-pub(super) const JSON_BYTE: u64 = 4;
+pub(super) const JSON_BYTE: u64 = 6;
 /// To read a byte of a document for what stands between its tags.
 pub(super) const DOCUMENT_BYTE: u64 = 14;
 /// To read the head of one part of a multipart body.

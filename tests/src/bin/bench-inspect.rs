@@ -1,12 +1,15 @@
-//! CPU time of inspection alone: `bench-inspect DIRECTORY ROUNDS` writes each shape of request into the
-//! directory, for a peer to read, and one line of JSON per shape to standard output, then one per family of
-//! requests made to be slow: the slowest of it, and what a step took of it.
+//! CPU time of inspection alone: `bench-inspect DIRECTORY ROUNDS [RECORDED]` writes each shape of request
+//! into the directory, for a peer to read, and one line of JSON per shape to standard output, then one per
+//! family of requests made to be slow: the slowest of it, and what a step took of it. Shapes are also some of
+//! the requests of RECORDED, a file as `skyshield replay` reads it (`{"raw":base64}` a line).
 #![expect(clippy::print_stdout, reason = "the figures are its product")]
 
 use std::fmt::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use nix::time::{ClockId, clock_gettime};
 use skyshield::inspect::{Header, Inspector, Limits, Request};
 use tests::slow;
@@ -24,8 +27,10 @@ fn main() -> Result<()> {
         words.next().and_then(|word| word.into_string().ok()).map_or(Ok(2000), |word| word.parse())?;
     ensure!(rounds > 0, "no rounds, no figures");
     let inspector = Inspector::new(Limits::default());
-    for (name, raw) in shapes() {
-        std::fs::write(directory.join(name), &raw)?;
+    let recorded = words.next().map_or_else(|| Ok(Vec::new()), |path| recorded(Path::new(&path)))?;
+    let made = shapes().into_iter().map(|(name, raw)| (name.to_owned(), raw));
+    for (name, raw) in made.chain(recorded) {
+        std::fs::write(directory.join(&name), &raw)?;
         let (mean, p99) = measure(&inspector, raw.as_bytes(), rounds)?;
         println!("{{\"shape\":\"{name}\",\"mean_us\":{mean:.2},\"p99_us\":{p99:.2}}}");
     }
@@ -42,6 +47,26 @@ fn main() -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Requests of a recording that are measured, evenly taken.
+const RECORDED: usize = 40;
+
+fn recorded(path: &Path) -> Result<Vec<(String, String)>> {
+    #[derive(serde::Deserialize)]
+    struct Line {
+        raw: String,
+    }
+    let text = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
+    let lines: Vec<_> = text.lines().collect();
+    let mut all = Vec::new();
+    for line in lines.iter().step_by((lines.len() / RECORDED).max(1)) {
+        let raw = STANDARD.decode(serde_json::from_str::<Line>(line)?.raw)?;
+        // What is not text the peer's reader would not take.
+        let Ok(raw) = String::from_utf8(raw) else { continue };
+        all.push((format!("recorded-{}", all.len()), raw));
+    }
+    Ok(all)
 }
 
 /// Bytes of requests made to be slow: some tens of kilobytes, and all that a door hands on of a body.

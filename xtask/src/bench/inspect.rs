@@ -1,7 +1,7 @@
 //! `cargo xtask bench inspect`: microseconds of CPU per request, ours and a peer's, in one run.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
 use anyhow::{Context, Result, ensure};
@@ -20,7 +20,13 @@ pub(crate) struct Arguments {
     /// How often the peer inspects it: it takes a hundred times as long
     #[arg(long, default_value_t = 50)]
     peer_rounds: u32,
+    /// Recorded requests to measure as well, a JSON object with `raw` (base64) a line
+    #[arg(long)]
+    recorded: Option<PathBuf>,
 }
+
+/// What the names of recorded requests begin with.
+const RECORDED: &str = "recorded-";
 
 pub(crate) fn obey(workspace: &Workspace, arguments: &Arguments) -> Result<ExitCode> {
     setup::for_building(workspace)?;
@@ -32,6 +38,7 @@ pub(crate) fn obey(workspace: &Workspace, arguments: &Arguments) -> Result<ExitC
     let ours = Command::new(workspace.built(true, "bench-inspect"))
         .arg(&directory)
         .arg(arguments.rounds.to_string())
+        .args(&arguments.recorded)
         .output()
         .context("bench-inspect cannot be run")?;
     ensure!(ours.status.success(), "bench-inspect failed: {}", String::from_utf8_lossy(&ours.stderr));
@@ -43,16 +50,17 @@ pub(crate) fn obey(workspace: &Workspace, arguments: &Arguments) -> Result<ExitC
     }
     let peer = peer.unwrap_or_default();
     let mut rows = Vec::new();
-    for (at, shape) in shapes.iter().enumerate() {
-        let [mean, p99] = peer.get(at).cloned().unwrap_or_else(|| ["null".into(), "null".into()]);
-        println!(
-            "{:<20} {:>9} us (p99 {:>9})   peer {mean:>9} us (p99 {p99:>9})",
-            shape.name, shape.mean, shape.p99
-        );
+    for row in told(&shapes, &peer) {
+        let Row { name, ours: [mean, p99], peer } = row;
+        let [peer_mean, peer_p99] = peer.map_or(["null".into(), "null".into()], |us| us.map(short));
+        let (mean, p99) = (short(mean), short(p99));
+        println!("{name:<20} {mean:>9} us (p99 {p99:>9})   peer {peer_mean:>9} us (p99 {peer_p99:>9})");
         rows.push(format!(
-            "\"{}\":{{\"mean_us\":{},\"p99_us\":{},\"peer_mean_us\":{mean},\"peer_p99_us\":{p99}}}",
-            shape.name, shape.mean, shape.p99
+            "\"{name}\":{{\"mean_us\":{mean},\"p99_us\":{p99},\"peer_mean_us\":{peer_mean},\"peer_p99_us\":{peer_p99}}}"
         ));
+    }
+    if arguments.recorded.is_none() {
+        rows.push("\"recorded_browser\":null".to_owned());
     }
     let worst = Worst::of(&ours);
     for (family, slow) in &worst.families {
@@ -60,7 +68,6 @@ pub(crate) fn obey(workspace: &Workspace, arguments: &Arguments) -> Result<ExitC
     }
     println!("a step takes {:.2} ns at most", worst.ns_per_step);
     if arguments.json {
-        rows.push("\"recorded_browser\":null".to_owned());
         println!(
             "{{\"bench\":\"inspect\",\"peer\":\"libmodsecurity + CRS\",\"shapes\":{{{}}},{}}}",
             rows.join(","),
@@ -110,20 +117,53 @@ fn field(line: &str, key: &str) -> Option<String> {
     Some(rest.split([',', '}']).next()?.trim_matches('"').to_owned())
 }
 
+/// A shape's mean and 99th percentile, in microseconds.
 struct Shape {
     name: String,
-    mean: String,
-    p99: String,
+    us: [f64; 2],
 }
 
 impl Shape {
     fn read(line: &str) -> Option<Self> {
-        Some(Self { name: field(line, "shape")?, mean: field(line, "mean_us")?, p99: field(line, "p99_us")? })
+        let number = |key| field(line, key)?.parse().ok();
+        Some(Self { name: field(line, "shape")?, us: [number("mean_us")?, number("p99_us")?] })
     }
 }
 
+/// A shape beside the peer's figures for it.
+struct Row {
+    name: String,
+    ours: [f64; 2],
+    peer: Option<[f64; 2]>,
+}
+
+/// A row for each shape; of all that were recorded one: the mean of their means, and the worst of them.
+fn told(shapes: &[Shape], peer: &[[f64; 2]]) -> Vec<Row> {
+    let row = |(at, shape): (usize, &Shape)| Row {
+        name: shape.name.clone(),
+        ours: shape.us,
+        peer: peer.get(at).copied(),
+    };
+    let (recorded, mut rows): (Vec<_>, Vec<_>) =
+        shapes.iter().enumerate().map(row).partition(|row| row.name.starts_with(RECORDED));
+    let ours = together(recorded.iter().map(|row| Some(row.ours)));
+    let peer = together(recorded.iter().map(|row| row.peer));
+    rows.extend(ours.map(|ours| Row { name: "recorded_browser".to_owned(), ours, peer }));
+    rows
+}
+
+fn together(all: impl Iterator<Item = Option<[f64; 2]>>) -> Option<[f64; 2]> {
+    let all = all.collect::<Option<Vec<_>>>().filter(|all| !all.is_empty())?;
+    let mean = all.iter().map(|[mean, _]| mean).sum::<f64>() / f64::from(u32::try_from(all.len()).ok()?);
+    Some([mean, all.iter().map(|[_, p99]| *p99).fold(0.0, f64::max)])
+}
+
+fn short(us: f64) -> String {
+    format!("{us:.2}")
+}
+
 /// The peer's mean and 99th percentile for each shape.
-fn peer(workspace: &Workspace, directory: &Path, shapes: &[Shape], rounds: u32) -> Result<Vec<[String; 2]>> {
+fn peer(workspace: &Workspace, directory: &Path, shapes: &[Shape], rounds: u32) -> Result<Vec<[f64; 2]>> {
     let program = directory.join("modsecurity");
     ensure!(
         Path::new("/usr/share/modsecurity-crs/rules").exists(),
@@ -142,7 +182,7 @@ fn peer(workspace: &Workspace, directory: &Path, shapes: &[Shape], rounds: u32) 
     ensure!(measured.status.success(), "{}", String::from_utf8_lossy(&measured.stderr));
     let text = String::from_utf8(measured.stdout)?;
     let pairs = text.lines().filter_map(|line| line.split_once(' '));
-    Ok(pairs.map(|(mean, p99)| [mean.to_owned(), p99.to_owned()]).collect())
+    pairs.map(|(mean, p99)| Ok([mean.parse()?, p99.parse()?])).collect()
 }
 
 #[cfg(test)]
@@ -163,6 +203,18 @@ mod tests {
     #[test]
     fn a_line_of_figures_is_read() {
         let shape = Shape::read("{\"shape\":\"get\",\"mean_us\":3.25,\"p99_us\":4.50}").expect("a shape");
-        assert_eq!((shape.name.as_str(), shape.mean.as_str(), shape.p99.as_str()), ("get", "3.25", "4.50"));
+        assert_eq!((shape.name.as_str(), shape.us.map(short)), ("get", ["3.25".into(), "4.50".into()]));
+    }
+
+    #[test]
+    fn what_was_recorded_is_one_row() {
+        let shape = |name: &str, us| Shape { name: name.to_owned(), us };
+        let shapes =
+            [shape("get", [1.0, 2.0]), shape("recorded-0", [2.0, 9.0]), shape("recorded-1", [4.0, 5.0])];
+        let rows = told(&shapes, &[[10.0, 20.0], [20.0, 30.0], [40.0, 50.0]]);
+        let told: Vec<_> = rows.iter().map(|row| (row.name.as_str(), row.ours, row.peer)).collect();
+        let expected =
+            [("get", [1.0, 2.0], Some([10.0, 20.0])), ("recorded_browser", [3.0, 9.0], Some([30.0, 50.0]))];
+        assert_eq!(told, expected);
     }
 }
