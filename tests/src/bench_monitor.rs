@@ -10,7 +10,7 @@ mod scrape;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
-use serde_json::{Value, json};
+use serde_json::{Map, Value};
 
 /// How much of everything.
 #[derive(Clone, Copy, Debug)]
@@ -36,17 +36,50 @@ impl Size {
         Self { bans: 5000, sources: 10_000, business_secs: 5, requests: 100, alone_secs: 20 };
 }
 
-/// Runs it all and returns the figures, one JSON object.
-pub fn run(size: Size, say: &dyn Fn(&str)) -> Result<Value> {
-    say(&format!("scrapes with {} bans, after {} sources", size.bans, size.sources));
-    let scrape = scrape::measure(size.bans, size.sources)?;
-    say(&format!("10,000 business events a second for {} s, then kill -9", size.business_secs));
-    let business = business::measure(size.business_secs)?;
-    say(&format!("rounds of {} requests beside receivers that are dead, slow and strange", size.requests));
-    let faults = faults::measure(size.requests)?;
-    say(&format!("{} s of a daemon that only looks after itself, beside one that does not", size.alone_secs));
-    let alone = alone::measure(size.alone_secs)?;
-    Ok(json!({ "scrape": scrape, "business": business, "faults": faults, "alone": alone }))
+/// A part of the bench.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Part {
+    /// What a scrape costs
+    Scrape,
+    /// Business events at a rate, and over a kill
+    Business,
+    /// Requests beside receivers and disks that fail
+    Faults,
+    /// What looking costs a daemon that is left alone
+    Alone,
+}
+
+/// Runs `only` this part, or all of them, and returns the figures, one JSON object.
+pub fn run(size: Size, only: Option<Part>, say: &dyn Fn(&str)) -> Result<Value> {
+    let mut figures = Map::new();
+    for part in [Part::Scrape, Part::Business, Part::Faults, Part::Alone] {
+        if only.is_some_and(|only| only != part) {
+            continue;
+        }
+        let Size { bans, sources, business_secs, requests, alone_secs } = size;
+        let (name, measured) = match part {
+            Part::Scrape => {
+                say(&format!("scrapes with {bans} bans, after {sources} sources"));
+                ("scrape", scrape::measure(bans, sources)?)
+            }
+            Part::Business => {
+                say(&format!("10,000 business events a second for {business_secs} s, then kill -9"));
+                ("business", business::measure(business_secs)?)
+            }
+            Part::Faults => {
+                say(&format!(
+                    "rounds of {requests} requests beside receivers that are dead, slow and strange"
+                ));
+                ("faults", faults::measure(requests)?)
+            }
+            Part::Alone => {
+                say(&format!("{alone_secs} s of a daemon that is left alone, beside one that does not look"));
+                ("alone", alone::measure(alone_secs)?)
+            }
+        };
+        figures.insert(name.to_owned(), measured);
+    }
+    Ok(Value::Object(figures))
 }
 
 /// What is at `share` (0 to 1) of `times`, in milliseconds.

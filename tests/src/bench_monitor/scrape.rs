@@ -54,7 +54,12 @@ pub(super) fn measure(bans: u32, sources: u32) -> Result<Value> {
     let idle = cpu(daemon.pid())?.saturating_sub(idle);
     let text = String::from_utf8_lossy(&page.body);
     let series = text.lines().filter(|line| !line.starts_with('#') && !line.is_empty()).count();
-    let in_force = text.lines().find(|line| line.starts_with("skyshield_decisions_in_force"));
+    let in_force: f64 = text
+        .lines()
+        .filter(|line| line.starts_with("skyshield_decisions_in_force"))
+        .filter_map(|line| line.rsplit_once(' ')?.1.parse::<f64>().ok())
+        .sum();
+    ensure!(in_force >= f64::from(bans), "{in_force} of {bans} bans are in force");
     Ok(json!({
         "bans": bans,
         "sources": sources,

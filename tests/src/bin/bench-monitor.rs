@@ -4,7 +4,7 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use tests::bench_monitor::{self, Size};
+use tests::bench_monitor::{self, Part, Size};
 
 #[derive(Parser)]
 struct Arguments {
@@ -12,18 +12,21 @@ struct Arguments {
     /// `SKYSHIELD_FULL` is set
     #[arg(long)]
     full: bool,
+    /// Only this part
+    #[arg(long, value_name = "PART")]
+    only: Option<Part>,
     /// Print nothing but the figures
     #[arg(long)]
     json: bool,
 }
 
 fn main() -> ExitCode {
-    let Arguments { full, json } = Arguments::parse();
+    let Arguments { full, only, json } = Arguments::parse();
     let is_full = full || std::env::var_os("SKYSHIELD_FULL").is_some_and(|value| value != "0");
     let say = |line: &str| {
         if json { eprintln!("{line}") } else { println!("{line}") }
     };
-    match bench_monitor::run(if is_full { Size::FULL } else { Size::SHORT }, &say) {
+    match bench_monitor::run(if is_full { Size::FULL } else { Size::SHORT }, only, &say) {
         Ok(figures) => {
             println!("{figures}");
             ExitCode::SUCCESS
