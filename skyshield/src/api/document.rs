@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::extract::Extension;
 use axum::http::{Method, header};
 use axum::response::IntoResponse;
-use utoipa::openapi::path::{Operation, ParameterBuilder, ParameterIn};
+use utoipa::openapi::path::{Operation, Parameter, ParameterBuilder, ParameterIn};
 use utoipa::openapi::security::{
     ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme,
 };
@@ -53,6 +53,7 @@ pub(super) fn empty() -> OpenApi {
 
 /// Adds to an operation what all have in common: whom it asks for, and the problems it may answer with.
 pub(super) fn complete(operation: &mut Operation, method: &Method, path: &str, needs: Needs) {
+    operation.operation_id = Some(name_of(method, path));
     let mut problems = vec![400, 421, 429, 503];
     if needs != Needs::Nothing {
         problems.extend([401, 403]);
@@ -90,11 +91,24 @@ pub(super) fn complete(operation: &mut Operation, method: &Method, path: &str, n
             .schema(Some(
                 ObjectBuilder::new().schema_type(Type::String).pattern(Some("^[!-~]{1,64}$")).build(),
             ));
-        operation.parameters.get_or_insert_default().push(key.build().into());
+        let (key, parameters) = (key.build(), operation.parameters.get_or_insert_default());
+        // Where it is asked for, the handler says so itself.
+        let is_it = |known: &RefOr<Parameter>| matches!(known, RefOr::T(known) if known.name == key.name);
+        if !parameters.iter().any(is_it) {
+            parameters.push(key.into());
+        }
     }
     for status in problems {
         let named = status.to_string();
         operation.responses.responses.entry(named).or_insert_with(|| RefOr::T(problem(status)));
+    }
+    // The specification asks for a description of each.
+    for (status, response) in &mut operation.responses.responses {
+        if let (Ok(status), RefOr::T(response)) = (status.parse(), response)
+            && response.description.is_empty()
+        {
+            title(status).clone_into(&mut response.description);
+        }
     }
     // A problem that the handler documents by its status alone is one of these too; and where it has a body of its
     // own, what stands before the handler still answers with a problem.
@@ -108,14 +122,31 @@ pub(super) fn complete(operation: &mut Operation, method: &Method, path: &str, n
 }
 
 fn problem(status: u16) -> utoipa::openapi::Response {
-    let title = axum::http::StatusCode::from_u16(status).ok().and_then(|status| status.canonical_reason());
     ResponseBuilder::new()
-        .description(title.unwrap_or("Problem"))
+        .description(title(status))
         .content(
             "application/problem+json",
             ContentBuilder::new().schema(Some(Ref::from_schema_name(Problem::name()))).build(),
         )
         .build()
+}
+
+/// What programs call an operation: its method and its path, and no two the same.
+fn name_of(method: &Method, path: &str) -> String {
+    let mut name = method.as_str().to_ascii_lowercase();
+    for part in path.trim_start_matches("/api/v1").split(['/', '.', '-']).filter(|part| !part.is_empty()) {
+        name.push('_');
+        match part.strip_prefix('{').and_then(|part| part.strip_suffix('}')) {
+            Some(named) => name.extend(["by_", named]),
+            None => name.push_str(part),
+        }
+    }
+    name
+}
+
+fn title(status: u16) -> &'static str {
+    let status = axum::http::StatusCode::from_u16(status).ok();
+    status.and_then(|status| status.canonical_reason()).unwrap_or("An answer")
 }
 
 /// This document.

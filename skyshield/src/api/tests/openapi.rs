@@ -30,6 +30,35 @@ async fn every_route_is_described_once_with_its_answers_and_what_it_needs() {
 }
 
 #[tokio::test]
+async fn programs_can_be_made_of_the_document() {
+    let app = TestApp::new().await;
+    let document = app.get("/openapi.json").await.body;
+    let mut names = std::collections::BTreeSet::new();
+    for (path, item) in document["paths"].as_object().unwrap() {
+        for (method, operation) in item.as_object().unwrap() {
+            let name = operation["operationId"].as_str().unwrap();
+            assert!(names.insert(name.to_owned()), "{method} {path} goes by another's name, {name}");
+            for (status, answer) in operation["responses"].as_object().unwrap() {
+                let told = answer["description"].as_str();
+                assert!(
+                    told.is_some_and(|told| !told.is_empty()),
+                    "{method} {path}: {status} is not described"
+                );
+            }
+            let mut parameters = std::collections::BTreeSet::new();
+            for parameter in operation["parameters"].as_array().into_iter().flatten() {
+                let named = (parameter["in"].to_string(), parameter["name"].to_string());
+                assert!(parameters.insert(named), "{method} {path}: {parameter} is there twice");
+            }
+        }
+    }
+    assert!(
+        names.contains("get_monitoring_security") && names.contains("delete_decisions_by_id"),
+        "{names:?}"
+    );
+}
+
+#[tokio::test]
 async fn every_reference_in_the_document_leads_somewhere() {
     let app = TestApp::new().await;
     let document = app.get("/openapi.json").await;
