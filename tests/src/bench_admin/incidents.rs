@@ -18,6 +18,9 @@ const LOOKS: usize = 7;
 /// The first incident's second; the others follow one a second.
 const FIRST: u64 = 1_760_000_000;
 
+/// How an exported incident begins.
+const BEGIN: &[u8] = b"{\"id\":\"";
+
 /// Rare things, as they are in a flood of the same: one address in ten thousand incidents, one act in a hundred thousand.
 fn row(number: u32) -> IncidentRow {
     let at = UNIX_EPOCH + Duration::from_secs(FIRST + u64::from(number));
@@ -161,21 +164,27 @@ pub(super) fn export(
         b"GET /api/v1/incidents?format=ndjson HTTP/1.1\r\nHost: skyshield\r\nConnection: close\r\n\r\n",
     )?;
     let (mut piece, mut bytes, mut lines, mut peak) = (vec![0; 1 << 16], 0_u64, 0_u64, before);
+    // What may be the first half of a beginning stands before the piece that comes next.
+    let mut kept = 0;
     let mut looked = now();
     loop {
-        let read = stream.read(&mut piece)?;
+        let read = stream.read(&mut piece[kept..])?;
         if read == 0 {
             break;
         }
         bytes += read as u64;
         // Every item is a line of its own, and begins like this.
-        lines += piece[..read].windows(7).filter(|window| window == b"{\"id\":\"").count() as u64;
+        let held = kept + read;
+        lines += piece[..held].windows(BEGIN.len()).filter(|window| *window == BEGIN).count() as u64;
+        kept = held.min(BEGIN.len() - 1);
+        piece.copy_within(held - kept..held, 0);
         if looked.elapsed() > Duration::from_millis(50) {
             peak = peak.max(holds(daemon.pid(), "VmRSS")?);
             looked = now();
         }
     }
     let took = began.elapsed();
+    ensure!(lines == u64::from(incidents), "{lines} of {incidents} incidents came");
     let grown = peak.saturating_sub(before);
     say(&format!(
         "export: {lines} of {incidents} in {:.1} s, {} MB; the daemon held {} MiB, {} MiB more than before",
