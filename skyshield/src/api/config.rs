@@ -57,6 +57,6 @@ impl Config {
             let what = format!("{} is api.listen already; take another port", self.listen);
             return Some(("api.metrics_listen", what));
         }
-        None
+        self.tls.as_ref().and_then(tls::Config::problem)
     }
 }

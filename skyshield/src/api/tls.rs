@@ -40,10 +40,26 @@ pub struct Config {
     /// Who vouches for operators' certificates; without it, operators come with tokens only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub client_ca: Option<PathBuf>,
+    /// Nobody is spoken to without a certificate that `client_ca` vouches for, token or not.
+    #[serde(default)]
+    pub client_required: bool,
     /// The role of a client certificate by its organisational unit (OU): `{ ops = "admin" }`. One of no unit that stands
     /// here is let in by a token only.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub roles: BTreeMap<String, Role>,
+}
+
+impl Config {
+    /// What is wrong with it, if anything: the key and how to mend it.
+    pub(super) fn problem(&self) -> Option<(&'static str, String)> {
+        let nobody = self.client_ca.is_none();
+        (nobody && self.client_required)
+            .then(|| ("api.tls.client_required", "nobody vouches for clients; set `client_ca`".to_owned()))
+            .or_else(|| {
+                let what = "nobody vouches for the certificates whose roles these are; set `client_ca`";
+                (nobody && !self.roles.is_empty()).then(|| ("api.tls.roles", what.to_owned()))
+            })
+    }
 }
 
 /// Makes connections TLS, by files as they are now.
@@ -140,11 +156,10 @@ impl Known {
                 for certificate in certificates(path)? {
                     roots.add(certificate).map_err(|error| of(path, &error))?;
                 }
-                let verifier = WebPkiClientVerifier::builder_with_provider(roots.into(), provider)
-                    .allow_unauthenticated()
-                    .build()
-                    .map_err(|error| of(path, &error))?;
-                builder.with_client_cert_verifier(verifier)
+                let verifier = WebPkiClientVerifier::builder_with_provider(roots.into(), provider);
+                let verifier =
+                    if config.client_required { verifier } else { verifier.allow_unauthenticated() };
+                builder.with_client_cert_verifier(verifier.build().map_err(|error| of(path, &error))?)
             }
         };
         let key =

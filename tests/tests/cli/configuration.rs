@@ -39,6 +39,10 @@ const WRONG: &[(&str, &str)] = &[
     ("[risk]\nban_secs = 0\n", ":2: risk.ban_secs"),
     ("[never_ban]\nallow = [\"10.0.0.300\"]\n", ":2:9: `10.0.0.300` is neither an address nor a prefix"),
     ("[api]\nlisten = \"0.0.0.0:9464\"\n", ":2: api.listen: 0.0.0.0:9464 is not loopback"),
+    (
+        "[api.tls]\nchain = \"/a\"\nkey = \"/b\"\nclient_required = true\n",
+        ":4: api.tls.client_required: nobody vouches for clients",
+    ),
     ("[api]\nmetrics_listen = \"[::]:9465\"\n", ":2: api.metrics_listen"),
     ("[api]\nlisten = \"127.0.0.1:9465\"\n", ":1: api.metrics_listen: 127.0.0.1:9465 is api.listen already"),
     (
