@@ -17,6 +17,7 @@ mod feeds;
 mod guard;
 mod health;
 mod history;
+mod in_force;
 mod incidents;
 mod kernel;
 mod knowing;
@@ -277,6 +278,9 @@ fn table(api: &Api) -> table::Table {
         .route(Scope(ConfigWrite), routes!(tokens::revoke))
         .route(Scope(MonitoringRead), routes!(level::show))
         .route(Scope(ConfigWrite), routes!(level::change))
+        .route(Scope(ConfigWrite), routes!(in_force::show))
+        .route(Scope(ConfigWrite), routes!(in_force::replace))
+        .route(Scope(ConfigWrite), routes!(in_force::check))
         .route(Scope(ConfigWrite), routes!(life::reload))
         .route(Scope(ConfigWrite), routes!(life::upgrade))
         .route(Scope(ConfigWrite), routes!(life::apply))

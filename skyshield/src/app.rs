@@ -7,6 +7,7 @@ mod interfaces;
 mod knowledge;
 mod measures;
 mod names;
+mod published;
 mod reload;
 mod succession;
 mod tap;
@@ -27,6 +28,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::knowledge::Knowledge;
 use self::measures::Measures;
+use self::published::Published;
 use self::reload::{Known, Reloader};
 use self::succession::{Doors, Succession};
 use crate::api::{Api, Facts, Kept, Own, UpstreamStates};
@@ -131,15 +133,14 @@ pub async fn run(start: Start<'_>) -> anyhow::Result<()> {
     let listener = kernel.tapping.zip(tap_metrics).map(|(tapping, metrics)| {
         tapping.listener(&config.tap, &config.gateway, Arc::clone(&heard_by), metrics)
     });
-    let last_words = opened.store.clone();
     let api = Api {
         own: Own::new(&registry, kept(&config))?,
         control: control.clone(),
-        store: opened.store,
+        store: opened.store.clone(),
         reader: opened.reader,
         registry,
         facts: Arc::new(kernel.facts),
-        wishes,
+        wishes: wishes.clone(),
         upstreams: states_of(upstreams.clone()),
         sights: config.forward_auth.sights().into(),
         stage: stage.clone(),
@@ -148,7 +149,7 @@ pub async fn run(start: Start<'_>) -> anyhow::Result<()> {
     };
     // The control task outlives the doors: what they reported last is still carried out.
     let controlling =
-        tokio::spawn(decide(task, finish.clone(), (last_words, opened.writer), released.clone()));
+        tokio::spawn(decide(task, finish.clone(), (opened.store, opened.writer), released.clone()));
     lifecycle.spawn("control", tasks::outlive(control.clone(), release.clone()));
     let gateway = gateway.open(judge.clone(), gateway_metrics, stop.clone());
     let forward_auth = forward_auth.open(judge.clone(), &forward_auth_metrics, stop.clone());
@@ -156,6 +157,7 @@ pub async fn run(start: Start<'_>) -> anyhow::Result<()> {
         load,
         place,
         started_with: config.clone(),
+        published: Published::new(&wishes, &config),
         in_force: config,
         gateway: gateway.handle(),
         forward_auth: forward_auth.handle(),

@@ -3,6 +3,7 @@
 mod changes;
 mod problem;
 mod rules;
+mod shown;
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -21,6 +22,7 @@ use crate::{
 
 pub use changes::{changes, needs_restart};
 pub use problem::Problem;
+pub use shown::shown;
 
 /// Where the configuration is looked for when no other place is named.
 pub const DEFAULT_PATH: &str = "/etc/skyshield/skyshield.toml";

@@ -2,6 +2,7 @@
 
 pub mod handover;
 pub mod notify;
+mod shown;
 mod wishes;
 
 use std::io;
@@ -12,7 +13,10 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-pub use wishes::{Applied, Caller, Confirmed, Reloaded, Unfulfilled, Upgraded, Waiting, Wish, Wishes};
+pub use shown::{InForce, Shown};
+pub use wishes::{
+    Applied, Caller, Confirmed, Proposal, Proposed, Reloaded, Unfulfilled, Upgraded, Waiting, Wish, Wishes,
+};
 
 /// Descriptors that are too few to guard a busy host with.
 const FEW_DESCRIPTORS: u64 = 4096;

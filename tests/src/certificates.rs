@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rcgen::{
-    BasicConstraints, CertificateParams, DistinguishedName, DnType, IsCa, Issuer, KeyPair, date_time_ymd,
+    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer,
+    KeyPair, date_time_ymd,
 };
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::pki_types::CertificateDer;
@@ -60,6 +61,22 @@ impl Authority {
             fs::rename(&new, path)?;
         }
         Ok(Files { chain: chain_path, key: key_path, der: certificate.der().clone() })
+    }
+
+    /// Signs a client's certificate for `name` of the organisational unit `unit`, and writes it and its key to `dir`
+    /// under `name`.
+    pub fn issue_to(&self, dir: &Path, name: &str, unit: &str) -> anyhow::Result<Files> {
+        let mut params = CertificateParams::new(Vec::new())?;
+        params.distinguished_name = DistinguishedName::new();
+        params.distinguished_name.push(DnType::CommonName, name);
+        params.distinguished_name.push(DnType::OrganizationalUnitName, unit);
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+        let key = KeyPair::generate()?;
+        let certificate = params.signed_by(&key, &self.issuer)?;
+        let (chain, key_path) = (dir.join(format!("{name}.pem")), dir.join(format!("{name}.key")));
+        fs::write(&chain, certificate.pem())?;
+        fs::write(&key_path, key.serialize_pem())?;
+        Ok(Files { chain, key: key_path, der: certificate.der().clone() })
     }
 
     /// The authority's own certificate, in PEM form.

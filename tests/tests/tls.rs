@@ -6,6 +6,8 @@ use libtest_mimic::Arguments;
 use tests::nginx;
 use tests::requirement::trial;
 
+#[path = "tls/admin.rs"]
+mod admin;
 #[path = "tls/clients.rs"]
 mod clients;
 #[path = "tls/guard.rs"]
@@ -22,7 +24,8 @@ fn main() -> ExitCode {
             .or_else(|| guard::missing("curl", "curl"))
             .or_else(|| guard::missing(program, package))
     };
-    let tests: [(&str, Option<String>, Test); 5] = [
+    let curl = || guard::missing("curl", "curl");
+    let tests: [(&str, Option<String>, Test); 7] = [
         ("curl_is_served_in_every_protocol", without("curl", "curl"), clients::every_protocol),
         ("large_bodies_pass_whole_in_every_protocol", without("curl", "curl"), clients::large_bodies),
         ("openssl_agrees_on_what_is_offered", without("openssl", "openssl"), clients::what_is_offered),
@@ -30,6 +33,12 @@ fn main() -> ExitCode {
             "h2load_gets_every_answer_while_certificates_change",
             without("h2load", "nghttp2-client"),
             load::changes,
+        ),
+        ("operators_come_to_the_admin_api_by_their_certificates", curl(), admin::by_certificate),
+        (
+            "a_configuration_is_replaced_by_whoever_has_seen_the_one_in_force",
+            curl(),
+            admin::replaces_what_was_seen,
         ),
         ("a_download_is_finished_by_a_daemon_that_stops", without("curl", "curl"), load::stop),
     ];

@@ -16,7 +16,9 @@ use super::listen::Connection;
 use super::problem::Problem;
 use super::time::{Ttl, ttl};
 use crate::clock;
-use crate::lifecycle::{Applied, Caller, Confirmed, Reloaded, Unfulfilled, Upgraded, Wishes};
+use crate::lifecycle::{
+    Applied, Caller, Confirmed, Proposal, Proposed, Reloaded, Unfulfilled, Upgraded, Wishes,
+};
 
 /// How the command line tells the SSH session that it runs in.
 const SESSION: &str = "skyshield-session";
@@ -44,8 +46,7 @@ pub(super) async fn reload(
     Extension(operator): Extension<Operator>,
 ) -> Result<Json<ReloadedBody>, Problem> {
     tracing::info!(operator = operator.name, "a reload is asked for");
-    let Reloaded { applied, needs_restart } = wishes.reload().await?;
-    Ok(Json(ReloadedBody { applied, needs_restart }))
+    Ok(Json(wishes.reload().await?.into()))
 }
 
 /// Hands over to a successor: answers when it serves, or says why it does not.
@@ -97,18 +98,34 @@ pub(super) async fn apply(
     body: Result<Json<ApplyBody>, JsonRejection>,
 ) -> Result<Json<AppliedBody>, Problem> {
     let Json(body) = body.map_err(|rejection| Problem::new(rejection.status(), rejection.body_text()))?;
-    let span = match ttl(body.confirm.as_deref().unwrap_or("60s")) {
-        Ok(Ttl::For(span)) if span <= LONGEST_TRIAL => span,
-        Ok(_) => return Err(Problem::bad_request("confirm: an hour is the longest")),
-        Err(what) => return Err(Problem::bad_request(format!("confirm: {what}"))),
-    };
+    let span = trial_of(body.confirm.as_deref())?;
     if !body.file.is_absolute() {
         return Err(Problem::bad_request("file: name it with its whole path, from / on"));
     }
     tracing::info!(operator = operator.name, file = %body.file.display(), "a configuration is to be tried");
-    let told = wishes.apply(body.file, span, caller(connection, &headers)).await?;
-    let Applied { applied, needs_restart, confirm_within_secs } = told;
-    Ok(Json(AppliedBody { applied, needs_restart, confirm_within_secs }))
+    let (what, by) = (Proposed::File(body.file), caller(connection, &headers));
+    Ok(Json(wishes.apply(Proposal { what, span, by, only_if: None }).await?.into()))
+}
+
+impl From<Applied> for AppliedBody {
+    fn from(Applied { applied, needs_restart, confirm_within_secs }: Applied) -> Self {
+        Self { applied, needs_restart, confirm_within_secs }
+    }
+}
+
+impl From<Reloaded> for ReloadedBody {
+    fn from(Reloaded { applied, needs_restart }: Reloaded) -> Self {
+        Self { applied, needs_restart }
+    }
+}
+
+/// For how long a trial is to wait for its confirmation.
+pub(super) fn trial_of(confirm: Option<&str>) -> Result<Duration, Problem> {
+    match ttl(confirm.unwrap_or("60s")) {
+        Ok(Ttl::For(span)) if span <= LONGEST_TRIAL => Ok(span),
+        Ok(_) => Err(Problem::bad_request("confirm: an hour is the longest")),
+        Err(what) => Err(Problem::bad_request(format!("confirm: {what}"))),
+    }
 }
 
 /// Keeps the configuration that is on trial, for whoever has come by a connection younger than it.
@@ -132,11 +149,10 @@ pub(super) async fn roll_back(
     Extension(operator): Extension<Operator>,
 ) -> Result<Json<ReloadedBody>, Problem> {
     tracing::info!(operator = operator.name, "the configuration on trial is to be rolled back");
-    let Reloaded { applied, needs_restart } = wishes.roll_back().await?;
-    Ok(Json(ReloadedBody { applied, needs_restart }))
+    Ok(Json(wishes.roll_back().await?.into()))
 }
 
-fn caller(connection: Option<Extension<Connection>>, headers: &HeaderMap) -> Caller {
+pub(super) fn caller(connection: Option<Extension<Connection>>, headers: &HeaderMap) -> Caller {
     let session = headers.get(SESSION).and_then(|value| value.to_str().ok()).map(str::to_owned);
     Caller { since: connection.map_or_else(clock::now, |Extension(connection)| connection.since), session }
 }
@@ -145,6 +161,7 @@ impl From<Unfulfilled> for Problem {
     fn from(unfulfilled: Unfulfilled) -> Self {
         let status = match unfulfilled {
             Unfulfilled::Refused(_) => StatusCode::UNPROCESSABLE_ENTITY,
+            Unfulfilled::Stale => StatusCode::PRECONDITION_FAILED,
             Unfulfilled::Busy => StatusCode::SERVICE_UNAVAILABLE,
         };
         Self::new(status, unfulfilled.to_string())

@@ -3,6 +3,7 @@
 mod access;
 mod allowlist;
 mod audit;
+mod configuration;
 mod decisions;
 mod exchange;
 mod incidents;

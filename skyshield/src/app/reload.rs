@@ -9,6 +9,7 @@ use prometheus::{IntCounterVec, IntGauge, Opts, Registry};
 use tokio::sync::watch;
 
 use super::known_to_the_configuration;
+use super::published::Published;
 use crate::clock;
 use crate::config::{self, Config};
 use crate::control::Control;
@@ -69,6 +70,8 @@ pub(super) struct Reloader {
     pub(super) started_with: Config,
     /// What was taken up last.
     pub(super) in_force: Config,
+    /// Where that is shown.
+    pub(super) published: Published,
     pub(super) gateway: gateway::Handle,
     pub(super) forward_auth: forward_auth::Handle,
     pub(super) judge: Judge,
@@ -155,8 +158,21 @@ impl Reloader {
             .await
             .context("the control task has ended")
             .map_err(refused)?;
+        let is_another = self.in_force != new;
         self.in_force = new;
+        if is_another {
+            self.published.publish(&self.in_force);
+        }
         Ok(Reloaded { applied, needs_restart: restart })
+    }
+
+    /// What would change with the configuration in `file`.
+    pub(super) async fn check(&self, file: PathBuf) -> Result<Reloaded, Unfulfilled> {
+        let refused = |error: anyhow::Error| Unfulfilled::Refused(format!("{error:#}"));
+        let new = self.read(Some(file)).await.map_err(refused)?;
+        let (needs_restart, applied) =
+            config::changes(&self.in_force, &new).into_iter().partition(|key| config::needs_restart(key));
+        Ok(Reloaded { applied, needs_restart })
     }
 
     async fn read(&self, file: Option<PathBuf>) -> anyhow::Result<Config> {

@@ -94,6 +94,7 @@ pub(super) async fn fulfil(
                 };
                 answer_to(waiting, outcome);
             }
+            Wish::Check(text, waiting) => answer_to(waiting, trial::check(&reloader, &text).await),
             Wish::Reload(waiting) if trial.is_some() => answer_to(waiting, Err(on_trial())),
             Wish::Apply(_, waiting) if trial.is_some() => answer_to(waiting, Err(on_trial())),
             Wish::Upgrade(waiting) if trial.is_some() => answer_to(waiting, Err(on_trial())),

@@ -4,41 +4,83 @@
 use std::io::Write as _;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use anyhow::Context as _;
 
 use super::reload::Reloader;
 use crate::clock;
 use crate::config::Config;
-use crate::lifecycle::{Applied, Caller, Confirmed, Reloaded, Unfulfilled};
+use crate::lifecycle::{Applied, Caller, Confirmed, Proposal, Proposed, Reloaded, Unfulfilled};
 
 /// What waits for its confirmation.
 pub(super) struct Trial {
     /// What is gone back to.
     before: Config,
-    /// The file that was applied, and its text then.
-    file: PathBuf,
+    /// The file that was applied, where it was one, and its text then.
+    file: Option<PathBuf>,
     text: String,
     by: Caller,
     began: Instant,
     pub(super) ends: Instant,
 }
 
-/// Puts `file` on trial for `span`.
+/// Puts a configuration on trial.
 pub(super) async fn begin(
     reloader: &mut Reloader,
-    (file, span, by): (PathBuf, Duration, Caller),
+    Proposal { what, span, by, only_if }: Proposal,
 ) -> Result<(Trial, Applied), Unfulfilled> {
-    let text = std::fs::read_to_string(&file)
-        .map_err(|error| Unfulfilled::Refused(format!("{}: {error}", file.display())))?;
+    if only_if.is_some_and(|revision| *revision != *reloader.published.revision()) {
+        return Err(Unfulfilled::Stale);
+    }
     let before = reloader.in_force.clone();
-    let Reloaded { applied, needs_restart } = reloader.reload_from(Some(file.clone())).await?;
+    let (file, text, reloaded) = match what {
+        Proposed::File(file) => {
+            let text = std::fs::read_to_string(&file)
+                .map_err(|error| Unfulfilled::Refused(format!("{}: {error}", file.display())))?;
+            let reloaded = reloader.reload_from(Some(file.clone())).await?;
+            (Some(file), text, reloaded)
+        }
+        Proposed::Text(text) => {
+            let draft = Draft::write(&reloader.place, &text)?;
+            let reloaded = reloader.reload_from(Some(draft.0.clone())).await?;
+            (None, text, reloaded)
+        }
+    };
+    let Reloaded { applied, needs_restart } = reloaded;
     let began = clock::now();
     let ends = began.checked_add(span).unwrap_or(began);
-    tracing::warn!(file = %file.display(), seconds = span.as_secs(), "a configuration is on trial");
+    let named = file.as_ref().map_or_else(|| "sent".to_owned(), |file| file.display().to_string());
+    tracing::warn!(file = named, seconds = span.as_secs(), "a configuration is on trial");
     let told = Applied { applied, needs_restart, confirm_within_secs: span.as_secs() };
     Ok((Trial { before, file, text, by, began, ends }, told))
+}
+
+/// Says what `text` would change, or what is wrong with it.
+pub(super) async fn check(reloader: &Reloader, text: &str) -> Result<Reloaded, Unfulfilled> {
+    let draft = Draft::write(&reloader.place, text)?;
+    reloader.check(draft.0.clone()).await
+}
+
+/// A configuration that was sent, in a file beside the one in force for as long as it is read: what it names without a
+/// whole path is found from there.
+struct Draft(PathBuf);
+
+impl Draft {
+    fn write(place: &Path, text: &str) -> Result<Self, Unfulfilled> {
+        let draft = Self(place.with_extension("toml.draft"));
+        let written = write(&draft.0, text);
+        written.map(|()| draft).map_err(|error| {
+            Unfulfilled::Refused(format!("{}: {error}", place.with_extension("toml.draft").display()))
+        })
+    }
+}
+
+impl Drop for Draft {
+    fn drop(&mut self) {
+        // What cannot be removed is written over by the next.
+        let _left_behind = std::fs::remove_file(&self.0);
+    }
 }
 
 impl Trial {
@@ -51,7 +93,11 @@ impl Trial {
             return Err(Unfulfilled::Refused(what.to_owned()));
         }
         let place = &reloader.place;
-        let kept = if *place == self.file { Ok(None) } else { put_in_place(place, &self.text).map(Some) };
+        let kept = if self.file.as_ref() == Some(place) {
+            Ok(None)
+        } else {
+            put_in_place(place, &self.text).map(Some)
+        };
         let previous = kept.map_err(|error| Unfulfilled::Refused(format!("{error:#}")))?;
         tracing::info!(place = %place.display(), "the configuration on trial was confirmed");
         Ok(Confirmed { place: place.clone(), previous: previous.flatten() })
@@ -64,8 +110,8 @@ impl Trial {
             Ok(_) => tracing::warn!("the configuration on trial was not confirmed and is rolled back"),
             Err(error) => tracing::error!(%error, "the configuration on trial could not be rolled back"),
         }
-        if reloader.place == self.file {
-            tracing::warn!(file = %self.file.display(), "it still says what was rolled back: mend it before a restart");
+        if self.file.as_ref() == Some(&reloader.place) {
+            tracing::warn!(file = %reloader.place.display(), "it still says what was rolled back: mend it before a restart");
         }
         outcome
     }
@@ -74,11 +120,8 @@ impl Trial {
 /// Writes `text` in the place of the configuration, whole or not at all; where the one before is kept.
 fn put_in_place(place: &Path, text: &str) -> anyhow::Result<Option<PathBuf>> {
     let (new, previous) = (place.with_extension("toml.new"), place.with_extension("toml.previous"));
-    let write = || -> std::io::Result<Option<PathBuf>> {
-        let mut file = std::fs::OpenOptions::new();
-        let mut file = file.create(true).write(true).truncate(true).mode(0o600).open(&new)?;
-        file.write_all(text.as_bytes())?;
-        file.sync_all()?;
+    let replace = || -> std::io::Result<Option<PathBuf>> {
+        write(&new, text)?;
         let kept = match std::fs::copy(place, &previous) {
             Ok(_) => Some(previous.clone()),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
@@ -87,5 +130,13 @@ fn put_in_place(place: &Path, text: &str) -> anyhow::Result<Option<PathBuf>> {
         std::fs::rename(&new, place)?;
         Ok(kept)
     };
-    write().with_context(|| format!("{}: cannot be written", place.display()))
+    replace().with_context(|| format!("{}: cannot be written", place.display()))
+}
+
+/// Writes `text` to `path`, for the daemon's own user only.
+fn write(path: &Path, text: &str) -> std::io::Result<()> {
+    let mut file = std::fs::OpenOptions::new();
+    let mut file = file.create(true).write(true).truncate(true).mode(0o600).open(path)?;
+    file.write_all(text.as_bytes())?;
+    file.sync_all()
 }
