@@ -33,6 +33,7 @@ mod page;
 mod password;
 mod privacy;
 mod problem;
+mod processing;
 mod prometheus;
 mod rehearsals;
 mod reputation;
@@ -74,7 +75,7 @@ pub use knowing::Knowing;
 pub use listen::{BindError, Listeners};
 pub use monitoring::Monitoring;
 pub use own::Own;
-pub use privacy::Kept;
+pub use processing::Kept;
 pub use role::{Role, Scope, Scopes};
 
 /// What stays the same for the life of a daemon, for people who ask.
@@ -272,7 +273,7 @@ fn table(api: &Api) -> table::Table {
         .route(Scope(ConfigWrite), routes!(operators::make_codes))
         .route(Scope(ConfigWrite), routes!(operators::take_codes))
         .route(Scope(ConfigWrite), routes!(privacy::erase))
-        .route(Scope(AuditRead), routes!(privacy::record))
+        .route(Scope(AuditRead), routes!(processing::record))
         .route(Scope(ConfigWrite), routes!(tokens::list))
         .route(Scope(ConfigWrite), routes!(tokens::add))
         .route(Scope(ConfigWrite), routes!(tokens::revoke))

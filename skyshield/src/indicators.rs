@@ -94,6 +94,16 @@ impl Indicators {
         self.table().get(kind, value).map_or(0.0, |indicator| indicator.confidence(clock::wall()))
     }
 
+    /// How many there are of each kind.
+    pub fn counts(&self) -> Vec<(Kind, usize)> {
+        self.table().counts().collect()
+    }
+
+    /// Forgets those that `names` says to be of somebody who is to be erased, and how many those were.
+    pub fn erase(&self, names: impl Fn(&str) -> bool) -> usize {
+        self.table().erase(names)
+    }
+
     /// Learns from `incidents` until `stop`.
     pub async fn learn(
         self,

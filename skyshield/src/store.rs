@@ -31,7 +31,7 @@ use tokio::sync::oneshot;
 pub use allows::AllowRow;
 pub use audit::{AuditLine, AuditRow, Audited, ERASED};
 pub use collector::Collector;
-pub use erase::Found;
+pub use erase::{Found, names};
 pub use incidents::{Filter, IncidentPage};
 pub use known::KnownRow;
 pub use monitoring::{AlertRow, BatchKey, HistoryRow, Kept, LevelRow, Outgoing, Point, SketchRow, TotalRow};

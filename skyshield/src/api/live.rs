@@ -3,7 +3,8 @@
 //! Each event is made into text once, whoever reads it. A ring is bounded: who falls further behind than it
 //! reaches has missed something, and is told.
 
-use std::collections::VecDeque;
+mod ring;
+
 use std::fmt::Write as _;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -20,6 +21,9 @@ use crate::clock;
 use crate::control::{Change, Happenings, millis, moment};
 use crate::engine::decision::Decision;
 use crate::store::IncidentRow;
+use ring::{Numbered, Ring};
+
+pub(super) use ring::TooFarBehind;
 
 /// Events that can be asked for again.
 const EVENTS: usize = 8192;
@@ -43,15 +47,6 @@ struct Rings {
     changes: Mutex<Ring<Made>>,
     newest: watch::Sender<u64>,
     metrics: Metrics,
-}
-
-/// What has come, the newest last, each under a number.
-struct Ring<T> {
-    items: VecDeque<T>,
-    /// The number of the newest; before the first it is where numbering began.
-    newest: u64,
-    /// What has a number up to this is not there any more, or never was.
-    gone: u64,
 }
 
 /// Events that were passed on together.
@@ -78,12 +73,6 @@ impl Frame {
 pub(super) struct Made {
     pub(super) revision: u64,
     pub(super) change: Change,
-}
-
-/// Whoever asks is too far behind: what comes after number `oldest` is still there.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct TooFarBehind {
-    pub(super) oldest: u64,
 }
 
 #[derive(Clone)]
@@ -222,6 +211,30 @@ impl Live {
         Ok((found, after.next().is_none()))
     }
 
+    /// Leaves nothing to be told again where something of it names `whom`: who follows has heard it, and who was away is
+    /// told to read the lists.
+    pub(super) fn erase(&self, whom: &str) {
+        let says = |text: &[u8]| memchr::memmem::find(text, whom.as_bytes()).is_some();
+        let mut events = self.events();
+        if events.items.iter().any(|frame| says(&frame.text)) {
+            events.forget_all();
+        }
+        drop(events);
+        let mut changes = self.changes();
+        let is_named = |made: &Made| match &made.change {
+            Change::Made(decision) => {
+                let Decision { source, reason, comment, .. } = &**decision;
+                says(source.to_string().as_bytes())
+                    || says(reason.as_bytes())
+                    || comment.as_ref().is_some_and(|comment| says(comment.as_bytes()))
+            }
+            Change::Ended(..) => false,
+        };
+        if changes.items.iter().any(is_named) {
+            changes.forget_all();
+        }
+    }
+
     /// Counts a reader, until what is given back is dropped.
     pub(super) fn reader(&self) -> Reading {
         self.0.metrics.readers.inc();
@@ -250,48 +263,6 @@ impl Drop for Reading {
     fn drop(&mut self) {
         self.0.dec();
     }
-}
-
-impl<T> Ring<T> {
-    fn from(began: u64) -> Self {
-        Self { items: VecDeque::new(), newest: began, gone: began }
-    }
-
-    /// Adds what goes up to number `last`; what is more than `room` numbers old goes.
-    fn push(&mut self, item: T, last: u64, room: usize)
-    where
-        T: Numbered,
-    {
-        self.newest = last;
-        self.items.push_back(item);
-        while let Some(first) = self.items.front()
-            && first.last() + (room as u64) <= last
-        {
-            self.gone = first.last();
-            self.items.pop_front();
-        }
-    }
-
-    /// Something was lost: nobody who has not seen the newest can go on from where they were.
-    fn forget(&mut self) {
-        self.newest += 1;
-        self.gone = self.newest;
-        self.items.clear();
-    }
-
-    fn reaches(&self, seen: u64) -> Result<(), TooFarBehind> {
-        // Neither what is gone, nor what another daemon counted.
-        if (self.gone..=self.newest).contains(&seen) {
-            Ok(())
-        } else {
-            Err(TooFarBehind { oldest: self.gone })
-        }
-    }
-}
-
-/// What has a number.
-trait Numbered {
-    fn last(&self) -> u64;
 }
 
 impl Numbered for Frame {
@@ -369,6 +340,18 @@ mod tests {
         assert_eq!(live.after(began + 10).unwrap().unwrap().last, began + 11);
         assert!(live.after(began + (EVENTS as u64) + 11).is_err(), "a number of another daemon");
         assert!(live.after(0).is_err());
+    }
+
+    #[test]
+    fn who_is_erased_is_not_told_of_again_and_who_has_heard_goes_on() {
+        let live = live();
+        let began = *live.newest().borrow();
+        live.publish(&[("a", "\"203.0.113.7\"".to_owned())]);
+        live.erase("203.0.113.9");
+        assert!(live.after(began).unwrap().is_some(), "another was erased");
+        live.erase("203.0.113.7");
+        assert!(live.after(began).is_err());
+        assert!(live.after(began + 1).unwrap().is_none());
     }
 
     #[test]

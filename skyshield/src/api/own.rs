@@ -8,7 +8,7 @@ use super::attempts::Attempts;
 use super::export::Exports;
 use super::live::Live;
 use super::password::Passwords;
-use super::privacy::Kept;
+use super::processing::Kept;
 use super::session::Sessions;
 use super::stream::Streams;
 use super::writes::Once;

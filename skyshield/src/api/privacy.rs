@@ -1,11 +1,11 @@
-//! `/api/v1/privacy`: erasing whom the law says, and saying what is kept of whom.
+//! `/api/v1/privacy/erase`: erasing whom the law says.
 
 use axum::Json;
 use axum::extract::rejection::JsonRejection;
 use axum::extract::{Extension, State};
 use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::json;
 use utoipa::ToSchema;
 
 use super::Api;
@@ -13,10 +13,11 @@ use super::auth::Operator;
 use super::problem::Problem;
 use super::writes::Change;
 use crate::clock;
-use crate::control::{AllowTarget, OrderError, Target, Wanted};
+use crate::control::{AllowTarget, OrderError, RulingTarget, Target, Wanted};
 use crate::engine::allow::{Allow, NewAllow};
+use crate::engine::ruling::MAX_RULINGS;
 use crate::engine::source::Source;
-use crate::store::{ERASED, Found, Keep, Kinds, Record};
+use crate::store::{ERASED, Found, Record, names};
 
 /// A name is erased that is at least this long: a shorter one is in everything.
 const LEAST: usize = 4;
@@ -26,17 +27,6 @@ const MOST: usize = 256;
 const MAX_LINES: usize = 50_000;
 /// How often the log is emptied anew while somebody reads.
 const SCRUBS: usize = 20;
-
-/// What the daemon keeps, for the record of processing.
-#[derive(Clone, Debug, Default)]
-pub struct Kept {
-    /// How much of each kind.
-    pub kinds: Kinds,
-    /// After how many days addresses stand under a pseudonym; 0 is never.
-    pub pseudonymise_after_days: u32,
-    /// The log files, where there are any.
-    pub logs: Vec<std::path::PathBuf>,
-}
 
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -56,8 +46,12 @@ pub(super) struct ErasedBody {
     /// Rows that are gone or say nothing any more, by kind.
     rows: Vec<ErasedRows>,
     decisions_lifted: usize,
+    /// Rulings that named it: lifted.
+    rulings_lifted: usize,
     allows_removed: usize,
     exceptions_removed: usize,
+    /// Threat indicators that named it.
+    indicators_removed: usize,
     /// Log files in which it was overwritten.
     log_files: usize,
     /// Whether no copy is left in the free parts of the database and in its log.
@@ -72,8 +66,9 @@ pub(super) struct ErasedRows {
     rows: usize,
 }
 
-/// Erases what names an address or a person: in decisions (which are lifted), the allow list, exceptions, incidents,
-/// the audit log's contents, log files, what is known of its past, and the free parts of the disk's files.
+/// Erases what names an address or a person: in decisions and rulings (which are lifted), the allow list, exceptions,
+/// incidents, threat indicators, the audit log's contents, log files, what is known of its past, what is held to be
+/// told again, and the free parts of the disk's files.
 #[utoipa::path(post, path = "/api/v1/privacy/erase", tag = "privacy", request_body = EraseBody, responses((status = 200, body = ErasedBody)))]
 pub(super) async fn erase(
     State(api): State<Api>,
@@ -98,9 +93,14 @@ pub(super) async fn erase(
         Some(source) => let_go(&api, source).await?,
         None => 0,
     };
+    let rulings_lifted = rule_no_more(&api, &whom).await?;
     let allows_removed = allow_no_more(&api, &whom).await?;
     let exceptions_removed = except_no_more(&api, &whom).await?;
+    let indicators_removed = api.knowing.indicators.erase(|value| names(value, &whom));
     let (rows, lines) = take_out(&api, &whom).await?;
+    // What was on its way meanwhile has arrived.
+    api.own.live.erase(&whom);
+    api.own.once.erase(&whom);
     let (logs, sought) = (api.own.kept.logs.clone(), whom.clone());
     let overwritten = tokio::task::spawn_blocking(move || super::logs::overwrite(&logs, &sought)).await;
     let overwritten = overwritten.map_err(|error| Problem::internal(&error))?;
@@ -127,8 +127,10 @@ pub(super) async fn erase(
         whom: pseudonym,
         rows,
         decisions_lifted,
+        rulings_lifted,
         allows_removed,
         exceptions_removed,
+        indicators_removed,
         log_files,
         scrubbed,
         notes,
@@ -152,6 +154,21 @@ async fn let_go(api: &Api, source: Source) -> Result<usize, Problem> {
         lifted += usize::from(done(api.control.lift(Target::Decision(decision.id)).await)?);
     }
     api.control.forget(source).await?;
+    Ok(lifted)
+}
+
+/// Lifts every ruling that names whom: about a user of that name, or with a reason or comment that says it.
+async fn rule_no_more(api: &Api, whom: &str) -> Result<usize, Problem> {
+    let mut lifted = 0;
+    for ruling in api.control.rulings(None, MAX_RULINGS).await? {
+        let says = |text: &str| names(text, whom);
+        let is_named = says(&ruling.subject.to_string())
+            || says(&ruling.reason)
+            || ruling.comment.as_deref().is_some_and(says);
+        if is_named {
+            lifted += usize::from(done(api.control.overrule(RulingTarget::Id(ruling.id)).await)?);
+        }
+    }
     Ok(lifted)
 }
 
@@ -247,87 +264,4 @@ async fn scrub(api: &Api) -> bool {
         }
     }
     false
-}
-
-/// What is kept of whom, why and for how long: for auditors.
-#[derive(Debug, Serialize, ToSchema)]
-pub(super) struct RecordBody {
-    kinds: Vec<KindBody>,
-    /// Days after which addresses stand under a pseudonym; none is never.
-    pseudonymised_after_days: Option<u32>,
-    /// Erasures in the audit log's newest ten thousand lines: whom (by pseudonym), when, and what went.
-    erasures: Vec<Value>,
-}
-
-#[derive(Debug, Serialize, ToSchema)]
-pub(super) struct KindBody {
-    kind: &'static str,
-    /// What of people is in it.
-    personal: &'static str,
-    purpose: &'static str,
-    rows: u64,
-    bytes: u64,
-    /// What goes first: beyond so many rows,
-    max_rows: u64,
-    /// so many mebibytes,
-    max_mebibytes: u64,
-    /// or so many days.
-    max_days: u32,
-}
-
-const KINDS: [(&str, &str, &str); 3] = [
-    (
-        "incidents",
-        "addresses, and what refused or flagged requests said: their target, host, and the bytes that matched",
-        "finding attacks, explaining refusals, and showing on what evidence a source was banned",
-    ),
-    (
-        "decisions",
-        "addresses and prefixes that are or were banned",
-        "keeping banned sources out, for longer each time",
-    ),
-    (
-        "audit",
-        "operators' names, the addresses they came from, and what they changed",
-        "accounting for every change",
-    ),
-];
-
-/// The record of processing: what is kept of people, why, how much there is of it, and for how long.
-#[utoipa::path(get, path = "/api/v1/privacy/record", tag = "privacy", responses((status = 200, body = RecordBody)))]
-pub(super) async fn record(State(api): State<Api>) -> Result<Json<RecordBody>, Problem> {
-    let reader = api.reader.clone();
-    let (sizes, erasures) = super::read(move || Ok((reader.sizes()?, reader.erasures(10_000)?))).await?;
-    let Kinds { incidents, decisions, audit } = api.own.kept.kinds;
-    let kinds =
-        KINDS.into_iter().zip([incidents, decisions, audit]).map(|((kind, personal, purpose), keep)| {
-            let Keep { rows: max_rows, mebibytes: max_mebibytes, days: max_days } = keep;
-            let (rows, bytes) = sizes
-                .iter()
-                .find(|size| size.kind == kind)
-                .map(|size| (size.rows, size.bytes))
-                .unwrap_or_default();
-            KindBody { kind, personal, purpose, rows, bytes, max_rows, max_mebibytes, max_days }
-        });
-    let days = api.own.kept.pseudonymise_after_days;
-    Ok(Json(RecordBody {
-        kinds: kinds.collect(),
-        pseudonymised_after_days: (days > 0).then_some(days),
-        erasures: erasures
-            .into_iter()
-            .map(|line| {
-                let content: Value = line
-                    .content
-                    .as_deref()
-                    .and_then(|content| serde_json::from_str(content).ok())
-                    .unwrap_or_default();
-                json!({
-                    "at": super::time::rfc3339(crate::control::moment(line.at_ms)),
-                    "by": line.actor,
-                    "whom": content["after"]["whom"],
-                    "rows": content["after"]["rows"],
-                })
-            })
-            .collect(),
-    }))
 }

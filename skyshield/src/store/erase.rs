@@ -119,8 +119,8 @@ fn escaped(text: &str) -> bool {
     bytes.len() >= 3 && bytes[bytes.len() - 3] == b'%' || bytes.len() >= 2 && bytes[bytes.len() - 2] == b'\\'
 }
 
-/// Whether a text names `what`.
-pub(super) fn names(text: &str, what: &str) -> bool {
+/// Whether a text names `what`, as a whole word.
+pub fn names(text: &str, what: &str) -> bool {
     find(text, what, None).is_some()
 }
 

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::*;
+use crate::engine::indicators::{Kind, Table};
 use crate::store::Record;
 
 const WHOM: &str = "203.0.113.77";
@@ -40,13 +41,23 @@ async fn an_erased_address_is_nowhere_and_others_stay() {
         .ask(post("/api/v1/allowlist", &json!({ "whom": "203.0.113.200", "comment": format!("was {WHOM}") })))
         .await;
     assert_eq!(office.status, StatusCode::CREATED);
+    let slow = json!({ "source": WHOM, "kind": "limit", "requests_per_min": 5 });
+    assert_eq!(app.ask(post("/api/v1/decisions", &slow)).await.status, StatusCode::CREATED);
+    let mut table = Table::default();
+    for whom in [WHOM, "203.0.113.78"] {
+        table.note(Kind::Address, whom.to_owned(), 0.9, &["sqli".to_owned()], "incident", clock::wall());
+    }
+    app.api.knowing.indicators.take_up(table);
     tokio::time::sleep(Duration::from_millis(200)).await;
     assert!(says(&on_disk(&app), WHOM), "or there is nothing to erase");
+    assert!(app.get("/api/v1/security/threats").await.text.contains(WHOM));
 
     let asked = json!({ "whom": WHOM, "reason": "asked for by letter" });
     let erased = app.ask(post("/api/v1/privacy/erase", &asked)).await;
     assert_eq!(erased.status, StatusCode::OK, "{}", erased.text);
     assert_eq!(erased.body["decisions_lifted"], 1, "{}", erased.text);
+    let (rulings, indicators) = (&erased.body["rulings_lifted"], &erased.body["indicators_removed"]);
+    assert_eq!((rulings, indicators), (&json!(1), &json!(1)), "{}", erased.text);
     assert_eq!(
         (&erased.body["scrubbed"], &erased.body["log_files"]),
         (&json!(true), &json!(1)),
@@ -61,6 +72,9 @@ async fn an_erased_address_is_nowhere_and_others_stay() {
     for path in [
         "/api/v1/decisions",
         "/api/v1/decisions?format=csv",
+        "/api/v1/security/threats",
+        "/api/v1/security/threats?format=ndjson",
+        "/api/v1/monitoring/security/?hours=9600",
         "/api/v1/incidents",
         "/api/v1/incidents?format=ndjson",
         "/api/v1/incidents?format=csv",
@@ -73,12 +87,44 @@ async fn an_erased_address_is_nowhere_and_others_stay() {
         assert_eq!(answer.status, StatusCode::OK, "{path}");
         assert!(!answer.text.contains(WHOM), "{path}: {}", answer.text);
     }
-    assert!(app.get("/api/v1/incidents").await.text.contains("203.0.113.78"));
+    for path in ["/api/v1/incidents", "/api/v1/security/threats"] {
+        assert!(app.get(path).await.text.contains("203.0.113.78"), "{path}: another was erased with it");
+    }
     let audited = app.get("/api/v1/audit/verify").await.body;
     assert_eq!((&audited["whole"], &audited["wrong"]), (&json!(true), &json!([])), "{audited}");
     assert!(audited["erased"].as_u64().unwrap() >= 2, "{audited}");
     let record = app.get("/api/v1/privacy/record").await.body;
     assert_eq!(record["erasures"][0]["whom"], erased.body["whom"]);
+}
+
+#[tokio::test]
+async fn a_ruling_about_whom_is_erased_is_in_force_no_more() {
+    let app = TestApp::new().await;
+    for user in ["alice@example.org", "malice@example.org"] {
+        let ban = json!({ "subject": format!("user:{user}"), "reason": format!("{user} shares a password") });
+        assert_eq!(app.ask(post("/api/v1/decisions", &ban)).await.status, StatusCode::CREATED);
+    }
+    let erased = app.ask(post("/api/v1/privacy/erase", &json!({ "whom": "alice@example.org" }))).await;
+    assert_eq!(erased.body["rulings_lifted"], 1, "{}", erased.text);
+    let left = app.get("/api/v1/decisions").await;
+    let subjects: Vec<_> =
+        left.body["items"].as_array().unwrap().iter().map(|item| item["subject"].clone()).collect();
+    assert_eq!(subjects, ["user:malice@example.org"]);
+}
+
+#[tokio::test]
+async fn an_answer_that_names_whom_is_not_given_again() {
+    let app = TestApp::new().await;
+    let ask = async || {
+        let mut request = post("/api/v1/decisions", &json!({ "source": WHOM }));
+        request.headers_mut().insert("idempotency-key", "once".parse().unwrap());
+        app.ask(request).await
+    };
+    let first = ask().await;
+    assert_eq!(ask().await.text, first.text, "or there is nothing to forget");
+    app.ask(post("/api/v1/privacy/erase", &json!({ "whom": WHOM }))).await;
+    let again = ask().await;
+    assert_ne!(again.body["id"], first.body["id"], "{}", again.text);
 }
 
 #[tokio::test]

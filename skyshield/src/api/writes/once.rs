@@ -112,6 +112,18 @@ impl Once {
         Ok(Begun::Turn(Turn { once: self.clone(), key: Some(key) }))
     }
 
+    /// Forgets the answers that name `whom`: what is asked again under their keys is done again.
+    pub(in super::super) fn erase(&self, whom: &str) {
+        let mut known = self.known();
+        let is_named = |held: &Held| {
+            let says = |answer: &Answer| memchr::memmem::find(&answer.body, whom.as_bytes()).is_some();
+            held.answer.as_ref().is_some_and(says)
+        };
+        known.answers.retain(|_, held| !is_named(held));
+        let Known { answers, asked } = &mut *known;
+        asked.retain(|(_, key)| answers.contains_key(key));
+    }
+
     fn known(&self) -> MutexGuard<'_, Known> {
         // Whoever panicked has left it whole: each change is one insertion or removal.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)

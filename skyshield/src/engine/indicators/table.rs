@@ -1,6 +1,7 @@
 //! All indicators, within a bound for each kind, so that a flood of one pushes out none of another.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
 use std::time::SystemTime;
 
 use super::indicator::{Indicator, Kind};
@@ -114,12 +115,20 @@ impl Table {
         }
     }
 
+    /// Forgets those whose value `names` somebody; how many.
+    pub fn erase(&mut self, names: impl Fn(&str) -> bool) -> usize {
+        let named: Vec<_> = self.all.keys().filter(|(_, value)| names(value)).cloned().collect();
+        for key in &named {
+            self.remove(key);
+        }
+        named.len()
+    }
+
     /// The indicators that are wanted, in the order of their keys.
     pub fn page(&self, wanted: &Wanted, at: SystemTime) -> Vec<Indicator> {
-        let from = wanted.after.as_ref();
+        let from = wanted.after.as_ref().map_or(Bound::Unbounded, Bound::Excluded);
         self.all
-            .iter()
-            .filter(|(key, _)| from.is_none_or(|from| *key > from))
+            .range((from, Bound::Unbounded))
             .filter(|((kind, _), _)| wanted.kind.is_none_or(|wanted| wanted == *kind))
             .filter(|(_, indicator)| indicator.confidence(at) >= wanted.min_confidence)
             .take(wanted.limit)
