@@ -7,6 +7,7 @@ mod audit;
 mod auth;
 mod business;
 mod config;
+mod counters;
 mod decisions;
 mod doctor;
 mod document;
@@ -38,6 +39,8 @@ mod prometheus;
 mod rehearsals;
 mod reputation;
 mod role;
+mod rows;
+mod security;
 mod session;
 mod stream;
 mod table;
@@ -227,6 +230,7 @@ fn table(api: &Api) -> table::Table {
         .route(Nothing, routes!(health::ready))
         .route(Anyone, routes!(document::show))
         .route(Scope(MonitoringRead), routes!(health::health))
+        .route(Scope(MonitoringRead), routes!(security::report))
         .route(Scope(MonitoringRead), routes!(prometheus::page))
         .route(Scope(MonitoringRead), routes!(kernel::show))
         .route(Scope(MonitoringRead), routes!(monitoring::metrics))

@@ -19,6 +19,7 @@ mod read;
 mod records;
 mod rulings;
 mod seal;
+mod tally;
 mod unescaped;
 mod writer;
 
@@ -42,6 +43,7 @@ pub use prune::{Keep, Size};
 pub use read::Reader;
 pub use records::{DecisionRow, ExceptionRow, IncidentRow, Record, Repeat, TokenRow};
 pub use rulings::RulingRow;
+pub use tally::{Attacker, Hour, Tally};
 pub use writer::Counters;
 
 /// Where the store is and how much it keeps.

@@ -3,10 +3,12 @@
 use axum::Json;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Extension, Query, State};
+use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::auth::Operator;
+use super::export::{BATCH, Exports, Format};
 use super::page::{Page, limit_of};
 use super::problem::Problem;
 use super::time::rfc3339;
@@ -47,7 +49,7 @@ impl AlertBody {
     }
 }
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
 #[serde(rename_all = "lowercase")]
 enum Wanted {
     #[default]
@@ -67,22 +69,47 @@ pub(super) struct ListQuery {
     #[serde(default)]
     #[param(value_type = Option<String>)]
     state: Wanted,
+    /// All of them, streamed.
+    #[param(inline)]
+    format: Option<Format>,
+}
+
+impl Wanted {
+    /// At the most `limit` of them before the one with id `before`, newest first.
+    fn of(self, reader: &Reader, before: Option<&str>, limit: u32) -> rusqlite::Result<Vec<AlertBody>> {
+        let rows = match self {
+            Self::All => reader.alerts(before, limit),
+            Self::Firing => reader.alerts_firing(before, limit),
+        };
+        Ok(rows?.into_iter().map(AlertBody::new).collect())
+    }
 }
 
 /// Alerts, newest first: those that fire, and those that have ended.
-#[utoipa::path(get, path = "/api/v1/monitoring/alerts/", tag = "monitoring", params(ListQuery), responses((status = 200, body = Page<AlertBody>)))]
+#[utoipa::path(
+    get,
+    path = "/api/v1/monitoring/alerts/",
+    tag = "monitoring",
+    params(ListQuery),
+    responses((status = 200, content((Page<AlertBody> = "application/json"), (String = "text/csv"), (String = "application/x-ndjson"))))
+)]
 pub(super) async fn list(
     State(reader): State<Reader>,
+    State(exports): State<Exports>,
     query: Result<Query<ListQuery>, QueryRejection>,
-) -> Result<Json<Page<AlertBody>>, Problem> {
+) -> Result<Response, Problem> {
     let Query(query) = query.map_err(|rejection| Problem::bad_request(rejection.body_text()))?;
+    let wanted = query.state;
+    if let Some(format) = query.format {
+        return exports.stream(("alerts", format), move |cursor| {
+            let items = wanted.of(&reader, cursor.as_deref(), BATCH)?;
+            let next = items.last().filter(|_| items.len() == BATCH as usize).map(|last| last.id.clone());
+            Ok((items, next))
+        });
+    }
     let limit = limit_of(query.limit);
-    let rows = super::read(move || match query.state {
-        Wanted::All => reader.alerts(query.cursor.as_deref(), limit + 1),
-        Wanted::Firing => reader.alerts_firing(query.cursor.as_deref(), limit + 1),
-    });
-    let items = rows.await?.into_iter().map(AlertBody::new).collect();
-    Ok(Page::cut(items, limit, |last: &AlertBody| last.id.clone()))
+    let items = super::read(move || wanted.of(&reader, query.cursor.as_deref(), limit + 1)).await?;
+    Ok(Page::cut(items, limit, |last: &AlertBody| last.id.clone()).into_response())
 }
 
 #[derive(Debug, Serialize, ToSchema)]

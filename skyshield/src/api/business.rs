@@ -5,15 +5,20 @@ use axum::body::Bytes;
 use axum::extract::rejection::{BytesRejection, QueryRejection};
 use axum::extract::{Extension, Query, State};
 use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::auth::Operator;
+use super::export::{Exports, Format};
 use super::problem::Problem;
+use super::time::rfc3339;
 use crate::clock;
-use crate::control::millis;
-use crate::monitor::business::{self, Business, Outcome, Period, Receipt, Report};
+use crate::control::{millis, moment};
+use crate::monitor::business::{self, Business, Outcome, Period, Receipt};
 
+/// Steps whose totals are fetched at a time.
+const STEPS_AT_ONCE: i64 = 24;
 /// A key, in bytes.
 const MAX_KEY: usize = 128;
 
@@ -76,18 +81,68 @@ pub(super) struct ReportQuery {
     #[serde(default)]
     #[param(value_type = Option<String>)]
     period: Period,
+    /// The totals of the period as rows, step by step, streamed.
+    #[param(inline)]
+    format: Option<Format>,
+}
+
+/// What one step came to, as a row.
+#[derive(Debug, Serialize)]
+struct TotalBody {
+    /// When the step begins.
+    at: String,
+    step_seconds: i64,
+    kind: String,
+    /// Empty where there is none.
+    currency: String,
+    events: i64,
+    /// Of amounts, in minor units, exact.
+    amount: i64,
 }
 
 /// What the business came to in a period, beside the one before: counts, revenue by currency in minor units,
 /// users and how many of them came again, conversions.
-#[utoipa::path(get, path = "/api/v1/monitoring/business/", tag = "business", params(ReportQuery), responses((status = 200, body = serde_json::Value)))]
+#[utoipa::path(
+    get,
+    path = "/api/v1/monitoring/business/",
+    tag = "business",
+    params(ReportQuery),
+    responses((status = 200, content((serde_json::Value = "application/json"), (String = "text/csv"), (String = "application/x-ndjson"))))
+)]
 pub(super) async fn report(
     State(business): State<Business>,
+    State(exports): State<Exports>,
     query: Result<Query<ReportQuery>, QueryRejection>,
-) -> Result<Json<Report>, Problem> {
+) -> Result<Response, Problem> {
     let Query(query) = query.map_err(|rejection| Problem::bad_request(rejection.body_text()))?;
     let now = millis(clock::wall()) / 1000;
+    if let Some(format) = query.format {
+        return totals(&exports, business, format, query.period.stretch(now));
+    }
     let report =
         super::read(move || business::report(business.reader(), business.config(), query.period, now));
-    Ok(Json(report.await?))
+    Ok(Json(report.await?).into_response())
+}
+
+/// The totals of every step, some steps at a time.
+fn totals(
+    exports: &Exports,
+    business: Business,
+    format: Format,
+    (step, mut from, to): (i64, i64, i64),
+) -> Result<Response, Problem> {
+    exports.stream(("business", format), move |_| {
+        let until = (from + step * STEPS_AT_ONCE).min(to);
+        let rows = business.reader().business_totals(step, from, until)?;
+        from = until;
+        let rows = rows.into_iter().map(|row| TotalBody {
+            at: rfc3339(moment(row.at * 1000)),
+            step_seconds: row.step,
+            kind: row.kind,
+            currency: row.currency,
+            events: row.count,
+            amount: row.sum,
+        });
+        Ok((rows.collect(), (until < to).then(String::new)))
+    })
 }

@@ -60,7 +60,7 @@ impl Format {
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(super) struct FormQuery {
-    /// The whole list, streamed.
+    /// All of it, streamed; of a report each value as a row of `field` and `value`.
     #[param(inline)]
     pub(super) format: Option<Format>,
 }

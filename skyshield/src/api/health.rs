@@ -3,11 +3,14 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::State;
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Query, State};
 use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::export::{Exports, FormQuery};
 use super::knowing::Knowing;
 use super::problem::Problem;
 use super::{Facts, Interface, Tapped, UpstreamStates};
@@ -156,14 +159,23 @@ impl Dataplane {
 }
 
 /// How every part of the daemon is.
-#[utoipa::path(get, path = "/api/v1/monitoring/health/", tag = "monitoring", responses((status = 200, body = HealthBody)))]
+#[utoipa::path(
+    get,
+    path = "/api/v1/monitoring/health/",
+    tag = "monitoring",
+    params(FormQuery),
+    responses((status = 200, content((HealthBody = "application/json"), (String = "text/csv"), (String = "application/x-ndjson"))))
+)]
 pub(super) async fn health(
     State(control): State<Control>,
     State(facts): State<Arc<Facts>>,
     State(UpstreamStates(upstreams)): State<UpstreamStates>,
     State(doors): State<Arc<[Sight]>>,
     State(knowing): State<Knowing>,
-) -> Json<HealthBody> {
+    State(exports): State<Exports>,
+    query: Result<Query<FormQuery>, QueryRejection>,
+) -> Result<Response, Problem> {
+    let Query(query) = query.map_err(|rejection| Problem::bad_request(rejection.body_text()))?;
     let answer = control.health().await;
     let answers = answer.is_ok();
     let health = answer.unwrap_or_default();
@@ -173,7 +185,7 @@ pub(super) async fn health(
     let upstreams = upstreams();
     let served = every_site_is_served(&upstreams);
     let is_sound = answers && is_well(&health) && health.drift == 0;
-    Json(HealthBody {
+    let body = HealthBody {
         status: status(is_sound && is_guarded && served),
         version: env!("CARGO_PKG_VERSION"),
         uptime_seconds: clock::now().saturating_duration_since(facts.started_at).as_secs(),
@@ -192,7 +204,11 @@ pub(super) async fn health(
         decisions_in_force: health.decisions_in_force,
         decisions_capacity: health.capacity,
         drift: health.drift,
-    })
+    };
+    match query.format {
+        None => Ok(Json(body).into_response()),
+        Some(format) => exports.report(("health", format), &body),
+    }
 }
 
 /// Whether each site has an upstream that answers.

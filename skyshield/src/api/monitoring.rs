@@ -6,10 +6,13 @@ use axum::Json;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{FromRef, Query, State};
 use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::Api;
+use super::counters::{Measured, Values};
+use super::export::{Exports, FormQuery, Format};
 use super::page::Page;
 use super::problem::Problem;
 use super::time::rfc3339;
@@ -65,38 +68,62 @@ impl FromRef<Api> for Alerts {
     }
 }
 
-/// Values by name; of several, by their labels.
-type Values = BTreeMap<String, Measured>;
-
-#[derive(Debug, Serialize, ToSchema)]
-#[serde(untagged)]
-enum Measured {
-    One(f64),
-    Several(BTreeMap<String, f64>),
-}
-
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct MetricsBody {
     at: String,
     /// Processors, memory, disks, network.
+    #[schema(value_type = BTreeMap<String, Measured>)]
     host: Values,
     /// Rates, response times and shares by site.
     sites: BTreeMap<String, BTreeMap<String, f64>>,
     /// The process, its queues, its store.
+    #[schema(value_type = BTreeMap<String, Measured>)]
     daemon: Values,
     /// Everything else of the metrics page: gauges as they are, counters by their growth a second.
+    #[schema(value_type = BTreeMap<String, Measured>)]
     shield: Values,
     /// What was counted of the business.
+    #[schema(value_type = BTreeMap<String, Measured>)]
     business: Values,
     /// What each site promises and how it stands.
     service_levels: Vec<LevelBody>,
 }
 
+/// One value as a row.
+#[derive(Debug, Serialize)]
+struct MetricRow {
+    at: String,
+    name: String,
+    which: String,
+    value: f64,
+}
+
 /// What was seen last of host, sites, daemon and business.
-#[utoipa::path(get, path = "/api/v1/monitoring/metrics/", tag = "monitoring", responses((status = 200, body = MetricsBody)))]
-pub(super) async fn metrics(State(monitoring): State<Monitoring>) -> Result<Json<MetricsBody>, Problem> {
+#[utoipa::path(
+    get,
+    path = "/api/v1/monitoring/metrics/",
+    tag = "monitoring",
+    params(FormQuery),
+    responses((status = 200, content((MetricsBody = "application/json"), (String = "text/csv"), (String = "application/x-ndjson"))))
+)]
+pub(super) async fn metrics(
+    State(monitoring): State<Monitoring>,
+    State(exports): State<Exports>,
+    query: Result<Query<FormQuery>, QueryRejection>,
+) -> Result<Response, Problem> {
+    let Query(query) = query.map_err(|rejection| Problem::bad_request(rejection.body_text()))?;
     let seen = monitoring.seen.ok_or_else(off)?;
     let readings = seen.readings.borrow().clone();
+    if let Some(format) = query.format {
+        let at = rfc3339(clock::wall());
+        let rows = readings.iter().map(|reading| MetricRow {
+            at: at.clone(),
+            name: reading.name.clone(),
+            which: reading.which(),
+            value: reading.value,
+        });
+        return exports.whole(("metrics", format), rows.collect());
+    }
     let sites = readings.iter().filter_map(|reading| Some((reading.name.strip_prefix("site_")?, reading)));
     let mut by_site: BTreeMap<String, BTreeMap<String, f64>> = BTreeMap::new();
     for (name, reading) in sites {
@@ -109,7 +136,7 @@ pub(super) async fn metrics(State(monitoring): State<Monitoring>) -> Result<Json
             || name.starts_with("skyshield_store_")
     };
     let is_business = |name: &str| name.starts_with("skyshield_business_");
-    Ok(Json(MetricsBody {
+    let body = MetricsBody {
         at: rfc3339(clock::wall()),
         host: values(&readings, |name| name.strip_prefix("host_")),
         sites: by_site,
@@ -120,7 +147,8 @@ pub(super) async fn metrics(State(monitoring): State<Monitoring>) -> Result<Json
         }),
         business: values(&readings, |name| name.strip_prefix("skyshield_business_")),
         service_levels: seen.levels.load().iter().map(LevelBody::from).collect(),
-    }))
+    };
+    Ok(Json(body).into_response())
 }
 
 /// Those of `readings` that `name` gives a name.
@@ -189,6 +217,9 @@ pub(super) struct HistoryQuery {
     series: Option<String>,
     /// How far back: 1 to 9600 hours, 24 where nothing is said.
     hours: Option<u32>,
+    /// The points as rows, streamed; of all series, where none is named.
+    #[param(inline)]
+    format: Option<Format>,
 }
 
 /// One series over time, or the names of all.
@@ -213,11 +244,18 @@ pub(super) struct PointBody {
 }
 
 /// One series of the last hours, days or weeks, kept without another store.
-#[utoipa::path(get, path = "/api/v1/monitoring/history/", tag = "monitoring", params(HistoryQuery), responses((status = 200, body = HistoryBody)))]
+#[utoipa::path(
+    get,
+    path = "/api/v1/monitoring/history/",
+    tag = "monitoring",
+    params(HistoryQuery),
+    responses((status = 200, content((HistoryBody = "application/json"), (String = "text/csv"), (String = "application/x-ndjson"))))
+)]
 pub(super) async fn history(
     State(reader): State<Reader>,
+    State(exports): State<Exports>,
     query: Result<Query<HistoryQuery>, QueryRejection>,
-) -> Result<Json<HistoryBody>, Problem> {
+) -> Result<Response, Problem> {
     let Query(query) = query.map_err(|rejection| Problem::bad_request(rejection.body_text()))?;
     let hours = query.hours.unwrap_or(24);
     if !(1..=MAX_HOURS).contains(&hours) {
@@ -225,9 +263,12 @@ pub(super) async fn history(
     }
     let now = millis(clock::wall()) / 1000;
     let from = now - i64::from(hours) * 3600;
+    if let Some(format) = query.format {
+        return points(&exports, (reader, query.series), format, (from, now));
+    }
     let Some(series) = query.series else {
         let series = super::read(move || reader.history_series(from)).await?;
-        return Ok(Json(HistoryBody { series, step_seconds: 0, points: Vec::new() }));
+        return Ok(Json(HistoryBody { series, step_seconds: 0, points: Vec::new() }).into_response());
     };
     let (step_seconds, points) = super::read(move || reader.history(&series, from, now, MAX_POINTS)).await?;
     let points = points.into_iter().map(|point| PointBody {
@@ -235,7 +276,43 @@ pub(super) async fn history(
         mean: point.mean,
         max: point.max,
     });
-    Ok(Json(HistoryBody { series: Vec::new(), step_seconds, points: points.collect() }))
+    Ok(Json(HistoryBody { series: Vec::new(), step_seconds, points: points.collect() }).into_response())
+}
+
+/// A point as a row.
+#[derive(Debug, Serialize)]
+struct PointRow {
+    series: String,
+    at: String,
+    step_seconds: i64,
+    mean: f64,
+    max: f64,
+}
+
+/// The points of one series, or of one after the other.
+fn points(
+    exports: &Exports,
+    (reader, series): (Reader, Option<String>),
+    format: Format,
+    (from, now): (i64, i64),
+) -> Result<Response, Problem> {
+    let mut left: Option<std::vec::IntoIter<String>> = series.map(|series| vec![series].into_iter());
+    exports.stream(("history", format), move |_| {
+        let left = match &mut left {
+            Some(left) => left,
+            None => left.insert(reader.history_series(from)?.into_iter()),
+        };
+        let Some(series) = left.next() else { return Ok((Vec::new(), None)) };
+        let (step_seconds, points) = reader.history(&series, from, now, MAX_POINTS)?;
+        let rows = points.into_iter().map(|point| PointRow {
+            series: series.clone(),
+            at: rfc3339(moment(point.at * 1000)),
+            step_seconds,
+            mean: point.mean,
+            max: point.max,
+        });
+        Ok((rows.collect(), (left.len() > 0).then(String::new)))
+    })
 }
 
 fn off() -> Problem {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use prometheus::Registry;
+use tokio::sync::Semaphore;
 
 use super::attempts::Attempts;
 use super::export::Exports;
@@ -24,6 +25,8 @@ pub struct Own {
     pub(super) streams: Streams,
     /// The places for exports.
     pub(super) exports: Exports,
+    /// The place for the one security report that is counted at a time: others wait, and readers of the store do not.
+    pub(super) reporting: Arc<Semaphore>,
     /// Who is logged in.
     pub(super) sessions: Sessions,
     /// Who tried to log in of late.
@@ -44,6 +47,7 @@ impl Own {
             live: Live::new(registry)?,
             streams: Streams::default(),
             exports: Exports::default(),
+            reporting: Arc::new(Semaphore::new(1)),
             sessions: Sessions::default(),
             attempts: Attempts::default(),
             passwords: Passwords::default(),

@@ -15,7 +15,7 @@ use crate::clock;
 use crate::engine::indicators::Kind;
 use crate::engine::view::Unwanted;
 use crate::geoip::Database;
-use crate::reputation::ProviderState;
+use crate::reputation::{ProviderState, State as AskedState};
 
 /// A provider that is asked.
 #[derive(Debug, Serialize, ToSchema)]
@@ -50,12 +50,17 @@ pub(super) struct AskingBody {
 /// How providers of reputation are asked, and what is left of their budgets.
 #[utoipa::path(get, path = "/api/v1/reputation", tag = "knowledge", responses((status = 200, body = AskingBody)))]
 pub(super) async fn show(State(knowing): State<Knowing>) -> Json<AskingBody> {
-    let state = knowing.asking.borrow().clone();
-    Json(AskingBody {
-        providers: state.providers.into_iter().map(ProviderBody::from).collect(),
-        reporting: state.reporting,
-        reports_left: state.reports_left,
-    })
+    Json(knowing.asking.borrow().clone().into())
+}
+
+impl From<AskedState> for AskingBody {
+    fn from(state: AskedState) -> Self {
+        Self {
+            providers: state.providers.into_iter().map(ProviderBody::from).collect(),
+            reporting: state.reporting,
+            reports_left: state.reports_left,
+        }
+    }
 }
 
 /// What is known of a source beyond its requests.

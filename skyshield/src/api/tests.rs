@@ -6,6 +6,7 @@ mod audit;
 mod configuration;
 mod decisions;
 mod exchange;
+mod exports;
 mod incidents;
 mod knowledge;
 mod live;
@@ -14,6 +15,7 @@ mod monitoring;
 mod openapi;
 mod privacy;
 mod rulings;
+mod security;
 
 use std::sync::Arc;
 
@@ -33,6 +35,7 @@ use crate::dataplane::{self, Memory};
 use crate::engine::behaviour::{self, Behaviour};
 use crate::engine::never_ban::{NeverBan, Protection};
 use crate::engine::upstream::{State, Upstream};
+use crate::engine::view::View;
 use crate::engine::{escalation, risk};
 use crate::lifecycle::Wishes;
 use crate::monitor::business::Business;
@@ -67,11 +70,12 @@ pub(super) fn parts() -> (Api, tempfile::TempDir, DropGuard) {
     let dir = tempfile::tempdir().unwrap();
     let opened = store::open(&store::Config { dir: dir.path().join("state"), ..Default::default() }).unwrap();
     let registry = ::prometheus::Registry::new();
+    let view = Arc::<View>::default();
     let parts = Parts {
         enforcer: Box::new(Memory::new(&dataplane::Config::default())),
         store: opened.store.clone(),
         reader: opened.reader.clone(),
-        view: Arc::default(),
+        view: Arc::clone(&view),
         never_ban: NeverBan::new([("198.51.100.0/24".parse().unwrap(), Protection::AllowList)]),
         risk: risk::Config::default(),
         behaviour: Behaviour::new(behaviour::Config::default(), behaviour::Key::new([1; 16]), clock::now()),
@@ -110,7 +114,7 @@ pub(super) fn parts() -> (Api, tempfile::TempDir, DropGuard) {
     let monitoring = Monitoring { seen: Some(seen), business, alerts, level };
     let (store, reader, sights) = (opened.store, opened.reader, Arc::default());
     let stage = stage(&registry);
-    let knowing = super::Knowing::nothing();
+    let knowing = super::Knowing { view, ..super::Knowing::nothing() };
     let api = Api {
         control,
         store,

@@ -12,12 +12,14 @@ use base64::prelude::BASE64_URL_SAFE_NO_PAD as BASE64URL;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::export::{BATCH, Exports, Format};
 use super::knowing::Knowing;
 use super::page::{Page, limit_of};
 use super::problem::Problem;
 use super::time::rfc3339;
 use crate::clock;
 use crate::engine::indicators::{Indicator, Kind, Wanted};
+use crate::indicators::Indicators;
 
 /// What STIX is sent as.
 const STIX: &str = "application/stix+json;version=2.1";
@@ -70,30 +72,48 @@ pub(super) struct ThreatsQuery {
     limit: Option<u32>,
     /// What the page before gave as `next_cursor`.
     cursor: Option<String>,
-    /// `json` (where nothing is said) or `stix`: a STIX 2.1 bundle. Its next page is named by `Link`.
-    format: Option<String>,
+    /// All of them, streamed; or `stix`: a page of them as a STIX 2.1 bundle. Its next page is named by `Link`.
+    #[param(inline)]
+    format: Option<Form>,
+}
+
+/// In what form indicators are asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+enum Form {
+    /// Comma-separated values.
+    Csv,
+    /// One JSON object a line.
+    Ndjson,
+    /// One JSON object with all `items`.
+    Json,
+    /// A page of them as a STIX 2.1 bundle.
+    Stix,
 }
 
 /// Threat indicators, in the order of their kinds and values.
-#[utoipa::path(get, path = "/api/v1/security/threats", tag = "knowledge", params(ThreatsQuery), responses((status = 200, content((Page<IndicatorBody> = "application/json"), (Object = "application/stix+json;version=2.1")))))]
+#[utoipa::path(get, path = "/api/v1/security/threats", tag = "knowledge", params(ThreatsQuery), responses((status = 200, content((Page<IndicatorBody> = "application/json"), (String = "text/csv"), (String = "application/x-ndjson"), (Object = "application/stix+json;version=2.1")))))]
 pub(super) async fn list(
     State(knowing): State<Knowing>,
+    State(exports): State<Exports>,
     query: Result<Query<ThreatsQuery>, QueryRejection>,
 ) -> Result<Response, Problem> {
-    answer(&knowing, query, "/api/v1/security/threats/")
+    answer(&knowing, &exports, query, "/api/v1/security/threats/")
 }
 
 /// The same, under another name.
-#[utoipa::path(get, path = "/api/v1/indicators", tag = "knowledge", params(ThreatsQuery), responses((status = 200, content((Page<IndicatorBody> = "application/json"), (Object = "application/stix+json;version=2.1")))))]
+#[utoipa::path(get, path = "/api/v1/indicators", tag = "knowledge", params(ThreatsQuery), responses((status = 200, content((Page<IndicatorBody> = "application/json"), (String = "text/csv"), (String = "application/x-ndjson"), (Object = "application/stix+json;version=2.1")))))]
 pub(super) async fn indicators(
     State(knowing): State<Knowing>,
+    State(exports): State<Exports>,
     query: Result<Query<ThreatsQuery>, QueryRejection>,
 ) -> Result<Response, Problem> {
-    answer(&knowing, query, "/api/v1/indicators/")
+    answer(&knowing, &exports, query, "/api/v1/indicators/")
 }
 
 fn answer(
     knowing: &Knowing,
+    exports: &Exports,
     query: Result<Query<ThreatsQuery>, QueryRejection>,
     path: &str,
 ) -> Result<Response, Problem> {
@@ -109,16 +129,21 @@ fn answer(
     if !(0.0..=1.0).contains(&min_confidence) {
         return Err(Problem::bad_request("min_confidence: it is between 0 and 1"));
     }
-    let is_stix = match query.format.as_deref() {
-        None | Some("json") => false,
-        Some("stix") => true,
-        Some(_) => return Err(Problem::bad_request("format: there are json and stix")),
-    };
     let after = query.cursor.as_deref().map(key_of).transpose()?;
+    let format = match query.format {
+        None | Some(Form::Stix) => None,
+        Some(Form::Csv) => Some(Format::Csv),
+        Some(Form::Ndjson) => Some(Format::Ndjson),
+        Some(Form::Json) => Some(Format::Json),
+    };
+    if let Some(format) = format {
+        let wanted = Wanted { kind, min_confidence, after, limit: BATCH as usize };
+        return all(exports, knowing.indicators.clone(), format, wanted);
+    }
     let limit = limit_of(query.limit);
     let wanted = Wanted { kind, min_confidence, after, limit: limit as usize + 1 };
     let found = knowing.indicators.page(&wanted);
-    if !is_stix {
+    if query.format.is_none() {
         let Json(page) = Page::cut(found, limit, cursor_of);
         return Ok(page.of(IndicatorBody::from).into_response());
     }
@@ -135,6 +160,21 @@ fn answer(
         }
     }
     Ok(response)
+}
+
+/// All that are wanted, some at a time.
+fn all(
+    exports: &Exports,
+    indicators: Indicators,
+    format: Format,
+    mut wanted: Wanted,
+) -> Result<Response, Problem> {
+    exports.stream(("threats", format), move |_| {
+        let found = indicators.page(&wanted);
+        wanted.after = found.last().map(|last| (last.kind, last.value.clone()));
+        let next = (found.len() == wanted.limit).then(String::new);
+        Ok((found.into_iter().map(IndicatorBody::from).collect(), next))
+    })
 }
 
 fn cursor_of(last: &Indicator) -> String {

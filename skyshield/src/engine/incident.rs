@@ -30,6 +30,11 @@ impl IncidentId {
         let since_epoch = at.duration_since(SystemTime::UNIX_EPOCH).unwrap_or(Duration::ZERO);
         Self(Ulid::from_parts(u64::try_from(since_epoch.as_millis()).unwrap_or(u64::MAX), random))
     }
+
+    /// When it happened, in milliseconds since 1970.
+    pub fn at_ms(self) -> u64 {
+        self.0.timestamp_ms()
+    }
 }
 
 impl IncidentId {

@@ -30,6 +30,14 @@ pub enum Period {
 }
 
 impl Period {
+    /// The step of its totals in seconds, and where its first step begins and its last ends, in seconds since 1970,
+    /// where it is `now`.
+    pub fn stretch(self, now: i64) -> (i64, i64, i64) {
+        let [(step, count), _] = self.steps();
+        let last = begin(now, step);
+        (step, last - (count - 1) * step, last + step)
+    }
+
     /// Of totals: the step and how many make the period. Of sketches: likewise.
     const fn steps(self) -> [(i64, i64); 2] {
         match self {
@@ -101,8 +109,8 @@ struct ConversionReport {
 /// What the `period` that ends at `now` has come to. Reads from the disk: may block.
 pub fn report(reader: &Reader, config: &Config, period: Period, now: i64) -> rusqlite::Result<Report> {
     let [(step, count), sketched] = period.steps();
-    let from = begin(now, step) - (count - 1) * step;
-    let totals = reader.business_totals(step, from, now + step)?;
+    let (_, from, end) = period.stretch(now);
+    let totals = reader.business_totals(step, from, end)?;
     let before = reader.business_totals(step, from - count * step, from)?;
     let kinds = config.kinds.iter().map(|kind| {
         let users = match kind.kind {
