@@ -27,7 +27,12 @@ fn main() -> ExitCode {
         contract::missing(),
         contract::every_answer_is_one_that_the_document_says,
     );
-    let trials = trials.into_iter().chain([contract]).collect();
+    let typed = trial(
+        "a_typed_client_made_of_the_document_understands_every_answer",
+        contract::missing(),
+        contract::a_typed_client_understands_every_answer,
+    );
+    let trials = trials.into_iter().chain([typed, contract]).collect();
     libtest_mimic::run(&arguments, trials).exit_code()
 }
 

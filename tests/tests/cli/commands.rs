@@ -172,3 +172,32 @@ fn who_reads_only_the_beginning_is_no_failure() {
     let output = command.stdout(writer).output().unwrap();
     assert!(output.status.success() && output.stderr.is_empty(), "{}", said(&output));
 }
+
+#[test]
+fn shells_are_told_how_to_complete_commands_and_every_command_has_its_page() {
+    let bench = Bench::new().unwrap();
+    for shell in ["bash", "elvish", "fish", "powershell", "zsh"] {
+        let told = bench.skyshield(&["completions", shell]).unwrap();
+        assert!(told.status.success(), "{shell}");
+        let text = said(&told);
+        for word in ["skyshield", "rehearse", "privacy"] {
+            assert!(text.contains(word), "{shell} is not told of {word}");
+        }
+    }
+    let script = bench.dir().join("completions.bash");
+    std::fs::write(&script, said(&bench.skyshield(&["completions", "bash"]).unwrap())).unwrap();
+    let read = Command::new("bash").arg("-n").arg(&script).output().unwrap();
+    assert!(read.status.success(), "bash cannot read it: {}", said(&read));
+
+    let folder = bench.dir().join("man");
+    assert!(bench.skyshield(&["man", folder.to_str().unwrap()]).unwrap().status.success());
+    let page = |name: &str| std::fs::read_to_string(folder.join(name)).unwrap_or_default();
+    for name in ["skyshield.1", "skyshield-ban.1", "skyshield-audit-verify.1", "skyshield-privacy-erase.1"] {
+        assert!(
+            page(name).contains("\n.TH ") && page(name).contains(".SH OPTIONS"),
+            "{name}:\n{}",
+            page(name)
+        );
+    }
+    assert!(std::fs::read_dir(&folder).unwrap().count() > 40);
+}
