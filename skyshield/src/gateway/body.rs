@@ -117,19 +117,22 @@ impl Drop for Share<'_> {
     }
 }
 
-/// Holds a body to its pace: some byte every so often, and not too few in all.
+/// Holds a body to its pace: some byte every so often, not too few in all, and an end.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Pace {
     start: Instant,
+    until: Option<Instant>,
     received: u64,
     idle: Duration,
     bytes_per_sec: u64,
 }
 
 impl Pace {
-    pub(super) fn new(limits: &Limits, start: Instant) -> Self {
+    /// From `start` on, and not beyond `until`.
+    pub(super) fn new(limits: &Limits, start: Instant, until: Option<Instant>) -> Self {
         Self {
             start,
+            until,
             received: 0,
             idle: Duration::from_secs(limits.body_idle_secs),
             bytes_per_sec: limits.body_min_bytes_per_sec,
@@ -141,7 +144,8 @@ impl Pace {
         let earned = self.received.checked_div(self.bytes_per_sec).map(Duration::from_secs);
         let idle = now + self.idle;
         let pace = earned.and_then(|earned| self.start.checked_add(self.idle)?.checked_add(earned));
-        pace.map_or(idle, |pace| pace.min(idle))
+        let next = pace.map_or(idle, |pace| pace.min(idle));
+        self.until.map_or(next, |until| until.min(next))
     }
 }
 
@@ -187,11 +191,11 @@ pub(super) async fn hold<R: AsyncRead + Unpin>(
     head_len: usize,
     rest: &mut Rest,
     share: &mut Share<'_>,
-    policy: (&Limits, BodyOverLimit),
+    policy: (&Limits, BodyOverLimit, Instant),
     deadline: &mut Deadline,
 ) -> Result<Held, Cause> {
-    let (limits, over_limit) = policy;
-    let mut pace = Pace::new(limits, clock::now());
+    let (limits, over_limit, until) = policy;
+    let mut pace = Pace::new(limits, clock::now(), Some(until));
     let (mut held, mut received) = (0, 0);
     loop {
         held += rest.take(input, head_len + held)?;

@@ -330,10 +330,10 @@ impl Connection<'_> {
     async fn hold_body(&mut self, share: &mut Share<'_>) -> Result<Body, Cause> {
         let mut rest = Rest::of(self.head.framing);
         if rest.is_done() {
-            return Ok(Body { held: 0, rest });
+            return Ok(Body { held: 0, rest, until: None });
         }
         let limits = &self.shared.limits;
-        let policy = self.body_over_limit();
+        let (policy, until) = (self.body_over_limit(), clock::now() + limits.body());
         if let Framing::Length(length) = self.head.framing
             && length > limits.inspected_body_bytes as u64
             && policy == BodyOverLimit::Refuse
@@ -352,7 +352,7 @@ impl Connection<'_> {
             self.head.len,
             &mut rest,
             share,
-            (limits, policy),
+            (limits, policy, until),
             &mut self.deadline,
         )
         .await?;
@@ -362,7 +362,7 @@ impl Connection<'_> {
         if !rest.is_done() {
             self.shared.metrics.bodies_passed.inc();
         }
-        Ok(Body { held, rest })
+        Ok(Body { held, rest, until: Some(until) })
     }
 
     /// What happens to more of a body than is inspected: it passes where the gateway says so, or the route.

@@ -2,7 +2,7 @@
 
 use std::io;
 use std::pin::pin;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::Shared;
 use super::account::Account;
@@ -47,6 +47,8 @@ pub(super) struct Exchange<'a> {
 pub(super) struct Body {
     pub(super) held: usize,
     pub(super) rest: Rest,
+    /// When its last byte has to be there, where there is one.
+    pub(super) until: Option<Instant>,
 }
 
 /// How an exchange ended.

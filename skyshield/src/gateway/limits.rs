@@ -24,6 +24,8 @@ pub struct Limits {
     pub body_idle_secs: u64,
     /// The pace a body has to keep on average, in bytes per second, after the first `body_idle_secs`. Below it: 408. Default 500.
     pub body_min_bytes_per_sec: u64,
+    /// From a request's head to the end of its body, in seconds, however steadily it comes. Then: 408. Default 3600.
+    pub body_secs: u64,
     /// What is held of a body for inspection, in bytes. Beyond it: `body_over_limit`. Default 1048576.
     pub inspected_body_bytes: usize,
     /// What is held of all bodies at a time, in bytes. Beyond it: 503. Default 268435456.
@@ -62,6 +64,7 @@ impl Default for Limits {
             idle_secs: 60,
             body_idle_secs: 30,
             body_min_bytes_per_sec: 500,
+            body_secs: 3600,
             inspected_body_bytes: 1024 * 1024,
             held_body_bytes: 256 * 1024 * 1024,
             connections: 10_000,
@@ -90,6 +93,7 @@ impl Limits {
             ("gateway.limits.head_secs", self.head_secs),
             ("gateway.limits.idle_secs", self.idle_secs),
             ("gateway.limits.body_idle_secs", self.body_idle_secs),
+            ("gateway.limits.body_secs", self.body_secs),
             ("gateway.limits.upstream_connect_secs", self.upstream_connect_secs),
             ("gateway.limits.upstream_head_secs", self.upstream_head_secs),
             ("gateway.limits.upstream_body_idle_secs", self.upstream_body_idle_secs),
@@ -122,6 +126,10 @@ impl Limits {
 
     pub(super) fn head(&self) -> Duration {
         Duration::from_secs(self.head_secs)
+    }
+
+    pub(super) fn body(&self) -> Duration {
+        Duration::from_secs(self.body_secs)
     }
 
     pub(super) fn idle(&self) -> Duration {

@@ -39,7 +39,7 @@ pub(super) async fn pump<R: AsyncRead + Unpin, W: AsyncWrite + Unpin>(
     let shared = account.shared;
     let stall = shared.limits.upstream_head();
     input.consume(head_len);
-    let mut pace = Pace::new(&shared.limits, clock::now());
+    let mut pace = Pace::new(&shared.limits, clock::now(), body.until);
     let mut data = body.held;
     loop {
         let ended = body.rest.is_done();

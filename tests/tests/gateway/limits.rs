@@ -52,6 +52,29 @@ async fn a_dripped_head_is_cut_at_its_deadline_however_often_a_byte_comes() -> R
 }
 
 #[tokio::test]
+async fn a_body_that_comes_steadily_has_an_end_all_the_same() -> Result<()> {
+    let upstream = Upstream::echo().await?;
+    for inspected in [1000, 4] {
+        // Held for inspection, and past what is inspected.
+        let bench = Bench::with(upstream.address, |config| {
+            config.body_over_limit = BodyOverLimit::PassAndCount;
+            config.limits.inspected_body_bytes = inspected;
+            config.limits.body_secs = 1;
+            config.limits.body_min_bytes_per_sec = 1;
+        })?;
+        let mut client = bench.client().await?;
+        client.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 900\r\n\r\n").await?;
+        let mut dripped = 0;
+        while dripped < 40 && client.send(b"a").await.is_ok() {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            dripped += 1;
+        }
+        assert!((9..30).contains(&dripped), "cut after {dripped} drips of 100 ms");
+    }
+    Ok(())
+}
+
+#[tokio::test]
 async fn one_source_has_no_more_connections_than_its_share() -> Result<()> {
     let upstream = Upstream::echo().await?;
     let bench = Bench::limited(upstream.address, |limits| limits.connections_per_source = 2)?;
