@@ -60,7 +60,7 @@ impl Format {
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(super) struct FormQuery {
-    /// All of it, streamed; of a report each value as a row of `field` and `value`.
+    /// All of it, streamed; of a report as `csv` or `ndjson` its values as rows.
     #[param(inline)]
     pub(super) format: Option<Format>,
 }

@@ -2,11 +2,10 @@
 
 use std::sync::Arc;
 
-use axum::Json;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
 use axum::http::StatusCode;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -205,10 +204,7 @@ pub(super) async fn health(
         decisions_capacity: health.capacity,
         drift: health.drift,
     };
-    match query.format {
-        None => Ok(Json(body).into_response()),
-        Some(format) => exports.report(("health", format), &body),
-    }
+    exports.report(("health", query.format), &body)
 }
 
 /// Whether each site has an upstream that answers.

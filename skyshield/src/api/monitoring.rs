@@ -114,7 +114,7 @@ pub(super) async fn metrics(
     let Query(query) = query.map_err(|rejection| Problem::bad_request(rejection.body_text()))?;
     let seen = monitoring.seen.ok_or_else(off)?;
     let readings = seen.readings.borrow().clone();
-    if let Some(format) = query.format {
+    if let Some(format @ (Format::Csv | Format::Ndjson)) = query.format {
         let at = rfc3339(clock::wall());
         let rows = readings.iter().map(|reading| MetricRow {
             at: at.clone(),
@@ -243,13 +243,22 @@ pub(super) struct PointBody {
     max: f64,
 }
 
+/// One series, or with a `format` every point as a row.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(untagged)]
+#[expect(dead_code, reason = "said in the document alone: rows are streamed")]
+pub(super) enum HistoryAnswer {
+    Series(HistoryBody),
+    Rows(Page<PointRow>),
+}
+
 /// One series of the last hours, days or weeks, kept without another store.
 #[utoipa::path(
     get,
     path = "/api/v1/monitoring/history/",
     tag = "monitoring",
     params(HistoryQuery),
-    responses((status = 200, content((HistoryBody = "application/json"), (String = "text/csv"), (String = "application/x-ndjson"))))
+    responses((status = 200, content((HistoryAnswer = "application/json"), (String = "text/csv"), (String = "application/x-ndjson"))))
 )]
 pub(super) async fn history(
     State(reader): State<Reader>,
@@ -280,8 +289,8 @@ pub(super) async fn history(
 }
 
 /// A point as a row.
-#[derive(Debug, Serialize)]
-struct PointRow {
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct PointRow {
     series: String,
     at: String,
     step_seconds: i64,

@@ -1,6 +1,7 @@
 //! A report as rows: each of its values with the way to it, for tables and for programs that read line by line.
 
-use axum::response::Response;
+use axum::Json;
+use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -16,10 +17,17 @@ pub(super) struct Row {
 }
 
 impl Exports {
-    /// A report that is at hand as rows.
-    pub(super) fn report(&self, named: (&str, Format), report: &impl Serialize) -> Result<Response, Problem> {
+    /// A report that is at hand: as itself, or as rows.
+    pub(super) fn report(
+        &self,
+        (name, format): (&str, Option<Format>),
+        report: &impl Serialize,
+    ) -> Result<Response, Problem> {
+        let Some(format @ (Format::Csv | Format::Ndjson)) = format else {
+            return Ok(Json(report).into_response());
+        };
         let rows = of(report).map_err(|error| Problem::internal(&error))?;
-        self.whole(named, rows)
+        self.whole((name, format), rows)
     }
 }
 

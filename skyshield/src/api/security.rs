@@ -4,10 +4,9 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use axum::Json;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
@@ -76,7 +75,7 @@ pub(super) struct SecurityQuery {
     hours: Option<u32>,
     /// How many attackers are named: 1 to 100, 20 where nothing is said.
     attackers: Option<u32>,
-    /// Each value of it as a row of `field` and `value`.
+    /// As `csv` or `ndjson` each value of it is a row of `field` and `value`.
     #[param(inline)]
     format: Option<Format>,
 }
@@ -236,10 +235,7 @@ pub(super) async fn report(
         reputation: AskingBody::from(api.knowing.asking.borrow().clone()),
         alerts_firing,
     };
-    match query.format {
-        None => Ok(Json(body).into_response()),
-        Some(format) => api.own.exports.report(("security", format), &body),
-    }
+    api.own.exports.report(("security", query.format), &body)
 }
 
 async fn in_force(api: &Api) -> Result<InForceBody, Problem> {

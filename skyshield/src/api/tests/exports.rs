@@ -86,7 +86,14 @@ async fn every_report_and_list_of_the_mission_comes_in_every_form() {
         assert_eq!(whole.kind, "application/json");
         let parsed: Vec<Value> = lines.text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
         assert!(rows.contains(&parsed.len()), "{path}: {} rows\n{}", parsed.len(), csv.text);
-        assert_eq!(whole.body["items"].as_array().unwrap().len(), parsed.len(), "{path}");
+        match whole.body["items"].as_array() {
+            Some(items) => assert_eq!(items.len(), parsed.len(), "{path}"),
+            // A report is itself in JSON.
+            None => assert!(
+                ["health", "metrics", "security/"].iter().any(|report| path.contains(report)),
+                "{path}"
+            ),
+        }
         let mut reader = csv::Reader::from_reader(csv.text.as_bytes());
         let header: Vec<_> = reader.headers().unwrap().iter().map(str::to_owned).collect();
         assert!(columns.is_empty() || header.join(",") == columns, "{path}: {header:?}");
