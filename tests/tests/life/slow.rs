@@ -50,7 +50,10 @@ async fn attack(gateway: SocketAddr, slow: usize) -> Result<()> {
         // Each that reads slowly fills what the sockets hold: there are fewer of them.
         let kind = if number % 20 == 0 { Kind::SlowRead } else { KINDS[number % KINDS.len()] };
         let address = u8::try_from(number / OF_ONE_ADDRESS)?;
+        // Thousands at the same moment would measure the kernel's queue of handshakes.
+        let comes_after = Duration::from_micros(500) * u32::try_from(number)?;
         attackers.spawn(async move {
+            sleep(comes_after).await;
             (kind, be_slow(kind, Ipv4Addr::new(127, 8, 0, address + 1), gateway).await)
         });
     }
@@ -109,8 +112,8 @@ async fn connect(from: Ipv4Addr, to: SocketAddr) -> Result<TcpStream> {
 
 /// After how many seconds it was ended; nothing where it was not.
 async fn be_slow(kind: Kind, from: Ipv4Addr, to: SocketAddr) -> Result<Option<f64>> {
-    let mut stream = connect(from, to).await?;
     let started = clock::now();
+    let mut stream = connect(from, to).await?;
     let (start, drip): (&[u8], &[u8]) = match kind {
         Kind::ConnectOnly => (b"", b""),
         Kind::PartialHead => (b"GET / HTTP/1.1\r\nHost: a\r\n", b""),
