@@ -6,9 +6,9 @@ use aya_ebpf::bindings::BPF_F_MMAPABLE;
 use aya_ebpf::macros::map;
 use aya_ebpf::maps::Array;
 use skyshield_common::{Reason, rate};
-use skyshield_ebpf::{Admission, Load, further};
+use skyshield_ebpf::{Admission, Load, Tables as _, further};
 
-use crate::maps::{KernelMaps, SETTINGS, low};
+use crate::maps::{KernelMaps, low};
 
 /// The daemon's default, for whoever loads the object without it.
 const ENTRIES: u32 = 1024;
@@ -52,8 +52,9 @@ pub(crate) fn further_of(source: u64, network: u64, load: Load, now: u64) -> Rea
 #[unsafe(no_mangle)]
 #[inline(never)]
 extern "C" fn count_further(source: u64, network: u64, load: u64, now: u64) -> u64 {
-    let Some(settings) = SETTINGS.get(0) else { return Reason::Passed as u64 };
-    further(&KernelMaps, source, network, Load(load), now, settings) as u64
+    let maps = KernelMaps::of_this_packet();
+    let Some(settings) = maps.settings() else { return Reason::Passed as u64 };
+    further(&maps, source, network, Load(load), now, settings) as u64
 }
 
 const WITHIN: u64 = 0;

@@ -45,9 +45,9 @@ const OWN_NAMESPACE: u64 = u64::MAX;
 ///
 /// In steps, each a function of its own: the verifier walks it once, and it has a stack of its own.
 #[inline(always)]
-pub(crate) fn answer(frame: &XdpFrame<'_>, now_ns: u64) -> bool {
+pub(crate) fn answer(frame: &XdpFrame<'_>, now_ns: u64, maps: &KernelMaps) -> bool {
     // A dry run changes nothing about the traffic.
-    if KernelMaps.settings().is_none_or(|settings| settings.has(flag::DRY_RUN)) {
+    if maps.settings().is_none_or(|settings| settings.has(flag::DRY_RUN)) {
         return false;
     }
     let Ok(packet) = parse(frame) else { return false };

@@ -58,8 +58,9 @@ mod program {
     #[expect(clippy::needless_pass_by_value, reason = "the signature is the macro's")]
     fn skyshield(ctx: XdpContext) -> u32 {
         let frame = XdpFrame::of(&ctx);
-        let outcome = screen(&frame, &KernelMaps);
-        report::report(&frame, &outcome);
+        let maps = KernelMaps::of_this_packet();
+        let outcome = screen(&frame, &maps);
+        report::report(&frame, &outcome, &maps);
         if outcome.reason.drops() { xdp_action::XDP_DROP } else { xdp_action::XDP_PASS }
     }
 
@@ -77,11 +78,12 @@ mod program {
 
     #[inline(always)]
     fn screen_or_answer(frame: &XdpFrame<'_>) -> Reason {
-        let mut outcome = screen(frame, &KernelMaps);
-        if matches!(outcome.reason, Reason::Passed | Reason::Tapped) && answer(frame, outcome.now_ns) {
+        let maps = KernelMaps::of_this_packet();
+        let mut outcome = screen(frame, &maps);
+        if matches!(outcome.reason, Reason::Passed | Reason::Tapped) && answer(frame, outcome.now_ns, &maps) {
             outcome.reason = Reason::SynAnswered;
         }
-        report::report(frame, &outcome);
+        report::report(frame, &outcome, &maps);
         outcome.reason
     }
 
@@ -90,8 +92,9 @@ mod program {
     #[expect(clippy::needless_pass_by_value, reason = "the signature is the macro's")]
     fn skyshield_tap(ctx: XdpContext) -> u32 {
         let frame = XdpFrame::of(&ctx);
-        let outcome = screen(&frame, &KernelMaps);
-        report::report(&frame, &outcome);
+        let maps = KernelMaps::of_this_packet();
+        let outcome = screen(&frame, &maps);
+        report::report(&frame, &outcome, &maps);
         if outcome.reason.drops() {
             return xdp_action::XDP_DROP;
         }

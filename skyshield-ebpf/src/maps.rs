@@ -74,7 +74,17 @@ pub(crate) static EVENTS: RingBuf = RingBuf::with_byte_size(EVENTS_BYTES, 0);
 #[map]
 pub(crate) static EVENT_STATS: PerCpuArray<EventCounter> = PerCpuArray::with_max_entries(1, 0);
 
-pub(crate) struct KernelMaps;
+/// The maps, with what the daemon says, looked up once for a packet.
+pub(crate) struct KernelMaps {
+    settings: Option<&'static Settings>,
+}
+
+impl KernelMaps {
+    #[inline(always)]
+    pub(crate) fn of_this_packet() -> Self {
+        Self { settings: SETTINGS.get(0) }
+    }
+}
 
 /// The lower half of a word.
 #[inline(always)]
@@ -255,7 +265,7 @@ impl Tables for KernelMaps {
     #[inline(always)]
     fn settings(&self) -> Option<&Settings> {
         // The daemon may write meanwhile: each field is one word, and no two must be of one writing.
-        SETTINGS.get(0)
+        self.settings
     }
 
     #[inline(always)]

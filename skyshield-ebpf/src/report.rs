@@ -12,7 +12,7 @@ use crate::top::{note_hits, note_source};
 
 /// Counts the packet under its reason, and sends an event if it was dropped or would have been.
 #[inline(always)]
-pub(crate) fn report(frame: &XdpFrame<'_>, outcome: &Outcome) {
+pub(crate) fn report(frame: &XdpFrame<'_>, outcome: &Outcome, maps: &KernelMaps) {
     let length = frame.length() as u64;
     if let Some(counter) = STATS.get_ptr_mut(outcome.reason.index()) {
         // SAFETY: the slot is this CPU's own, and no other run of the program interrupts this one.
@@ -26,14 +26,14 @@ pub(crate) fn report(frame: &XdpFrame<'_>, outcome: &Outcome) {
         }
     }
     if outcome.reason.is_told() {
-        sample(frame, outcome);
+        sample(frame, outcome, maps);
     }
 }
 
 /// Most drops are not told of, and end here.
 #[inline(always)]
-fn sample(frame: &XdpFrame<'_>, outcome: &Outcome) {
-    let (Some(stats), Some(settings)) = (EVENT_STATS.get_ptr_mut(0), KernelMaps.settings()) else { return };
+fn sample(frame: &XdpFrame<'_>, outcome: &Outcome, maps: &KernelMaps) {
+    let (Some(stats), Some(settings)) = (EVENT_STATS.get_ptr_mut(0), maps.settings()) else { return };
     // SAFETY: the slot is this CPU's own, and no other run of the program interrupts this one.
     let stats = unsafe { &mut *stats };
     let is_told = stats.take(outcome.now_ns, settings.events_per_window);

@@ -128,13 +128,16 @@ fn judge<F: Frame + ?Sized, T: Tables>(
     settings: &Settings,
     tables: &T,
 ) -> Outcome {
-    let hash = rate::hash(packet.source.rate_source(), Limit::Packets as u64, settings.seed);
-    // Both tables are large: a processor that knows of both fetches them at once.
-    tables.foresee(hash, settings);
     let hints = frame.opaque(tables.near(&packet.source, settings));
     if hints & near::HOSTS != 0 && tables.bans(&packet.source, settings, now_ns) {
         // Which decision it was is asked for only where it is told of.
         return Outcome { reason: Reason::BannedExact, decision: 0, now_ns };
+    }
+    let hash = rate::hash(packet.source.rate_source(), Limit::Packets as u64, settings.seed);
+    if settings.limits & Limit::Packets.bit() != 0 {
+        // Both tables are large: a processor that goes on before it knows its hints fetches both at once.
+        // What a ban ends, and a host without rates, need not have the second.
+        tables.foresee(hash, settings);
     }
     let mut place = 0;
     if hints & near::PREFIXES != 0 {
