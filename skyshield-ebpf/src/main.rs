@@ -110,7 +110,9 @@ mod program {
         let reason = screen_or_answer(&frame);
         match reason.verdict() {
             Verdict::Pass => {
-                listen(&frame, reason == Reason::Tapped);
+                // Read anew: the attempt at an answer may have changed the frame's bounds, and the verifier
+                // takes none from before.
+                listen(&XdpFrame::of(&ctx), reason == Reason::Tapped);
                 xdp_action::XDP_PASS
             }
             Verdict::Drop => xdp_action::XDP_DROP,

@@ -40,11 +40,18 @@ pub fn verify_if_asked(say: &dyn Fn(&str)) -> Option<ExitCode> {
 fn verified() -> anyhow::Result<String> {
     let mut object = aya::Ebpf::load(OBJECT)?;
     let mut told = Vec::new();
-    for name in [maps::PROGRAM, maps::ANCHOR_PROGRAM] {
+    let programs = [
+        maps::PROGRAM,
+        maps::COOKIES_PROGRAM,
+        maps::TAP_PROGRAM,
+        maps::TAP_COOKIES_PROGRAM,
+        maps::ANCHOR_PROGRAM,
+    ];
+    for name in programs {
         let program = object.program_mut(name).with_context(|| format!("no program {name}"))?;
         let program: &mut Xdp = program.try_into()?;
         if let Err(error) = program.load() {
-            return Err(last_words(error));
+            return Err(last_words(error).context(name));
         }
         let info = program.info()?;
         let walked = info.verified_instruction_count().context("this kernel does not say")?;
