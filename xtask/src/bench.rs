@@ -1,15 +1,11 @@
 //! `cargo xtask bench`: how fast, beside what it replaces.
 
-mod admin;
-mod control;
 mod forward_auth;
 mod gateway;
 mod initramfs;
 mod inspect;
 mod kernel;
-mod knowledge;
-mod monitor;
-mod tap;
+mod own;
 mod verifier;
 
 use std::process::ExitCode;
@@ -27,15 +23,15 @@ pub(crate) struct Arguments {
 #[derive(clap::Subcommand)]
 enum What {
     /// The kernel's packet path, in namespaces of its own, beside nft and ipset
-    Kernel(kernel::Arguments),
+    Kernel(own::Arguments),
     /// The admin API under a million incidents and a thousand readers
-    Admin(admin::Arguments),
+    Admin(own::Arguments),
     /// Decisions by the million, over a real kernel and a real disk
-    Control(control::Arguments),
+    Control(own::Arguments),
     /// Places, lists by the million, and requests beside dead providers
-    Knowledge(knowledge::Arguments),
+    Knowledge(own::Arguments),
     /// What a scrape costs, business events at a rate and over a kill, requests beside dead receivers
-    Monitor(monitor::Arguments),
+    Monitor(own::Arguments),
     /// What the verifiers of this kernel, and of others under QEMU, make of the kernel object
     Verifier(verifier::Arguments),
     /// CPU time of inspection alone, beside libmodsecurity with Debian's CRS where it is installed
@@ -45,20 +41,20 @@ enum What {
     /// Debian's nginx that asks the daemon before it serves, beside nginx alone, in interleaved rounds
     ForwardAuth(forward_auth::Arguments),
     /// What the tap hears of nginx under wrk's load, and what that costs, in namespaces of its own
-    Tap(tap::Arguments),
+    Tap(own::Arguments),
 }
 
 pub(crate) fn obey(workspace: &Workspace, arguments: &Arguments) -> Result<ExitCode> {
     match &arguments.what {
         What::Kernel(arguments) => kernel::obey(workspace, arguments),
-        What::Admin(arguments) => admin::obey(workspace, arguments),
-        What::Control(arguments) => control::obey(workspace, arguments),
-        What::Knowledge(arguments) => knowledge::obey(workspace, arguments),
-        What::Monitor(arguments) => monitor::obey(workspace, arguments),
+        What::Admin(arguments) => own::ADMIN.obey(workspace, arguments),
+        What::Control(arguments) => own::CONTROL.obey(workspace, arguments),
+        What::Knowledge(arguments) => own::KNOWLEDGE.obey(workspace, arguments),
+        What::Monitor(arguments) => own::MONITOR.obey(workspace, arguments),
         What::Verifier(arguments) => verifier::obey(workspace, arguments),
         What::Inspect(arguments) => inspect::obey(workspace, arguments),
         What::Gateway(arguments) => gateway::obey(workspace, arguments),
         What::ForwardAuth(arguments) => forward_auth::obey(workspace, arguments),
-        What::Tap(arguments) => tap::obey(workspace, arguments),
+        What::Tap(arguments) => own::TAP.obey(workspace, arguments),
     }
 }

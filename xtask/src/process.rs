@@ -67,9 +67,13 @@ pub(crate) fn become_root(
         }
         eprintln!("sudo: {why}");
     }
-    let mut command = as_root(program, variables, arguments, root);
+    become_it(&mut as_root(program, variables, arguments, root))
+}
+
+/// Becomes what `command` starts; returns only when that failed.
+pub(crate) fn become_it(command: &mut Command) -> Result<Infallible> {
     let error = command.exec();
-    Err(anyhow!(error).context(format!("`{}` did not start", told(&command))))
+    Err(anyhow!(error).context(format!("`{}` did not start", told(command))))
 }
 
 fn as_root(program: &Path, variables: &[(&str, &OsStr)], arguments: &[String], root: bool) -> Command {

@@ -4,22 +4,12 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 
+use super::own::{Arguments, KERNEL};
+use crate::process;
 use crate::workspace::{BPF_TARGET, Workspace};
-use crate::{process, setup};
-
-#[derive(clap::Args)]
-pub(crate) struct Arguments {
-    /// The bench's own arguments, such as `--json`
-    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
-    arguments: Vec<String>,
-}
 
 pub(crate) fn obey(workspace: &Workspace, arguments: &Arguments) -> Result<ExitCode> {
-    setup::for_building(workspace)?;
-    setup::for_namespaces()?;
-    let mut cargo = process::cargo(workspace);
-    cargo.args(["build", "--locked", "--release", "--package", "tests", "--bin", "bench-kernel"]);
-    process::run(&mut cargo)?;
+    KERNEL.build(workspace)?;
     let linker = workspace.tools().join("bin").join("bpf-linker");
     let mut cargo = process::cargo(workspace);
     cargo
@@ -38,10 +28,5 @@ pub(crate) fn obey(workspace: &Workspace, arguments: &Arguments) -> Result<ExitC
     }
     process::run(&mut cargo)?;
     let generator = workspace.target.join("ebpf").join(BPF_TARGET).join("ebpf").join("bench-generator");
-    match process::become_root(
-        &workspace.built(true, "bench-kernel"),
-        &[("SKYSHIELD_GENERATOR", generator.as_os_str())],
-        &arguments.arguments,
-        "the bench makes network namespaces of its own and loads programs into the kernel",
-    )? {}
+    KERNEL.start(workspace, &[("SKYSHIELD_GENERATOR", generator.as_os_str())], arguments)
 }
