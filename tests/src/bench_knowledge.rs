@@ -5,7 +5,7 @@ mod lists;
 mod places;
 mod requests;
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use anyhow::Result;
 use serde_json::{Value, json};
@@ -32,19 +32,6 @@ pub fn run(size: Size, say: &dyn Fn(&str)) -> Result<Value> {
     say(&format!("rounds of {} requests beside dead providers", size.requests));
     let requests = requests::measure(size.requests)?;
     Ok(json!({ "places": places, "lists": lists, "requests": requests }))
-}
-
-/// What is at `share` (0 to 1) of `times` in rising order.
-fn quantile(times: &mut [Duration], share: f64) -> Duration {
-    times.sort_unstable();
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        clippy::cast_precision_loss,
-        reason = "few enough to count"
-    )]
-    let at = (times.len() as f64 * share) as usize;
-    times.get(at.min(times.len().saturating_sub(1))).copied().unwrap_or_default()
 }
 
 #[expect(clippy::disallowed_methods, reason = "the harness owns its own clock")]

@@ -12,6 +12,8 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 use serde_json::{Map, Value};
 
+use crate::figures::quantile;
+
 /// How much of everything.
 #[derive(Clone, Copy, Debug)]
 pub struct Size {
@@ -84,16 +86,7 @@ pub fn run(size: Size, only: Option<Part>, say: &dyn Fn(&str)) -> Result<Value> 
 
 /// What is at `share` (0 to 1) of `times`, in milliseconds.
 fn quantile_ms(times: &mut [Duration], share: f64) -> f64 {
-    times.sort_unstable();
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        clippy::cast_precision_loss,
-        reason = "few enough to count"
-    )]
-    let at = (times.len() as f64 * share) as usize;
-    let time = times.get(at.min(times.len().saturating_sub(1))).copied().unwrap_or_default();
-    (time.as_secs_f64() * 1e6).round() / 1e3
+    (quantile(times, share).as_secs_f64() * 1e6).round() / 1e3
 }
 
 #[expect(clippy::disallowed_methods, reason = "the harness owns its own clock")]

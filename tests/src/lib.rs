@@ -10,6 +10,7 @@ pub mod bpffs;
 pub mod certificates;
 pub mod daemon;
 pub mod demo;
+pub mod figures;
 pub mod framing;
 pub mod http;
 pub mod loopback;

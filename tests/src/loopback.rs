@@ -6,10 +6,9 @@ use std::process::Command;
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
 
-use tempfile::TempDir;
-
 use crate::daemon::{self, Daemon};
 use crate::http::{self, Answer};
+use crate::place::Place;
 
 /// Longer than any answer here takes.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -20,7 +19,7 @@ pub struct Loopback {
     pub daemon: Daemon,
     /// Where its gateway listens.
     pub gateway: SocketAddr,
-    dir: TempDir,
+    place: Place,
 }
 
 impl Loopback {
@@ -31,23 +30,13 @@ impl Loopback {
 
     /// The same, by `command`, which ends in the daemon's program.
     pub fn by(command: Command, gateway: &str) -> anyhow::Result<Self> {
-        let dir = tempfile::tempdir()?;
-        let (address, place) = (free()?, dir.path().display());
-        let text = format!(
-            "[store]\ndir = \"{place}/state\"\n\n[api]\nlisten = \"{}\"\nmetrics_listen = \"{}\"\n\
-             socket = \"{place}/admin.sock\"\n\n[gateway]\nlisten = [\"{address}\"]\n{gateway}\n",
-            free()?,
-            free()?,
-        );
-        let config = dir.path().join("skyshield.toml");
-        std::fs::write(&config, text)?;
-        let daemon = Daemon::start(command, &["--no-kernel"], &config, dir.path())?;
-        Ok(Self { daemon, gateway: address, dir })
+        let place = Place::new(gateway, "")?;
+        Ok(Self { daemon: place.start_by(command)?, gateway: place.gateway, place })
     }
 
     /// Its folder.
     pub fn dir(&self) -> &std::path::Path {
-        self.dir.path()
+        self.place.dir()
     }
 
     /// The answer to `request`, sent on a connection of its own.

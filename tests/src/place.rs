@@ -23,7 +23,7 @@ pub struct Place {
 }
 
 impl Place {
-    /// A place with the tables `more` in its configuration, and the keys `gateway` in `[gateway]`.
+    /// A place with the tables `more` in its configuration, and `gateway_keys` in `[gateway]`.
     pub fn new(gateway_keys: &str, more: &str) -> Result<Self> {
         let dir = tempfile::tempdir()?;
         let (gateway, metrics, api) = (free()?, free()?, free()?);
@@ -39,7 +39,12 @@ impl Place {
 
     /// Starts the daemon of this place.
     pub fn start(&self) -> Result<Daemon> {
-        Daemon::start(Command::new(daemon::program()?), &["--no-kernel"], &self.config, self.dir.path())
+        self.start_by(Command::new(daemon::program()?))
+    }
+
+    /// The same by `command`, which ends in the daemon's program.
+    pub fn start_by(&self, command: Command) -> Result<Daemon> {
+        Daemon::start(command, &["--no-kernel"], &self.config, self.dir.path())
     }
 
     /// Changes its configuration, for the next start.

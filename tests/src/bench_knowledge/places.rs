@@ -11,7 +11,8 @@ use serde_json::{Value, json};
 use skyshield::engine::place::{Atlas, Policies};
 use skyshield::geoip::{self, Kind};
 
-use super::{next, now, quantile};
+use super::{next, now};
+use crate::figures::quantile;
 use crate::mmdb::{self, Mmdb};
 
 const ROUNDS: usize = 7;

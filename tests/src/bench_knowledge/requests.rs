@@ -5,7 +5,8 @@ use std::time::Duration;
 use anyhow::{Result, ensure};
 use serde_json::{Map, Value, json};
 
-use super::{now, quantile};
+use super::now;
+use crate::figures::quantile;
 use crate::loopback::Loopback;
 use crate::standin::{Manner, StandIn};
 

@@ -1,11 +1,11 @@
 //! `cargo xtask bench admin`: the admin API under a million incidents and a thousand readers.
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "the figures are the product")]
 
 use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Parser;
 use tests::bench_admin::{self, Size};
+use tests::figures;
 
 #[derive(Parser)]
 struct Arguments {
@@ -28,17 +28,7 @@ struct Arguments {
 
 fn main() -> ExitCode {
     let Arguments { incidents, readers, seconds, rounds, json } = Arguments::parse();
-    let say = |line: &str| {
-        if json { eprintln!("{line}") } else { println!("{line}") }
-    };
-    match bench_admin::run(Size { incidents, readers, round: Duration::from_secs(seconds), rounds }, &say) {
-        Ok(figures) => {
-            println!("{figures}");
-            ExitCode::SUCCESS
-        }
-        Err(error) => {
-            eprintln!("error: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    figures::told(json, |say| {
+        bench_admin::run(Size { incidents, readers, round: Duration::from_secs(seconds), rounds }, say)
+    })
 }

@@ -1,10 +1,10 @@
 //! `cargo xtask bench control`: decisions by the million, over a real kernel and a real disk.
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "the figures are the product")]
 
 use std::process::ExitCode;
 
 use clap::Parser;
 use tests::bench_control::{self, Counting, Size};
+use tests::figures;
 
 /// Counts what the daemon's parts hold.
 #[global_allocator]
@@ -28,17 +28,5 @@ struct Arguments {
 
 fn main() -> ExitCode {
     let Arguments { bans, decisions, seed, json } = Arguments::parse();
-    let say = |line: &str| {
-        if json { eprintln!("{line}") } else { println!("{line}") }
-    };
-    match bench_control::run(Size { bans, decisions, seed }, &say) {
-        Ok(figures) => {
-            println!("{figures}");
-            ExitCode::SUCCESS
-        }
-        Err(error) => {
-            eprintln!("error: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    figures::told(json, |say| bench_control::run(Size { bans, decisions, seed }, say))
 }

@@ -1,9 +1,9 @@
 //! `cargo xtask bench kernel`: what the packet path costs, beside a floor and its peers.
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "the figures are the product")]
+#![expect(clippy::print_stdout, reason = "the figures are the product")]
 
 use std::process::ExitCode;
 
-use tests::bench_kernel;
+use tests::{bench_kernel, figures};
 
 fn main() -> ExitCode {
     if let Some(exit) = bench_kernel::hold_if_asked() {
@@ -13,17 +13,5 @@ fn main() -> ExitCode {
         return exit;
     }
     let is_bare = std::env::args().any(|argument| argument == "--json");
-    let say = |line: &str| {
-        if is_bare { eprintln!("{line}") } else { println!("{line}") }
-    };
-    match bench_kernel::run(&say) {
-        Ok(figures) => {
-            println!("{figures}");
-            ExitCode::SUCCESS
-        }
-        Err(error) => {
-            eprintln!("error: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    figures::told(is_bare, |say| bench_kernel::run(say))
 }

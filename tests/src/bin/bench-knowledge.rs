@@ -1,10 +1,10 @@
 //! `cargo xtask bench knowledge`: places, lists and dead providers.
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "the figures are the product")]
 
 use std::process::ExitCode;
 
 use clap::Parser;
 use tests::bench_knowledge::{self, Size};
+use tests::figures;
 
 #[derive(Parser)]
 struct Arguments {
@@ -27,17 +27,7 @@ struct Arguments {
 
 fn main() -> ExitCode {
     let Arguments { prefixes, stretches, requests, no_kernel, json } = Arguments::parse();
-    let say = |line: &str| {
-        if json { eprintln!("{line}") } else { println!("{line}") }
-    };
-    match bench_knowledge::run(Size { prefixes, stretches, requests, kernel: !no_kernel }, &say) {
-        Ok(figures) => {
-            println!("{figures}");
-            ExitCode::SUCCESS
-        }
-        Err(error) => {
-            eprintln!("error: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    figures::told(json, |say| {
+        bench_knowledge::run(Size { prefixes, stretches, requests, kernel: !no_kernel }, say)
+    })
 }

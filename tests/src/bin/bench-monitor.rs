@@ -1,10 +1,10 @@
 //! `cargo xtask bench monitor`: what is measured and told of, and what that costs.
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "the figures are the product")]
 
 use std::process::ExitCode;
 
 use clap::Parser;
 use tests::bench_monitor::{self, Part, Size};
+use tests::figures;
 
 #[derive(Parser)]
 struct Arguments {
@@ -23,17 +23,5 @@ struct Arguments {
 fn main() -> ExitCode {
     let Arguments { full, only, json } = Arguments::parse();
     let is_full = full || std::env::var_os("SKYSHIELD_FULL").is_some_and(|value| value != "0");
-    let say = |line: &str| {
-        if json { eprintln!("{line}") } else { println!("{line}") }
-    };
-    match bench_monitor::run(if is_full { Size::FULL } else { Size::SHORT }, only, &say) {
-        Ok(figures) => {
-            println!("{figures}");
-            ExitCode::SUCCESS
-        }
-        Err(error) => {
-            eprintln!("error: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    figures::told(json, |say| bench_monitor::run(if is_full { Size::FULL } else { Size::SHORT }, only, say))
 }

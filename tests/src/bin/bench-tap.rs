@@ -1,10 +1,10 @@
 //! `cargo xtask bench tap`: what the tap hears of a busy server, and what that costs.
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "the figures are the product")]
 
 use std::process::ExitCode;
 
 use clap::Parser;
 use tests::bench_tap::{self, Size};
+use tests::figures;
 
 #[derive(Parser)]
 struct Arguments {
@@ -24,17 +24,5 @@ struct Arguments {
 
 fn main() -> ExitCode {
     let Arguments { rounds, seconds, connections, json } = Arguments::parse();
-    let say = |line: &str| {
-        if json { eprintln!("{line}") } else { println!("{line}") }
-    };
-    match bench_tap::run(Size { rounds, seconds, connections }, &say) {
-        Ok(figures) => {
-            println!("{figures}");
-            ExitCode::SUCCESS
-        }
-        Err(error) => {
-            eprintln!("error: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    figures::told(json, |say| bench_tap::run(Size { rounds, seconds, connections }, say))
 }
