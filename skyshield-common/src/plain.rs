@@ -30,7 +30,7 @@ plain! {
     Counter => 16,
     EventCounter => 56,
     Event => 64,
-    Settings => 320,
+    Settings => 328,
     Rate => 16,
     Gate => 40,
     Shielding => 56,

@@ -67,6 +67,8 @@ pub struct Settings {
     /// What is not dropped although something speaks against it, by the bits of the codes of what passes
     /// in its place: all of them in a dry run.
     pub spared: u64,
+    /// Not 0 where anything may be allowed.
+    pub allowed: u64,
     /// Sources with a rate of their own.
     pub shaped: u64,
     /// Makes the places of rates unforeseeable.

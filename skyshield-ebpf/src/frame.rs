@@ -28,6 +28,23 @@ impl<'a> XdpFrame<'a> {
         Self { ctx, start, end, length: length as usize }
     }
 
+    /// The same, told by its first buffer where that can be all. A driver begins another one when the
+    /// first is full, or behind the headers, which then state more bytes than the first has: whoever
+    /// reads a packet that is longer than this frame asks [`Self::of`].
+    #[inline(always)]
+    #[expect(clippy::cast_possible_truncation, reason = "the target's words have 64 bits")]
+    pub(crate) fn of_first_buffer(ctx: &'a XdpContext) -> Self {
+        /// No driver's buffers are as short.
+        const SHORT: usize = 1_024;
+        let (start, end) = bounds(ctx);
+        let mut length = end - start;
+        if length > SHORT {
+            // SAFETY: the context is the one this run was given.
+            length = unsafe { bpf_xdp_get_buff_len(ctx.as_ptr().cast()) } as usize;
+        }
+        Self { ctx, start, end, length }
+    }
+
     /// What the kernel knows the frame by.
     #[inline(always)]
     pub(crate) fn context(&self) -> *mut xdp_md {
@@ -46,7 +63,9 @@ impl XdpFrame<'_> {
     /// Integers, or an array of them, at `offset`.
     #[inline(always)]
     fn load<T: Copy>(&self, offset: usize) -> Option<T> {
-        let start = self.start + bounded(offset);
+        // What the compiler knows the verifier knows too.
+        let is_known = core::intrinsics::is_val_statically_known(offset);
+        let start = self.start + if is_known { offset } else { bounded(offset) };
         if start + size_of::<T>() > self.end {
             return None;
         }

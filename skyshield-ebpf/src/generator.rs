@@ -1,6 +1,10 @@
 //! The bench's programs: two that make frames of scattered sources, and three that do next to nothing.
 
-#![cfg_attr(target_arch = "bpf", no_std, no_main, feature(asm_experimental_arch))]
+#![cfg_attr(target_arch = "bpf", no_std, no_main, feature(asm_experimental_arch, core_intrinsics))]
+#![cfg_attr(
+    target_arch = "bpf",
+    expect(internal_features, reason = "the frame asks what the compiler knows")
+)]
 #![cfg_attr(
     target_arch = "bpf",
     expect(unsafe_code, reason = "packet bytes and map values are raw pointers")

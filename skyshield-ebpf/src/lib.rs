@@ -15,6 +15,7 @@ extern crate std;
 pub mod handshake;
 mod look;
 mod parse;
+mod quick;
 mod scatter;
 mod screen;
 mod segment;
@@ -22,6 +23,7 @@ mod walk;
 
 pub use look::{Class, Looked, look};
 pub use parse::{Details, Frame, Packet, details, layer4, parse};
+pub use quick::{Quick, quick};
 pub use scatter::scattered;
 pub use screen::{Admission, Load, Outcome, Tables, further, screen};
 pub use segment::{Carried, carried};

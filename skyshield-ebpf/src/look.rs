@@ -65,7 +65,7 @@ struct Payload {
 
 #[inline(always)]
 #[expect(clippy::cast_possible_truncation, reason = "fields of words")]
-fn look_v4<F: Frame + ?Sized>(frame: &F, at: usize) -> Looked {
+pub(crate) fn look_v4<F: Frame + ?Sized>(frame: &F, at: usize) -> Looked {
     let Some([first, second, third, source, destination]) = frame.quads(at) else {
         return Looked::odd(Reason::TruncatedIpv4);
     };
@@ -134,7 +134,7 @@ const fn later_fragment(protocol: u8) -> Class {
 
 #[inline(always)]
 #[expect(clippy::cast_possible_truncation, reason = "fields of words")]
-fn look_v6<F: Frame + ?Sized>(frame: &F, header_at: usize) -> Looked {
+pub(crate) fn look_v6<F: Frame + ?Sized>(frame: &F, header_at: usize) -> Looked {
     let Some([first, high, low, to_high, to_low]) = frame.words(header_at) else {
         return Looked::odd(Reason::TruncatedIpv6);
     };

@@ -42,11 +42,11 @@ mod top;
 
 #[cfg(target_arch = "bpf")]
 mod program {
-    use aya_ebpf::bindings::xdp_action;
+    use aya_ebpf::bindings::{xdp_action, xdp_md};
     use aya_ebpf::macros::xdp;
     use aya_ebpf::programs::XdpContext;
     use skyshield_common::{Reason, Verdict};
-    use skyshield_ebpf::screen;
+    use skyshield_ebpf::{Outcome, Quick, quick, screen};
 
     use crate::cookies::answer;
     use crate::frame::XdpFrame;
@@ -57,6 +57,33 @@ mod program {
     #[xdp(frags)]
     #[expect(clippy::needless_pass_by_value, reason = "the signature is the macro's")]
     fn skyshield(ctx: XdpContext) -> u32 {
+        let frame = XdpFrame::of_first_buffer(&ctx);
+        let maps = KernelMaps::of_this_packet();
+        // Each with a reason that the compiler knows, and so with nothing to be asked of it.
+        match quick(&frame, &maps) {
+            Quick::Passed => {
+                report::report(&frame, &Outcome::of(Reason::Passed), &maps);
+                xdp_action::XDP_PASS
+            }
+            Quick::Banned(now_ns) => {
+                let outcome = Outcome { now_ns, ..Outcome::of(Reason::BannedExact) };
+                report::report(&frame, &outcome, &maps);
+                xdp_action::XDP_DROP
+            }
+            Quick::Exceeded(now_ns) => {
+                let outcome = Outcome { now_ns, ..Outcome::of(Reason::RateExceeded) };
+                report::report(&frame, &outcome, &maps);
+                xdp_action::XDP_DROP
+            }
+            Quick::Undecided => at_length(ctx.ctx),
+        }
+    }
+
+    /// The long way. A function of its own, which the short one need not make room for.
+    #[unsafe(no_mangle)]
+    #[inline(never)]
+    extern "C" fn at_length(ctx: *mut xdp_md) -> u32 {
+        let ctx = XdpContext::new(ctx);
         let frame = XdpFrame::of(&ctx);
         let maps = KernelMaps::of_this_packet();
         let outcome = screen(&frame, &maps);

@@ -249,12 +249,15 @@ fn held(bucket: u32, address: u32) -> Hold {
     let slots = bucket.cast::<u64>();
     let mut at = 0;
     while at < host::SLOTS {
+        // The address is in the upper half, which comes last on this target. Most slots end here.
         // SAFETY: one of the eight words of an array's slot, which is there as long as the program is.
-        // The daemon may write it meanwhile: then it is read as it was or as it is.
-        let slot = unsafe { slots.add(at).read_volatile() };
-        let hold = host::hold_of(slot);
-        if host::address_of(slot) == address && hold != Hold::NONE {
-            return hold;
+        let found = unsafe { slots.add(at).cast::<u32>().add(1).read_volatile() };
+        if found == address {
+            // SAFETY: as above. The daemon may write it meanwhile: then it is read as it was or as it is.
+            let slot = unsafe { slots.add(at).read_volatile() };
+            if host::address_of(slot) == address && host::hold_of(slot) != Hold::NONE {
+                return host::hold_of(slot);
+            }
         }
         at += 1;
     }
@@ -349,7 +352,10 @@ impl Tables for KernelMaps {
     }
 
     #[inline(always)]
-    fn allowed(&self, source: &Address) -> bool {
+    fn allowed(&self, source: &Address, settings: &Settings) -> bool {
+        if settings.allowed == 0 {
+            return false;
+        }
         let (word, bit) = near::allowed(*source);
         if NEAR_ALLOWED.get(word).is_none_or(|word| *word & bit == 0) {
             return false;

@@ -9,9 +9,10 @@ use skyshield_common::{Address, Reason};
 use crate::look::{TCP, UDP};
 use crate::walk::{Part, Walked, is_extension, walk};
 
-const ETHERTYPE_AT: usize = 12;
-const IPV4: u16 = 0x0800;
-const IPV6: u16 = 0x86dd;
+pub(crate) const ETHERTYPE_AT: usize = 12;
+pub(crate) const ETHERNET_BYTES: usize = 14;
+pub(crate) const IPV4: u16 = 0x0800;
+pub(crate) const IPV6: u16 = 0x86dd;
 /// 802.1Q, 802.1ad and the old 802.1ad: a tag stands where the protocol was expected.
 const VLAN: [u16; 3] = [0x8100, 0x88a8, 0x9100];
 /// A customer's tag in a provider's.
@@ -112,7 +113,7 @@ const fn is_tag(ethertype: u16) -> bool {
 }
 
 #[inline(always)]
-fn parse_v4<F: Frame + ?Sized>(frame: &F, header_at: usize) -> Result<Packet, Reason> {
+pub(crate) fn parse_v4<F: Frame + ?Sized>(frame: &F, header_at: usize) -> Result<Packet, Reason> {
     let Some([first, _, _, source, _]) = frame.quads(header_at) else { return Err(Reason::TruncatedIpv4) };
     if first >> 28 != 4 || first >> 24 & 0x0f < 5 {
         return Err(Reason::MalformedIpv4);
@@ -121,7 +122,7 @@ fn parse_v4<F: Frame + ?Sized>(frame: &F, header_at: usize) -> Result<Packet, Re
 }
 
 #[inline(always)]
-fn parse_v6<F: Frame + ?Sized>(frame: &F, header_at: usize) -> Result<Packet, Reason> {
+pub(crate) fn parse_v6<F: Frame + ?Sized>(frame: &F, header_at: usize) -> Result<Packet, Reason> {
     let Some([first, high, low, _, _]) = frame.words(header_at) else { return Err(Reason::TruncatedIpv6) };
     if first >> 60 != 6 {
         return Err(Reason::MalformedIpv6);

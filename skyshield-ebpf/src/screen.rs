@@ -47,7 +47,7 @@ pub trait Tables {
         further(self, source, network, load, now, settings)
     }
     /// Whether the address is on the allow list.
-    fn allowed(&self, source: &Address) -> bool;
+    fn allowed(&self, source: &Address, settings: &Settings) -> bool;
     /// The rate that a source has of its own.
     fn shape(&self, source: &Address) -> Option<Rate>;
     /// Says that the bucket of `hash` is soon wanted.
@@ -68,7 +68,9 @@ pub struct Outcome {
 }
 
 impl Outcome {
-    const fn of(reason: Reason) -> Self {
+    /// By no decision.
+    #[must_use]
+    pub const fn of(reason: Reason) -> Self {
         Self { reason, decision: 0, now_ns: 0 }
     }
 }
@@ -101,7 +103,7 @@ pub fn screen<F: Frame + ?Sized, T: Tables>(frame: &F, tables: &T) -> Outcome {
         return outcome;
     }
     // Looked up only for a packet about to be dropped: the allow list costs honest packets nothing.
-    if tables.allowed(&packet.source) {
+    if tables.allowed(&packet.source, settings) {
         outcome.reason = allowed(outcome.reason);
     } else if settings.spares(outcome.reason) {
         outcome.reason = outcome.reason.in_dry_run();
@@ -343,4 +345,4 @@ pub fn further<T: Tables + ?Sized>(
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

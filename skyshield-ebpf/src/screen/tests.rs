@@ -3,18 +3,20 @@
 use skyshield_common::Ban;
 
 use super::*;
+use crate::quick::quick;
 
 /// Tables with one answer each.
-struct Model {
-    settings: Option<Settings>,
-    now_ns: u64,
-    ban: Option<Ban>,
-    prefix: Option<PrefixBan>,
-    listed: bool,
-    policy: Option<Policy>,
-    act: Option<Act>,
-    allowed: bool,
-    admission: Admission,
+#[derive(Debug)]
+pub(crate) struct Model {
+    pub(crate) settings: Option<Settings>,
+    pub(crate) now_ns: u64,
+    pub(crate) ban: Option<Ban>,
+    pub(crate) prefix: Option<PrefixBan>,
+    pub(crate) listed: bool,
+    pub(crate) policy: Option<Policy>,
+    pub(crate) act: Option<Act>,
+    pub(crate) allowed: bool,
+    pub(crate) admission: Admission,
 }
 
 impl Default for Model {
@@ -41,7 +43,14 @@ impl Tables for Model {
         self.now_ns
     }
     fn near(&self, _: &Address, _: &Settings) -> usize {
-        near::HOSTS | near::PREFIXES
+        let mut hints = 0;
+        if self.ban.is_some() {
+            hints |= near::HOSTS;
+        }
+        if self.prefix.is_some() || self.listed || self.policy.is_some() {
+            hints |= near::PREFIXES;
+        }
+        hints
     }
     fn bans(&self, _: &Address, _: &Settings, now_ns: u64) -> bool {
         self.ban.is_some_and(|ban| ban.holds(now_ns))
@@ -65,7 +74,7 @@ impl Tables for Model {
     fn is_new_flow(&self, _: u64, _: u64, _: &Settings) -> bool {
         true
     }
-    fn allowed(&self, _: &Address) -> bool {
+    fn allowed(&self, _: &Address, _: &Settings) -> bool {
         self.allowed
     }
     fn shape(&self, _: &Address) -> Option<Rate> {
@@ -77,7 +86,7 @@ impl Tables for Model {
 }
 
 /// GRE, of which nothing more is read.
-const FRAME: [u8; 34] = {
+pub(crate) const FRAME: [u8; 34] = {
     let mut frame = [0; 34];
     (frame[12], frame[14], frame[17], frame[22], frame[23]) = (0x08, 0x45, 20, 64, 47);
     (frame[26], frame[28], frame[29]) = (203, 113, 7);
@@ -93,6 +102,8 @@ fn with(flags: u64) -> Settings {
 fn expect(model: &Model, reason: Reason, decision: u64) {
     let outcome = screen(FRAME.as_slice(), model);
     assert_eq!((outcome.reason, outcome.decision), (reason, decision));
+    let quickly = quick(FRAME.as_slice(), model).reason();
+    assert_eq!(quickly.unwrap_or(reason), reason);
 }
 
 #[test]

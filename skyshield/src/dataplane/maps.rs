@@ -207,7 +207,7 @@ impl Maps for KernelMaps {
             IpNet::V6(net) => self.v6.put_allowed(net.prefix_len(), net.network().octets()),
         }?;
         self.near_allowed.add(prefix);
-        Ok(())
+        self.say()
     }
 
     fn cut_allowed(&mut self, prefix: IpNet) -> Result<(), Error> {

@@ -11,26 +11,36 @@ use super::shared::Shared;
 
 /// Bits are set when something comes and stay when it goes, until the daemon starts anew: one too many
 /// costs a look at the list, and one too few would drop who is allowed.
-pub(super) struct NearAllowed(Shared);
+pub(super) struct NearAllowed {
+    words: Shared,
+    any: bool,
+}
 
 impl NearAllowed {
     pub(super) fn open(dir: &Path) -> Result<Self, Error> {
-        Ok(Self(Shared::open(dir, names::NEAR_ALLOWED)?))
+        Ok(Self { words: Shared::open(dir, names::NEAR_ALLOWED)?, any: false })
     }
 
-    pub(super) fn add(&self, prefix: IpNet) {
-        mark(prefix, |word, bits| self.0.set(word, bits));
+    /// Whether there are any.
+    pub(super) fn any(&self) -> bool {
+        self.any
+    }
+
+    pub(super) fn add(&mut self, prefix: IpNet) {
+        self.any = true;
+        mark(prefix, |word, bits| self.words.set(word, bits));
     }
 
     /// Computes every bit anew. What is there before and after is there throughout.
-    pub(super) fn rebuild(&self, allowed: &[IpNet]) {
+    pub(super) fn rebuild(&mut self, allowed: &[IpNet]) {
+        self.any = !allowed.is_empty();
         let mut words = vec![0; ALLOWED_WORDS as usize];
         for prefix in allowed {
             mark(*prefix, |word, bits| words[word] |= bits);
         }
         for (at, word) in words.into_iter().enumerate() {
-            if self.0.load(at) != word {
-                self.0.store(at, word);
+            if self.words.load(at) != word {
+                self.words.store(at, word);
             }
         }
     }

@@ -61,7 +61,7 @@ impl Tables for Model {
     fn is_new_flow(&self, _: u64, _: u64, _: &Wire) -> bool {
         true
     }
-    fn allowed(&self, source: &Address) -> bool {
+    fn allowed(&self, source: &Address, _: &Wire) -> bool {
         self.allowed.iter().any(|prefix| prefix.contains(&ip(source)))
     }
     fn shape(&self, _: &Address) -> Option<Rate> {

@@ -89,6 +89,7 @@ impl KernelMaps {
             hosts_mask: self.own.hosts_mask,
             stashed: self.hosts.stashed().into(),
             depths: self.near.depths(),
+            allowed: self.near_allowed.any().into(),
             shaped: self.own.shaped,
             ranges_v4: self.generations.v4,
             ranges_v6: self.generations.v6,

@@ -1,0 +1,121 @@
+//! The short way: what most packets are, judged without anything that the others ask for.
+//!
+//! A packet without tags or extension headers, and a host whose operator has said nothing of rules and
+//! rates beside the one of packets. Whatever is otherwise takes the long way from its beginning: this
+//! one has changed nothing until it has an answer, and its answers are [`screen`](crate::screen)'s.
+
+use skyshield_common::{Address, Limit, Rate, Reason, Settings, flag, near, rate};
+
+use crate::look::{Looked, look_v4, look_v6};
+use crate::parse::{ETHERNET_BYTES, ETHERTYPE_AT, Frame, IPV4, IPV6, IPV6_BYTES, Packet, parse_v4, parse_v6};
+use crate::screen::{Admission, Tables};
+
+/// What became of a packet on the short way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Quick {
+    /// [`Reason::Passed`].
+    Passed,
+    /// [`Reason::BannedExact`], at this time.
+    Banned(u64),
+    /// [`Reason::RateExceeded`], at this time.
+    Exceeded(u64),
+    /// It is the other way's.
+    Undecided,
+}
+
+impl Quick {
+    /// The reason, where there is one.
+    #[must_use]
+    pub const fn reason(self) -> Option<Reason> {
+        match self {
+            Self::Passed => Some(Reason::Passed),
+            Self::Banned(_) => Some(Reason::BannedExact),
+            Self::Exceeded(_) => Some(Reason::RateExceeded),
+            Self::Undecided => None,
+        }
+    }
+}
+
+/// Judges a packet, if it can. The frame need not know its length where the packet is longer than that.
+#[inline(always)]
+pub fn quick<F: Frame + ?Sized, T: Tables>(frame: &F, tables: &T) -> Quick {
+    let at = ETHERNET_BYTES;
+    let Some(ethertype) = frame.read(ETHERTYPE_AT) else { return Quick::Undecided };
+    match u16::from_be_bytes(ethertype) {
+        IPV4 => {
+            let (Ok(packet), Some([first])) = (parse_v4(frame, at), frame.quads(at)) else {
+                return Quick::Undecided;
+            };
+            if at + (first & 0xffff) as usize > frame.length() {
+                return Quick::Undecided;
+            }
+            judge(&packet, tables, || look_v4(frame, at))
+        }
+        IPV6 => {
+            let (Ok(packet), Some([first])) = (parse_v6(frame, at), frame.words(at)) else {
+                return Quick::Undecided;
+            };
+            let end = at + IPV6_BYTES + (first >> 16 & 0xffff) as usize;
+            // An IPv4 address in the dress of IPv6 goes by its other name.
+            if end > frame.length() || packet.source.v4().is_some() {
+                return Quick::Undecided;
+            }
+            judge(&packet, tables, || look_v6(frame, at))
+        }
+        _ => Quick::Undecided,
+    }
+}
+
+#[inline(always)]
+fn judge<T: Tables>(packet: &Packet, tables: &T, look: impl FnOnce() -> Looked) -> Quick {
+    let Some(settings) = tables.settings() else { return Quick::Undecided };
+    let source = &packet.source;
+    if settings.has(flag::BYPASS) {
+        return Quick::Undecided;
+    }
+    let now_ns = tables.now_ns(settings);
+    if settings.silent_after_ns != 0 && now_ns > settings.silent_after_ns {
+        return Quick::Undecided;
+    }
+    let hints = tables.near(source, settings);
+    if hints & near::HOSTS != 0 && tables.bans(source, settings, now_ns) {
+        return if is_spared(source, Reason::BannedExact, settings, tables) {
+            Quick::Undecided
+        } else {
+            Quick::Banned(now_ns)
+        };
+    }
+    let is_asked_more = settings.rules != 0 || settings.limits & !Limit::Packets.bit() != 0;
+    if hints & near::PREFIXES != 0 || is_asked_more {
+        return Quick::Undecided;
+    }
+    if settings.shaped != 0 && tables.shape(source).is_some() {
+        return Quick::Undecided;
+    }
+    let Looked { oddity, .. } = look();
+    if oddity != Reason::Passed {
+        return Quick::Undecided;
+    }
+    let Rate { interval, tolerance } = settings.rate(Limit::Packets);
+    if interval == 0 {
+        return Quick::Passed;
+    }
+    let hash = rate::hash(source.rate_source(), Limit::Packets as u64, settings.seed);
+    match tables.admit(hash, rate::units(now_ns), interval, tolerance, settings) {
+        Admission::Within => Quick::Passed,
+        Admission::Over if !is_spared(source, Reason::RateExceeded, settings, tables) => {
+            Quick::Exceeded(now_ns)
+        }
+        // Nothing was taken out of any bucket: the long way may ask again.
+        Admission::Over | Admission::Untracked => Quick::Undecided,
+    }
+}
+
+/// Whether a packet from `source` passes although this reason would drop it.
+#[inline(always)]
+fn is_spared<T: Tables>(source: &Address, reason: Reason, settings: &Settings, tables: &T) -> bool {
+    settings.spares(reason) || tables.allowed(source, settings)
+}
+
+#[cfg(test)]
+mod tests;
