@@ -32,6 +32,8 @@ pub(super) const JSON_BYTE: u64 = 6;
 pub(super) const DOCUMENT_BYTE: u64 = 14;
 /// To read the head of one part of a multipart body.
 pub(super) const PART: u64 = 250;
+/// To read a byte of that head.
+pub(super) const PART_BYTE: u64 = 8;
 /// To read a byte of what may be base64.
 pub(super) const BASE64_BYTE: u64 = 8;
 /// To ask a grammar, beside its bytes.

@@ -56,16 +56,29 @@ pub fn strings(bytes: &[u8]) {
     json::looks_like_json(bytes);
 }
 
-/// Multipart bodies.
+/// Multipart bodies: the first line is the content type.
 pub fn parts(bytes: &[u8]) {
-    let mut total = 0;
-    for part in multipart::parts(bytes) {
-        within(bytes, part.name);
-        within(bytes, part.content);
-        within(bytes, part.filename.unwrap_or_default());
-        total += part.content.len();
+    let (kind, body) = match memchr::memchr(b'\n', bytes) {
+        Some(at) => (&bytes[..at], &bytes[at + 1..]),
+        None => (&b""[..], bytes),
+    };
+    let limits = Limits::default();
+    let mut budget = Budget::new(&limits);
+    for reading in multipart::readings(body, std::iter::once(kind), &mut budget) {
+        let mut total = 0;
+        for piece in reading.pieces() {
+            let text = match piece {
+                multipart::Piece::Beside(text) | multipart::Piece::Part(text) => text,
+            };
+            within(body, text);
+            total += text.len();
+            let Some(part) = multipart::part(text, &mut budget) else { continue };
+            part.names.iter().chain(&part.filenames).for_each(|name| within(body, name));
+            within(body, part.content);
+        }
+        assert!(total <= body.len());
     }
-    assert!(total <= bytes.len());
+    assert!(budget.spent() <= limits.steps);
 }
 
 /// Documents of GraphQL, or what looks like one.
@@ -108,7 +121,7 @@ pub fn body(bytes: &[u8]) {
         b"application/graphql",
         b"text/xml",
         b"application/json",
-        b"multipart/form-data",
+        b"multipart/form-data; boundary=b",
         b"application/x-www-form-urlencoded",
         b"",
         b"text/plain",

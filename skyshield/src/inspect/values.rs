@@ -9,6 +9,7 @@ use super::decode::{self, Encoding};
 use super::limits::Limits;
 use super::{Header, Request, form, json, multipart};
 use kind::BodyKind;
+use multipart::Piece;
 
 /// A set of parts of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -163,10 +164,10 @@ impl Walker<'_> {
         let body = request.body;
         let kind = BodyKind::of(request);
         let price = match kind {
-            BodyKind::Form | BodyKind::Multipart | BodyKind::GraphQl | BodyKind::Text | BodyKind::Binary => {
-                budget::SPLIT_BYTE
-            }
+            BodyKind::Form | BodyKind::GraphQl | BodyKind::Text | BodyKind::Binary => budget::SPLIT_BYTE,
             BodyKind::Json => budget::JSON_BYTE,
+            // Each way to read it has its price.
+            BodyKind::Multipart => 0,
         };
         if !self.budget.take_bytes(body.len(), price) {
             return;
@@ -177,8 +178,8 @@ impl Walker<'_> {
                 // An application that goes by the looks reads it otherwise than its type says.
                 if json::looks_like_json(body) && self.budget.take_bytes(body.len(), budget::JSON_BYTE) {
                     self.json(body);
-                } else if body.starts_with(b"--") && self.budget.take_bytes(body.len(), budget::SPLIT_BYTE) {
-                    self.multipart(body);
+                } else if body.starts_with(b"--") && !kind::says_multipart(request) {
+                    self.multipart(request);
                 }
             }
             BodyKind::Json => {
@@ -188,8 +189,12 @@ impl Walker<'_> {
                 }
             }
             BodyKind::Multipart => {
-                self.multipart(body);
-                if form::looks_like_form(body) && self.budget.take_bytes(body.len(), budget::SPLIT_BYTE) {
+                self.multipart(request);
+                if json::looks_like_json(body) && self.budget.take_bytes(body.len(), budget::JSON_BYTE) {
+                    self.json(body);
+                } else if form::looks_like_form(body)
+                    && self.budget.take_bytes(body.len(), budget::SPLIT_BYTE)
+                {
                     self.form(request);
                 }
             }
@@ -205,6 +210,10 @@ impl Walker<'_> {
             BodyKind::Binary => {
                 self.value(Parts::FILE, b"", request.body, Encoding::Plain);
             }
+        }
+        // A second content type that an application may go by.
+        if kind != BodyKind::Multipart && kind::says_multipart(request) {
+            self.multipart(request);
         }
     }
 }
@@ -244,28 +253,34 @@ impl Walker<'_> {
         }
     }
 
-    /// Fields as parameters, files as text. A body that has no parts is read as text.
-    fn multipart(&mut self, body: &[u8]) {
-        let mut has_parts = false;
-        for part in multipart::parts(body) {
-            has_parts = true;
-            let content = if part.filename.is_some() { Parts::FILE } else { Parts::FIELD };
-            let more = self.budget.take(budget::PART)
-                && self.value(Parts::FIELD, part.name, part.name, Encoding::Plain)
-                && self.value(
-                    Parts::FILENAME,
-                    part.name,
-                    part.filename.unwrap_or_default(),
-                    Encoding::Percent,
-                )
-                && self.value(content, part.name, part.content, Encoding::Plain);
-            if !more {
-                return;
-            }
+    /// Fields as parameters, files as text, in each way that the body can be read. One that has no parts is
+    /// read as text.
+    fn multipart(&mut self, request: &Request<'_>) {
+        let readings = multipart::readings(request.body, kind::types(request), self.budget);
+        if readings.is_empty() {
+            self.value(Parts::TEXT, b"", request.body, Encoding::Plain);
         }
-        if !has_parts {
-            self.value(Parts::TEXT, b"", body, Encoding::Plain);
-        }
+        let mut pieces = readings.iter().flat_map(multipart::Reading::pieces);
+        pieces.all(|piece| match piece {
+            Piece::Beside(text) => self.value(Parts::TEXT, b"", text.trim_ascii(), Encoding::Plain),
+            Piece::Part(text) => self.part(text),
+        });
+    }
+
+    fn part(&mut self, text: &[u8]) -> bool {
+        let Some(part) = multipart::part(text, self.budget) else { return false };
+        let name = part.names.first().copied().unwrap_or_default();
+        let places: &[Parts] = match part.kind {
+            multipart::Kind::Field => &[Parts::FIELD],
+            multipart::Kind::File => &[Parts::FILE],
+            multipart::Kind::Either => &[Parts::FIELD, Parts::FILE],
+        };
+        part.names.iter().all(|name| self.value(Parts::FIELD, name, name, Encoding::Plain))
+            && part
+                .filenames
+                .iter()
+                .all(|filename| self.value(Parts::FILENAME, name, filename, Encoding::Percent))
+            && places.iter().all(|place| self.value(*place, name, part.content, Encoding::Plain))
     }
 }
 

@@ -1,5 +1,6 @@
 //! Whole requests in rows: what it is, the request, the rule that must refuse it or none.
 
+mod bodies;
 mod examples;
 
 use std::fmt::Write as _;

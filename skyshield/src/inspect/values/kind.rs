@@ -16,18 +16,17 @@ pub(super) enum BodyKind {
 impl BodyKind {
     /// By content type; by its looks where the type says nothing, since applications look as well.
     pub(super) fn of(request: &Request<'_>) -> Self {
-        let named = |header: &&Header<'_>| header.name.eq_ignore_ascii_case(b"content-type");
-        let kind = request.headers.iter().find(named).map_or(&[][..], |header| header.value);
+        let kind = types(request).next().unwrap_or_default();
         let kind =
             kind.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii().to_ascii_lowercase();
+        if kind.starts_with(MULTIPART) {
+            return Self::Multipart;
+        }
         if kind.ends_with(b"/x-www-form-urlencoded") {
             return Self::Form;
         }
         if kind.ends_with(b"json") || json::looks_like_json(request.body) {
             return Self::Json;
-        }
-        if kind.starts_with(b"multipart/") {
-            return Self::Multipart;
         }
         if kind.ends_with(b"/graphql") {
             return Self::GraphQl;
@@ -42,6 +41,20 @@ impl BodyKind {
         let is_vague = kind.is_empty() || kind == b"text/plain" || kind == b"*/*";
         if is_vague && form::looks_like_form(request.body) { Self::Form } else { Self::Text }
     }
+}
+
+const MULTIPART: &[u8] = b"multipart/";
+
+/// What the request says of its body's type, in each of its lines.
+pub(super) fn types<'a>(request: &Request<'a>) -> impl Iterator<Item = &'a [u8]> {
+    let named = |header: &&Header<'_>| header.name.eq_ignore_ascii_case(b"content-type");
+    request.headers.iter().filter(named).map(|header| header.value)
+}
+
+/// Whether some line of it says multipart.
+pub(super) fn says_multipart(request: &Request<'_>) -> bool {
+    let says = |window: &[u8]| window.eq_ignore_ascii_case(MULTIPART);
+    types(request).any(|kind| kind.windows(MULTIPART.len()).any(says))
 }
 
 /// Whether bodies of this type are no text to whoever reads them. SVG is: it is XML.
