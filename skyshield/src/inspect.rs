@@ -25,6 +25,6 @@ mod values;
 pub use content::{CONTENT_CODING, Config as ContentConfig};
 pub use finding::{Action, Class, Confidence, Finding, Inspection, Place};
 pub use inspector::Inspector;
-pub use limits::{Limits, Mode, NAMES as LIMIT_NAMES, OverLimit};
+pub use limits::{CHARSET, Limits, Mode, NAMES as LIMIT_NAMES, OverLimit};
 pub use request::{Header, Request};
 pub use rules::{RuleInfo, infos as built_in_rules};

@@ -13,7 +13,7 @@ use super::config::OnFailure;
 use super::live::{Live, OpenDoor, Shared};
 use super::wire::{Dechunk, Framing, Unreadable, head_len};
 use crate::clock;
-use crate::inspect::CONTENT_CODING;
+use crate::inspect::{CHARSET, CONTENT_CODING};
 use crate::verdict::{Refusal, RefusalReason, Verdict, mint};
 
 /// What a connection reads into, in bytes; grown as a question needs.
@@ -237,6 +237,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
             RefusalReason::Unread(CONTENT_CODING) => {
                 (&metrics.unread, 415, "its content coding cannot be taken off")
             }
+            RefusalReason::Unread(CHARSET) => (&metrics.unread, 415, "its characters cannot be read"),
             RefusalReason::Unread(_) => (&metrics.unread, 413, "it is too large to be inspected whole"),
         };
         counter.inc();

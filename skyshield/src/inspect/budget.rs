@@ -26,6 +26,8 @@ pub(super) const LOCATE: u64 = 60_000;
 pub(super) const CLAIM: u64 = 8_000;
 /// To split a form or a multipart body into its values, a byte.
 pub(super) const SPLIT_BYTE: u64 = 1;
+/// To read a byte of wider characters, and keep what it stands for.
+pub(super) const WIDE_BYTE: u64 = 8;
 /// To read a byte of JSON for its strings.
 pub(super) const JSON_BYTE: u64 = 6;
 /// To read a byte of a document for what stands between its tags.

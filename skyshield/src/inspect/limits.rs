@@ -34,7 +34,7 @@ pub enum Mode {
 }
 
 /// The names of all bounds that an inspection can reach.
-pub const NAMES: [&str; 13] = [
+pub const NAMES: [&str; 14] = [
     "values",
     "value_bytes",
     "steps",
@@ -48,11 +48,23 @@ pub const NAMES: [&str; 13] = [
     "decoded_ratio",
     "decoded_layers",
     "content_coding",
+    CHARSET,
 ];
 
+/// What is told of a body in characters that are not read, and in which ASCII is other bytes.
+pub const CHARSET: &str = "charset";
+
 /// The bounds beyond which parts of a request are not read at all.
-const UNREAD: &[&str] =
-    &["values", "value_bytes", "steps", "decoded_bytes", "decoded_ratio", "decoded_layers", "content_coding"];
+const UNREAD: &[&str] = &[
+    "values",
+    "value_bytes",
+    "steps",
+    "decoded_bytes",
+    "decoded_ratio",
+    "decoded_layers",
+    "content_coding",
+    CHARSET,
+];
 
 /// Whether bytes that an application may act on were not read for want of the bound `name`.
 pub(super) fn leaves_unread(name: &str) -> bool {

@@ -14,7 +14,7 @@ use crate::gateway::sites::Site;
 use crate::gateway::stream::ClientStream;
 use crate::gateway::upstream::Failure;
 use crate::gateway::write::write_all;
-use crate::inspect::CONTENT_CODING;
+use crate::inspect::{CHARSET, CONTENT_CODING};
 use crate::verdict::{Limited, Refusal, RefusalReason};
 
 /// How long a refused client may take to receive why.
@@ -54,6 +54,11 @@ impl Connection<'_> {
                 metrics.refused_unread.inc();
                 status = 415;
                 "its content coding cannot be taken off"
+            }
+            RefusalReason::Unread(CHARSET) => {
+                metrics.refused_unread.inc();
+                status = 415;
+                "its characters cannot be read"
             }
             RefusalReason::Unread(_) => {
                 metrics.refused_unread.inc();

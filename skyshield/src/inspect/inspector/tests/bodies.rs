@@ -84,3 +84,43 @@ fn a_file_that_browsers_send_is_a_file_alone() {
         assert_eq!(found, Inspection::default(), "{names}");
     }
 }
+
+#[test]
+fn a_body_in_wide_characters_is_read_as_what_it_stands_for() {
+    let wide = |text: &str, mark: &[u8]| {
+        let units = text.encode_utf16().flat_map(u16::to_le_bytes);
+        mark.iter().copied().chain(units).collect::<Vec<_>>()
+    };
+    let json = r#"{"a":"x' OR '1'='1"}"#;
+    let document = "<?xml version=\"1.0\"?><a>x' OR '1'='1</a>";
+    let utf32: Vec<_> = json.chars().flat_map(|char| u32::from(char).to_be_bytes()).collect();
+    let rows = [
+        ("JSON", "application/json", wide(json, b"")),
+        ("JSON with a mark", "application/json", wide(json, b"\xff\xfe")),
+        ("JSON by its looks", "", wide(json, b"")),
+        ("JSON in UTF-32", "application/json", utf32),
+        ("JSON of UTF-8 with a mark", "text/plain", [b"\xef\xbb\xbf", json.as_bytes()].concat()),
+        ("a document", "text/xml", wide(document, b"")),
+        ("a document by its type", "application/xml; charset=utf-16le", wide(document, b"")),
+        ("what only says so", "application/json; charset=utf-16", json.as_bytes().to_vec()),
+    ];
+    for (what, kind, body) in rows {
+        named(what, kind, &body, "sqli.quoted-condition");
+    }
+}
+
+#[test]
+fn characters_that_are_not_read_are_told() {
+    let rows: [(&str, &[u8], Option<&str>); 7] = [
+        ("application/x-www-form-urlencoded; charset=ibm037", b"%81=%7d", Some("charset")),
+        ("application/x-www-form-urlencoded; charset=utf-16", b"a=%00%27", Some("charset")),
+        ("application/json; charset=utf-7", b"{}", Some("charset")),
+        ("text/xml", b"<?xml version='1.0' encoding='utf-7'?><a/>", Some("charset")),
+        ("application/x-www-form-urlencoded; charset=UTF-8", b"a=b", None),
+        ("text/xml; charset=iso-8859-15", b"<a/>", None),
+        ("image/png; charset=x", b"\x89PNG", None),
+    ];
+    for (kind, body, expected) in rows {
+        assert_eq!(inspect("/", &[("Content-Type", kind)], body).left_unread(), expected, "{kind}");
+    }
+}
