@@ -70,7 +70,9 @@ pub fn init(config: &Config) -> Sentry {
         // Which requests are told of is decided before.
         .traces_sample_rate(1.0)
         .send_default_pii(false)
-        .attach_stacktrace(true)
+        // A logged error says where it is from. The frames behind it are those of logging, and naming them takes
+        // hundreds of megabytes of debugging information into memory; panics have theirs all the same.
+        .attach_stacktrace(false)
         .max_breadcrumbs(0)
         .shutdown_timeout(LAST_WORDS)
         .transport(Factory::new(counts.clone()))
