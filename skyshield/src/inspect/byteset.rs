@@ -58,10 +58,28 @@ impl ByteSet {
             != 0
     }
 
+    /// The bytes in the set, in order.
+    pub(super) fn bytes(self) -> impl Iterator<Item = u8> {
+        #[expect(clippy::cast_possible_truncation, reason = "a bit's number is below 64")]
+        let of = |(first, word): (u8, u64)| bits(word).map(move |bit| first | bit as u8);
+        [0, 64, 128, 192].into_iter().zip(self.0).flat_map(of)
+    }
+
     /// Whether the set has a byte above 0x7f.
     pub(super) const fn beyond_ascii(self) -> bool {
         self.0[2] | self.0[3] != 0
     }
+}
+
+/// The numbers of the bits that are set, from the lowest.
+pub(super) fn bits(mut word: u64) -> impl Iterator<Item = usize> {
+    std::iter::from_fn(move || {
+        let bit = word.trailing_zeros() as usize;
+        (word != 0).then(|| {
+            word &= word - 1;
+            bit
+        })
+    })
 }
 
 #[cfg(test)]
@@ -83,5 +101,7 @@ mod tests {
         let letters = ByteSet::of_any_case(b"aZ[");
         assert_eq!(letters, ByteSet::of(b"aAzZ["));
         assert!(set.meets(ByteSet::of(b"xa")) && !set.meets(ByteSet::of(b"xyz")));
+        assert_eq!(set.bytes().collect::<Vec<_>>(), b"\0a\xff");
+        assert_eq!(ByteSet::all().bytes().count(), 256);
     }
 }

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use super::budget::Budget;
-use super::byteset::ByteSet;
+use super::byteset::{ByteSet, bits};
 
 pub(super) mod base64;
 pub(super) mod escape;
@@ -50,8 +50,17 @@ impl Views {
         Self(self.0 | other.0)
     }
 
+    #[cfg(test)]
     pub(super) const fn meets(self, other: Self) -> bool {
         self.0 & other.0 != 0
+    }
+
+    /// How many views there are.
+    pub(super) const COUNT: usize = 7;
+
+    /// The views in the set, each as its number.
+    pub(super) fn numbers(self) -> impl Iterator<Item = usize> {
+        bits(self.0.into())
     }
 }
 

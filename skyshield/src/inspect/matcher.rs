@@ -1,6 +1,7 @@
 //! Which rules a text could match, cheaply, and which of those it does.
 
 mod compiled;
+mod sieve;
 
 use aho_corasick::{AhoCorasick, AhoCorasickBuilder, AhoCorasickKind, MatchKind};
 
@@ -12,6 +13,7 @@ use super::rules;
 use super::values::Parts;
 
 pub(super) use compiled::{Check, Compiled, Gate, Scope};
+use sieve::Sieve;
 
 /// A rule that a text matched.
 pub(super) struct Hit<'a> {
@@ -30,8 +32,7 @@ pub(super) const MOST: usize = RuleSet::BITS as usize;
 #[derive(Debug)]
 pub(super) struct Matcher {
     rules: Vec<Compiled>,
-    /// Those of the rules, side by side: each text is held against all of them.
-    gates: Vec<Gate>,
+    sieve: Sieve,
     words: Option<AhoCorasick>,
     /// Per word, the rules that wait for it.
     waiting: Vec<RuleSet>,
@@ -82,7 +83,7 @@ impl Matcher {
             .kind(is_small.then_some(AhoCorasickKind::DFA))
             .build(&spellings)
             .ok();
-        Self { gates: rules.iter().map(|rule| rule.gate).collect(), rules, words, waiting, wordless }
+        Self { sieve: Sieve::new(&rules), rules, words, waiting, wordless }
     }
 
     /// Whether `text` is only letters, digits and the like.
@@ -108,7 +109,7 @@ impl Matcher {
         budget: &mut Budget,
         mut hit: impl FnMut(Hit<'_>),
     ) {
-        let mut left = self.possible(part, text);
+        let mut left = self.sieve.possible(part, text);
         if left & !self.wordless != 0 {
             left &= self.wordless | self.worded(&text.bytes, left & !self.wordless, budget);
         }
@@ -124,14 +125,6 @@ impl Matcher {
                 hit(Hit { rule: compiled, confidence, matched });
             }
         }
-    }
-
-    /// The rules whose part, reading and byte sets fit.
-    fn possible(&self, part: Parts, text: &Text<'_>) -> RuleSet {
-        self.gates
-            .iter()
-            .enumerate()
-            .fold(0, |set, (bit, gate)| if gate.opens(part, text) { set | 1 << bit } else { set })
     }
 
     /// Those of `wanted` one of whose words is there.

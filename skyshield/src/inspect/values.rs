@@ -7,6 +7,7 @@ mod matrix;
 mod repeated;
 
 use super::budget::Budget;
+use super::byteset::bits;
 use super::decode::Encoding;
 use super::limits::Limits;
 use super::{Header, Request, form};
@@ -48,6 +49,14 @@ impl Parts {
 
     pub(super) const fn meets(self, other: Self) -> bool {
         self.0 & other.0 != 0
+    }
+
+    /// How many parts there are.
+    pub(super) const COUNT: usize = 10;
+
+    /// The parts in the set, each as its number.
+    pub(super) fn numbers(self) -> impl Iterator<Item = usize> {
+        bits(self.0.into())
     }
 }
 

@@ -41,6 +41,7 @@ pub(in crate::inspect) struct Gate {
 
 impl Gate {
     /// Whether part, reading and byte sets fit.
+    #[cfg(test)]
     pub(super) fn opens(&self, part: Parts, text: &Text<'_>) -> bool {
         self.parts.meets(part)
             && self.views.meets(text.views)

@@ -99,7 +99,12 @@ pub(super) const RULES: &[Rule] = &[
         r#"[\r\n]\s*(?:mail from\s*:|rcpt to\s*:|(?:ehlo|helo|vrfy|expn)\s+\S|data\s*[\r\n])|(?:^|[\s"'])[a-z]\d{2,4}\s+(?:capability|fetch|login|logout|select|create|delete|rename|noop|examine|list|status|search|store|copy|append|close|expunge)\b|^[^\r\n]*[\r\n]+\s*(?:quit|rset|data)\s*[\r\n]+\s*$"#,
     )
     .at(Parts::INPUT.and(Parts::COOKIE).and(Parts::HEADER))
-    .needs(b" \r\n", b":0123456789hHqQrRdD"),
+    .needs(b" \t\r\n", b":0123456789hHqQrRdD")
+    .words(&[
+        "mail", "rcpt", "ehlo", "helo", "vrfy", "expn", "data", "capability", "fetch", "log", "select", "create",
+        "delete", "rename", "noop", "examine", "list", "status", "search", "store", "copy", "append", "close",
+        "expunge", "quit", "rset",
+    ]),
     pattern(
         "rfi.script",
         Class::RemoteFile,
