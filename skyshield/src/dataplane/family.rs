@@ -1,6 +1,7 @@
 //! The kernel's maps of policy for one address family.
 
 use std::net::IpAddr;
+use std::os::fd::{AsFd as _, OwnedFd};
 use std::path::Path;
 
 use aya::Pod;
@@ -11,6 +12,7 @@ use nix::libc;
 use skyshield_common::{Ban, Banned, Hits, Plain, PrefixBan};
 
 use super::error::Error;
+use super::sys;
 use crate::engine::source::Source;
 
 /// A value of a map, as aya takes it.
@@ -33,6 +35,8 @@ pub(super) struct Names {
 /// The maps of one family; `A` is its address in network order.
 pub(super) struct Family<A: Pod> {
     names: Names,
+    /// The map of bans once more, to be walked.
+    walked: OwnedFd,
     bans: HashMap<MapData, A, Value<Banned>>,
     prefixes: LpmTrie<MapData, A, Value<PrefixBan>>,
     allowed: LpmTrie<MapData, A, u64>,
@@ -40,7 +44,9 @@ pub(super) struct Family<A: Pod> {
 
 impl<A: Pod + Into<IpAddr>> Family<A> {
     pub(super) fn open(dir: &Path, names: Names) -> Result<Self, Error> {
+        let walked = sys::object_get(&dir.join(names.bans)).map_err(MapError::IoError);
         Ok(Self {
+            walked: walked.map_err(failed("open", names.bans))?,
             bans: open(dir, names.bans)?,
             prefixes: open(dir, names.prefixes)?,
             allowed: open(dir, names.allowed)?,
@@ -116,10 +122,10 @@ impl<A: Pod + Into<IpAddr>> Family<A> {
 
     pub(super) fn bans(&self) -> Result<Vec<(Source, Ban)>, Error> {
         let mut all = Vec::new();
-        for entry in &self.bans {
-            let (address, Value(banned)) = entry.map_err(failed("walk", self.names.bans))?;
-            all.push((Source::host(address.into()), banned.ban));
-        }
+        let see =
+            |address: A, Value(banned): Value<Banned>| all.push((Source::host(address.into()), banned.ban));
+        let walked = sys::each_entry(self.walked.as_fd(), see).map_err(MapError::IoError);
+        walked.map_err(failed("walk", self.names.bans))?;
         Ok(all)
     }
 

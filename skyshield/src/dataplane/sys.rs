@@ -10,6 +10,7 @@ use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
+use aya::Pod;
 use nix::libc;
 
 const BPF_MAP_LOOKUP_ELEM: libc::c_int = 1;
@@ -18,6 +19,7 @@ const BPF_OBJ_PIN: libc::c_int = 6;
 const BPF_OBJ_GET: libc::c_int = 7;
 const BPF_PROG_TEST_RUN: libc::c_int = 10;
 const BPF_OBJ_GET_INFO_BY_FD: libc::c_int = 15;
+const BPF_MAP_LOOKUP_BATCH: libc::c_int = 24;
 const BPF_LINK_CREATE: libc::c_int = 28;
 const BPF_LINK_UPDATE: libc::c_int = 29;
 const BPF_XDP: u32 = 37;
@@ -42,6 +44,21 @@ struct MapElementAttr {
     key: u64,
     /// The value, or the next key.
     out: u64,
+    flags: u64,
+}
+
+#[repr(C)]
+struct MapBatchAttr {
+    /// Where to go on; 0 for the beginning.
+    from: u64,
+    /// Where the next call goes on.
+    next: u64,
+    keys: u64,
+    values: u64,
+    /// Entries that there is room for, and then those that there are.
+    count: u32,
+    map_fd: u32,
+    element_flags: u64,
     flags: u64,
 }
 
@@ -174,6 +191,46 @@ pub(super) fn map_entries(
         key = Some(next);
     }
     Ok(all)
+}
+
+/// Has `see` look at all entries of a hash map, some thousands to a call: a million entry by entry take a second.
+/// What is put in or taken out meanwhile is seen or not.
+pub(super) fn each_entry<K: Pod, V: Pod>(map: BorrowedFd<'_>, mut see: impl FnMut(K, V)) -> io::Result<()> {
+    /// Of a bucket all entries come in one call.
+    const ROOM: usize = 4096;
+    let (mut keys, mut values) = (room::<K>(ROOM), room::<V>(ROOM));
+    let (mut from, mut next) = (0_u32, 0_u32);
+    let mut is_first = true;
+    loop {
+        let mut attr = MapBatchAttr {
+            from: if is_first { 0 } else { (&raw const from).addr() as u64 },
+            next: (&raw mut next).addr() as u64,
+            keys: keys.as_mut_ptr().addr() as u64,
+            values: values.as_mut_ptr().addr() as u64,
+            count: u32::try_from(ROOM).unwrap_or_default(),
+            map_fd: number(map),
+            element_flags: 0,
+            flags: 0,
+        };
+        let is_last = match bpf(BPF_MAP_LOOKUP_BATCH, &mut attr) {
+            Ok(_) => false,
+            Err(error) if error.raw_os_error() == Some(libc::ENOENT) => true,
+            Err(error) => return Err(error),
+        };
+        let entries = keys.iter().zip(&values).take(attr.count as usize);
+        entries.for_each(|(key, value)| see(*key, *value));
+        if is_last {
+            return Ok(());
+        }
+        (from, is_first) = (next, false);
+    }
+}
+
+fn room<T: Pod>(count: usize) -> Vec<T> {
+    // SAFETY: `Pod` is for types of which any bytes are a value.
+    #[expect(unsafe_code, reason = "`Pod` is nothing but bytes")]
+    let nothing: T = unsafe { std::mem::zeroed() };
+    vec![nothing; count]
 }
 
 /// Pins a link at `path`.
