@@ -30,11 +30,12 @@ fn main() -> ExitCode {
     let prometheus =
         || peer::missing("prometheus", "prometheus").or_else(|| peer::missing("promtool", "prometheus"));
     let exporter = || peer::missing("prometheus-node-exporter", "prometheus-node-exporter");
-    let tests: [(&str, Option<String>, Test); 13] = [
+    let tests: [(&str, Option<String>, Test); 14] = [
         ("prometheus_scrapes_the_page_and_promtool_has_nothing_to_say", prometheus(), scrape::by_prometheus),
         ("node_exporter_agrees_on_names_labels_types_and_values", exporter(), scrape::beside_node_exporter),
         ("a_mail_server_gets_alerts_and_their_end_by_starttls", mail::missing(), mail::alerts_and_their_end),
         ("no_mail_goes_out_in_the_clear_unless_it_is_said", mail::missing(), mail::not_in_the_clear),
+        ("one_unknown_receiver_keeps_no_mail_from_the_others", mail::missing(), mail::one_unknown_receiver),
         ("a_webhook_gets_signed_messages_once_it_is_back", None, webhook::signed_and_late),
         (
             "a_storm_of_alerts_sends_no_more_mails_than_it_may_and_the_digest_names_the_rest",

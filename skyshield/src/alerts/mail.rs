@@ -3,10 +3,13 @@
 use std::path::Path;
 use std::time::Duration;
 
+use lettre::address::Envelope;
+use lettre::message::header::{HeaderName, HeaderValue};
 use lettre::message::{Mailbox, MultiPart};
-use lettre::transport::smtp::PoolConfig;
 use lettre::transport::smtp::authentication::Credentials;
 use lettre::transport::smtp::client::{Certificate, Tls, TlsParameters};
+use lettre::transport::smtp::response::Category;
+use lettre::transport::smtp::{self, PoolConfig};
 use lettre::{AsyncSmtpTransport, AsyncTransport as _, Message, Tokio1Executor};
 
 use super::config::{MailConfig, Tls as Secured};
@@ -17,6 +20,9 @@ use super::sender::{Attempt, ReceiversError, read_secret};
 const PATIENCE: Duration = Duration::from_secs(10);
 /// A whole mail is sent within this long, or not.
 const WHOLE: Duration = Duration::from_secs(30);
+
+/// RFC 3834.
+const AUTO_SUBMITTED: HeaderName = HeaderName::new_from_ascii_str("Auto-Submitted");
 
 /// A mail server, and whom mail goes to.
 pub(super) struct Mail {
@@ -45,15 +51,39 @@ impl Mail {
         Ok(Self { transport: builder.build(), from: address(&config.from)?, to })
     }
 
-    /// Sends `notice` to everyone, in one mail.
+    /// Sends `notice` to everyone, in one mail. A server that does not know one of them refuses it for all: then
+    /// each gets it by himself, and it is sent where somebody has it.
     pub(super) async fn send(&self, notice: &Notice, id: &str, host: &str) -> Attempt {
         let message = match self.message(notice, id, host) {
             Ok(message) => message,
             Err(error) => return Attempt::Never(error),
         };
-        match tokio::time::timeout(WHOLE, self.transport.send(message)).await {
+        let (everyone, mail) = (message.envelope(), message.formatted());
+        let mut outcome = self.hand_over(everyone, &mail).await;
+        if everyone.to().len() < 2 || !matches!(outcome, Attempt::Never(_)) {
+            return outcome;
+        }
+        for to in everyone.to() {
+            let one = match Envelope::new(everyone.from().cloned(), vec![to.clone()]) {
+                Ok(one) => self.hand_over(&one, &mail).await,
+                Err(error) => Attempt::Never(error.to_string()),
+            };
+            if let Attempt::Later(why) | Attempt::Never(why) = &one {
+                tracing::warn!(%to, why, "the mail server does not take an alert for one of its receivers");
+            }
+            if one == Attempt::Done || matches!((&outcome, &one), (Attempt::Never(_), Attempt::Later(_))) {
+                outcome = one;
+            }
+        }
+        outcome
+    }
+
+    async fn hand_over(&self, envelope: &Envelope, mail: &[u8]) -> Attempt {
+        match tokio::time::timeout(WHOLE, self.transport.send_raw(envelope, mail)).await {
             Ok(Ok(_)) => Attempt::Done,
-            Ok(Err(error)) if error.is_permanent() => Attempt::Never(with_cause(&error)),
+            Ok(Err(error)) if error.is_permanent() && !is_of_the_password(&error) => {
+                Attempt::Never(with_cause(&error))
+            }
             Ok(Err(error)) => Attempt::Later(with_cause(&error)),
             Err(_) => Attempt::Later(format!("no answer within {} s", WHOLE.as_secs())),
         }
@@ -75,10 +105,17 @@ impl Mail {
         }
         // Under the same id a server may recognise what is sent again.
         builder
+            // Nobody's absence is to be told to it.
+            .raw_header(HeaderValue::new(AUTO_SUBMITTED, "auto-generated".to_owned()))
             .message_id(Some(format!("<{id}@skyshield.invalid>")))
             .multipart(MultiPart::alternative_plain_html(text, html))
             .map_err(|error| error.to_string())
     }
+}
+
+/// Whether it was refused for want of a good password, which is mended one day: 530, 534, 535 and 538.
+fn is_of_the_password(error: &smtp::Error) -> bool {
+    error.status().is_some_and(|code| code.category == Category::Unspecified3)
 }
 
 fn secured(config: &MailConfig) -> Result<Tls, ReceiversError> {

@@ -17,6 +17,11 @@ from aiosmtpd.controller import Controller
 host, port, folder, chain, key = sys.argv[1:6]
 class Handler:
     count = 0
+    async def handle_RCPT(self, server, session, envelope, address, options):
+        if address.startswith("nobody@"):
+            return "550 no such user"
+        envelope.rcpt_tos.append(address)
+        return "250 known"
     async def handle_DATA(self, server, session, envelope):
         Handler.count += 1
         name = os.path.join(folder, "%04d" % Handler.count)
@@ -138,6 +143,23 @@ pub(crate) fn not_in_the_clear() -> Result<()> {
     ensure!(
         mails(folder.path())?.iter().any(|mail| mail.contains("X-Tls: False")),
         "it was said, and no mail came"
+    );
+    Ok(())
+}
+
+pub(crate) fn one_unknown_receiver() -> Result<()> {
+    let (address, folder) = (free()?, tempfile::tempdir()?);
+    let _server = server(address, folder.path(), "-", "-")?;
+    let text = keys(address, "tls = \"none\"\n", "").replace("boss@", "nobody@");
+    let place = Place::new("", &text)?;
+    let _daemon = place.start()?;
+    let (is_well, said) = place.command(&["alerts", "test"])?;
+    ensure!(is_well, "{said}");
+    let mails = mails(folder.path())?;
+    let test = mails.iter().find(|mail| mail.contains("[test]")).context("nobody got it")?;
+    ensure!(
+        test.contains("X-To: ops@example.org\r") && test.contains("Auto-Submitted: auto-generated"),
+        "{test}"
     );
     Ok(())
 }
