@@ -33,11 +33,11 @@ pub(super) fn ask(socket: &Path, method: Method, path: &str, body: Option<&Value
     let far = network::Place::named()?;
     let exchange = async {
         let answer = async {
-            if let Some(far) = &far {
-                return far.exchange(method, path, body).await;
+            let body = body.map(|body| ("application/json", body.to_string()));
+            match &far {
+                Some(far) => far.exchange(method, path, body).await,
+                None => exchange(socket, method, path, body).await,
             }
-            let body = ("application/json", body.map(Value::to_string).unwrap_or_default());
-            exchange(socket, method, path, body).await
         };
         tokio::time::timeout(PATIENCE, answer)
             .await
@@ -61,7 +61,7 @@ pub(super) fn ask_text(
     socket: &Path,
     method: Method,
     path: &str,
-    (kind, text): (&'static str, String),
+    body: (&'static str, String),
 ) -> Result<(bool, Bytes), Failure> {
     let unreachable = |what: String| {
         let socket = socket.display();
@@ -69,7 +69,13 @@ pub(super) fn ask_text(
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| unreachable(error.to_string()))?;
-    let exchange = exchange(socket, method, path, (kind, text));
+    let far = network::Place::named()?;
+    let exchange = async {
+        match &far {
+            Some(far) => far.exchange(method, path, Some(body)).await,
+            None => exchange(socket, method, path, Some(body)).await,
+        }
+    };
     let answered = async { tokio::time::timeout(LONG_PATIENCE, exchange).await };
     let answered = runtime.block_on(answered);
     answered
@@ -81,8 +87,9 @@ async fn exchange(
     socket: &Path,
     method: Method,
     path: &str,
-    (kind, body): (&'static str, String),
+    body: Option<(&'static str, String)>,
 ) -> Result<(bool, Bytes), String> {
+    let (kind, body) = body.unwrap_or(("application/json", String::new()));
     let said = |error: &dyn std::error::Error| error.to_string();
     let stream = UnixStream::connect(socket).await.map_err(|error| said(&error))?;
     let (mut sender, connection) =

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::Method;
+use http::header::CONTENT_TYPE;
 use reqwest::{Certificate, Client, Response};
-use serde_json::Value;
 
 use super::Failure;
 
@@ -43,7 +43,7 @@ impl Place {
         &self,
         method: Method,
         path: &str,
-        body: Option<&Value>,
+        body: Option<(&'static str, String)>,
     ) -> Result<(bool, Bytes), String> {
         let response = self.send(method, path, body).await?;
         let is_success = response.status().is_success();
@@ -62,10 +62,15 @@ impl Place {
         Ok(None)
     }
 
-    async fn send(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Response, String> {
+    async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<(&'static str, String)>,
+    ) -> Result<Response, String> {
         let mut request = self.client.request(method, format!("{}{path}", self.url)).bearer_auth(&self.token);
-        if let Some(body) = body {
-            request = request.json(body);
+        if let Some((kind, body)) = body {
+            request = request.header(CONTENT_TYPE, kind).body(body);
         }
         // What lies behind says more: a refused connection, a certificate that nobody vouches for.
         request.send().await.map_err(|error| {

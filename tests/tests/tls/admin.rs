@@ -108,6 +108,30 @@ pub(crate) fn by_certificate() -> anyhow::Result<()> {
     Ok(())
 }
 
+pub(crate) fn commands_from_another_host() -> anyhow::Result<()> {
+    let bench = Bench::start("")?;
+    let made = bench.daemon.ask("POST", "/api/v1/tokens", "{\"name\":\"far\",\"role\":\"operator\"}")?;
+    let made: Value = serde_json::from_str(&made)?;
+    let list = bench.dir.path().join("list.txt");
+    fs::write(&list, "203.0.113.77\n")?;
+    let list = list.display().to_string();
+    let far = |words: &[&str]| -> anyhow::Result<String> {
+        let mut command = Command::new(daemon::program()?);
+        // Its socket is none of the daemon's.
+        command.args(words).current_dir(bench.dir.path());
+        command.env("SKYSHIELD_URL", format!("https://localhost:{}", bench.api.port()));
+        command.env("SKYSHIELD_TOKEN", made["token"].as_str().context("no token")?);
+        well(&command.env("SKYSHIELD_CA", bench.dir.path().join("root.pem")).output()?)
+    };
+    far(&["decisions", "import", &list, "--ttl", "1h"])?;
+    for words in [&["decisions"][..], &["decisions", "export"], &["export", "decisions"]] {
+        let said = far(words)?;
+        ensure!(said.contains("203.0.113.77"), "{words:?}: {said}");
+    }
+    bench.daemon.stop()?;
+    Ok(())
+}
+
 /// The value of a field of the head that `curl --include` printed.
 fn field<'a>(said: &'a str, name: &str) -> anyhow::Result<&'a str> {
     let mut lines = said.lines().filter_map(|line| line.split_once(':'));
