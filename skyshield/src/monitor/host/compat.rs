@@ -158,7 +158,8 @@ impl Host {
 
     fn node_file_systems(&self) -> Vec<Family> {
         let mount = |name: &str, help: &'static str, value: fn(&FileSystem) -> f64| {
-            let values = self.file_systems.iter().map(|found| {
+            let exported = self.file_systems.iter().filter(|found| found.is_exported());
+            let values = exported.map(|found| {
                 let labels =
                     [("device", &found.device), ("fstype", &found.kind), ("mountpoint", &found.mountpoint)];
                 (labels.map(|(name, value)| (name, value.clone())).to_vec(), value(found))
@@ -321,9 +322,9 @@ impl Host {
     fn node_rest(&self) -> Vec<Family> {
         let mut all = Vec::new();
         all.push(Family::new("node_thermal_zone_temp", Gauge, "Zone temperature in Celsius").with_all(
-            self.temperatures.iter().map(|(zone, kind, degrees)| {
-                (vec![("type", kind.clone()), ("zone", zone.clone())], *degrees)
-            }),
+            self.temperatures.iter().filter(|(zone, ..)| zone.parse::<u32>().is_ok()).map(
+                |(zone, kind, degrees)| (vec![("type", kind.clone()), ("zone", zone.clone())], *degrees),
+            ),
         ));
         if let Ok(host) = nix::sys::utsname::uname() {
             let fields = [

@@ -1,7 +1,7 @@
 //! Disks, mounts, interfaces and sensors, as far as `node_exporter` tells of them by default.
 
 use std::collections::BTreeSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use nix::sys::statvfs::statvfs;
 use procfs::DiskStat;
@@ -40,7 +40,9 @@ const PSEUDO: &[&str] = &[
 const REMOTE: &[&str] =
     &["9p", "afs", "ceph", "cifs", "fuse.sshfs", "glusterfs", "lustre", "ncpfs", "nfs", "nfs4", "smb3"];
 /// Where nothing of the host's own is mounted.
-const BELOW: &[&str] = &["/dev", "/proc", "/run", "/sys", "/mnt", "/media"];
+const BELOW: &[&str] = &["/dev", "/proc", "/run", "/sys"];
+/// Where volumes are that `node_exporter` says nothing of, and whose filling up is nobody's smaller trouble.
+const VOLUMES: &[&str] = &["/mnt", "/media"];
 
 /// A mounted file system.
 #[derive(Clone, Debug, PartialEq)]
@@ -135,11 +137,22 @@ pub(super) fn file_systems() -> Vec<FileSystem> {
     read.collect()
 }
 
-fn is_below(mountpoint: &str) -> bool {
+impl FileSystem {
+    /// Whether `node_exporter` tells of it as well.
+    pub(super) fn is_exported(&self) -> bool {
+        !is_in(VOLUMES, &self.mountpoint)
+    }
+}
+
+fn is_in(folders: &[&str], mountpoint: &str) -> bool {
     let is_in = |folder: &&str| {
         mountpoint.strip_prefix(*folder).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
     };
-    BELOW.iter().any(is_in)
+    folders.iter().any(is_in)
+}
+
+fn is_below(mountpoint: &str) -> bool {
+    is_in(BELOW, mountpoint)
         || mountpoint.starts_with("/var/lib/docker/")
         || mountpoint.starts_with("/var/lib/containers/storage/")
 }
@@ -166,21 +179,47 @@ pub(super) fn links() -> Vec<Link> {
     links
 }
 
-/// The temperatures that the host measures: zone, its kind, degrees Celsius.
+/// The temperatures that the host measures: sensor, its kind, degrees Celsius. A thermal zone's sensor is its number.
 pub(super) fn temperatures(class: &Path) -> Vec<(String, String, f64)> {
-    let Ok(zones) = std::fs::read_dir(class.join("thermal")) else { return Vec::new() };
-    let mut found: Vec<_> = zones
-        .filter_map(|zone| {
-            let zone = zone.ok()?;
-            let name = zone.file_name().into_string().ok()?;
-            let number_of = name.strip_prefix("thermal_zone")?.to_owned();
-            let kind = text(zone.path().join("type")).trim().to_owned();
-            Some((number_of, kind, number(zone.path().join("temp"))? / 1000.0))
-        })
-        .collect();
+    let mut found = zones(class);
+    found.extend(chips(class));
     found.sort_by(|one, other| one.0.cmp(&other.0));
     found.truncate(super::MAX_DEVICES);
     found
+}
+
+/// What the kernel cools by.
+fn zones(class: &Path) -> Vec<(String, String, f64)> {
+    let zone = |(name, place): (String, PathBuf)| {
+        let sensor = name.strip_prefix("thermal_zone")?.to_owned();
+        let kind = text(place.join("type")).trim().to_owned();
+        Some((sensor, kind, number(place.join("temp"))? / 1000.0))
+    };
+    entries(&class.join("thermal")).filter_map(zone).collect()
+}
+
+/// What processors, disks and boards measure of themselves.
+fn chips(class: &Path) -> Vec<(String, String, f64)> {
+    let chip = |(chip, place): (String, PathBuf)| {
+        let name = text(place.join("name")).trim().to_owned();
+        let sensor = move |(file, input): (String, PathBuf)| {
+            let sensor = file.strip_suffix("_input").filter(|sensor| sensor.starts_with("temp"))?;
+            let label = text(input.with_file_name(format!("{sensor}_label")));
+            let kind = format!("{name} {}", label.trim());
+            Some((format!("{chip}_{sensor}"), kind.trim_end().to_owned(), number(&input)? / 1000.0))
+        };
+        entries(&place).filter_map(sensor).take(super::MAX_DEVICES).collect::<Vec<_>>()
+    };
+    entries(&class.join("hwmon")).flat_map(chip).collect()
+}
+
+/// What is in a folder: names and places.
+fn entries(folder: &Path) -> impl Iterator<Item = (String, PathBuf)> + use<> {
+    let entries = std::fs::read_dir(folder).into_iter().flatten();
+    entries.filter_map(|entry| {
+        let entry = entry.ok()?;
+        Some((entry.file_name().into_string().ok()?, entry.path()))
+    })
 }
 
 #[cfg(test)]
@@ -205,6 +244,7 @@ mod tests {
     #[test]
     fn what_only_begins_like_a_folder_is_not_below_it() {
         assert!(is_below("/run/user/0") && is_below("/dev") && is_below("/var/lib/docker/overlay"));
+        assert!(!is_below("/mnt/data") && is_in(VOLUMES, "/mnt/data") && !is_in(VOLUMES, "/mnte"));
         assert!(!is_below("/running") && !is_below("/") && !is_below("/var/lib/dockers"));
     }
 
@@ -215,6 +255,24 @@ mod tests {
         std::fs::create_dir_all(&zone).unwrap();
         std::fs::write(zone.join("type"), "x86_pkg_temp\n").unwrap();
         std::fs::write(zone.join("temp"), "47500\n").unwrap();
-        assert_eq!(temperatures(dir.path()), [("0".to_owned(), "x86_pkg_temp".to_owned(), 47.5)]);
+        let chip = dir.path().join("hwmon/hwmon1");
+        std::fs::create_dir_all(&chip).unwrap();
+        for (file, says) in [
+            ("name", "coretemp\n"),
+            ("temp2_label", "Core 0\n"),
+            ("temp2_input", "51000\n"),
+            ("temp3_input", "40000\n"),
+            ("fan1_input", "900\n"),
+            ("temp2_max", "90000\n"),
+        ] {
+            std::fs::write(chip.join(file), says).unwrap();
+        }
+        let expected = [
+            ("0", "x86_pkg_temp", 47.5),
+            ("hwmon1_temp2", "coretemp Core 0", 51.0),
+            ("hwmon1_temp3", "coretemp", 40.0),
+        ];
+        let expected = expected.map(|(sensor, kind, degrees)| (sensor.to_owned(), kind.to_owned(), degrees));
+        assert_eq!(temperatures(dir.path()), expected);
     }
 }
