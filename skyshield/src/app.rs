@@ -3,6 +3,7 @@
 //! The order is what makes a failed start harmless: the configuration is checked, then every port is
 //! bound, then the store is opened, and only then is the kernel touched.
 
+mod aside;
 mod interfaces;
 mod knowledge;
 mod measures;
@@ -186,7 +187,7 @@ pub async fn run(start: Start<'_>) -> anyhow::Result<()> {
     };
     lifecycle.spawn("rehearsal", rehearsal::every_night(stage, release.clone()));
     lifecycle.spawn("life", tasks::fulfil(wished, reloader, succession));
-    lifecycle.spawn("api", tasks::answer(listeners, api, release.clone(), hold.clone()));
+    lifecycle.spawn("api", aside::aside("api", tasks::answer(listeners, api, release.clone(), hold.clone()))?);
     tap::spawn(&mut lifecycle, listener, &hold, &release);
     knowledge.spawn(&mut lifecycle, &control, &release, &hold)?;
     measures.spawn(&mut lifecycle, late, &hold, &release);
