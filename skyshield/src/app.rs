@@ -21,7 +21,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
-use arc_swap::ArcSwap;
 use prometheus::Registry;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
@@ -39,6 +38,7 @@ use crate::dataplane::{Enforcer, Events, Kernel, Memory, OnSilence};
 use crate::engine::behaviour::{Behaviour, Key};
 use crate::engine::never_ban::{NeverBan, Protection};
 use crate::engine::view::View;
+use crate::engine::watcher::Watcher;
 use crate::forward_auth;
 use crate::gateway;
 use crate::lifecycle::handover::{Line, Word};
@@ -107,7 +107,7 @@ pub async fn run(start: Start<'_>) -> anyhow::Result<()> {
     let control_metrics = control::Metrics::new(&registry)?;
     let measures = Measures::new(&config, &registry, &opened)?;
     let requests = telemetry::Requests::new(&config.log, &config.sentry);
-    let gateway_metrics = measures.watch(gateway::Metrics::new(&registry)?.and_tell(requests), &config);
+    let gateway_metrics = gateway::Metrics::new(&registry)?.and_tell(requests);
     let forward_auth_metrics = forward_auth::Metrics::new(&registry)?;
     let reload_metrics = reload::Metrics::new(&registry)?;
     observe(&registry, (logs, sentry), opened.store.counters(), kernel_side)?;
@@ -128,12 +128,11 @@ pub async fn run(start: Start<'_>) -> anyhow::Result<()> {
     let (finish, released) = (CancellationToken::new(), CancellationToken::new());
     // Whoever holds on to the store or the kernel beside the control task holds one of these.
     let (hold, holders) = mpsc::channel(1);
-    let judge = judge_by(&config, view, control.clone(), limiter, &opened.key);
+    let judge = judge_by(&config, view, control.clone(), limiter, (&opened.key, measures.counter(&config)));
     let stage = rehearsed(&judge, &config, &registry)?;
-    let heard_by = Arc::new(ArcSwap::from_pointee(judge.clone().watched_by(None)));
-    let listener = kernel.tapping.zip(tap_metrics).map(|(tapping, metrics)| {
-        tapping.listener(&config.tap, &config.gateway, Arc::clone(&heard_by), metrics)
-    });
+    let ears = tap::Ears::new(&judge, &config.gateway);
+    let listener = kernel.tapping.zip(tap_metrics);
+    let listener = listener.map(|(tapping, metrics)| tapping.listener(&config.tap, &ears, metrics));
     let api = Api {
         own: Own::new(&registry, kept(&config))?,
         control: control.clone(),
@@ -163,7 +162,7 @@ pub async fn run(start: Start<'_>) -> anyhow::Result<()> {
         gateway: gateway.handle(),
         forward_auth: forward_auth.handle(),
         judge,
-        heard_by,
+        ears,
         control: control.clone(),
         known,
         level: logs.level(),
@@ -187,7 +186,8 @@ pub async fn run(start: Start<'_>) -> anyhow::Result<()> {
     };
     lifecycle.spawn("rehearsal", rehearsal::every_night(stage, release.clone()));
     lifecycle.spawn("life", tasks::fulfil(wished, reloader, succession));
-    lifecycle.spawn("api", aside::aside("api", tasks::answer(listeners, api, release.clone(), hold.clone()))?);
+    lifecycle
+        .spawn("api", aside::aside("api", tasks::answer(listeners, api, release.clone(), hold.clone()))?);
     tap::spawn(&mut lifecycle, listener, &hold, &release);
     knowledge.spawn(&mut lifecycle, &control, &release, &hold)?;
     measures.spawn(&mut lifecycle, late, &hold, &release);
@@ -210,10 +210,16 @@ async fn until_the_end(
 }
 
 /// The judge that every door asks.
-fn judge_by(config: &Config, view: Arc<View>, control: Control, limiter: Limiter, key: &[u8; 32]) -> Judge {
+fn judge_by(
+    config: &Config,
+    view: Arc<View>,
+    control: Control,
+    limiter: Limiter,
+    (key, counter): (&[u8; 32], Option<Arc<dyn Watcher>>),
+) -> Judge {
     let settings = Settings::new(&config.inspect, &config.risk, &config.routes);
     let watch = Watch::new(&config.behaviour, &config.limits, key);
-    Judge::new(settings, view, control).limited_by(limiter).watched_by(watch)
+    Judge::new(settings, view, control).limited_by(limiter).watched_by(watch).counted_by(counter)
 }
 
 /// Tells the service manager, and the predecessor where there is one.

@@ -1,5 +1,6 @@
 //! The verdict on a request: one function behind every door.
 
+mod answers;
 mod decided;
 mod refusal;
 mod settings;
@@ -15,6 +16,7 @@ use crate::control::Control;
 use crate::engine::incident::{Act, Assessment, Client, Door, Incident, IncidentId};
 use crate::engine::risk::{self, Score};
 use crate::engine::view::View;
+use crate::engine::watcher::Watcher;
 use crate::exceptions::Circumstances;
 use crate::inspect::{Mode, OverLimit, Request};
 use crate::limits::{self, Counted, Limiter, Quota, Stay};
@@ -88,6 +90,7 @@ pub struct Judge {
     control: Control,
     limiter: Option<Arc<Limiter>>,
     watch: Option<Arc<Watch>>,
+    counter: Option<Arc<dyn Watcher>>,
 }
 
 /// Text of a request that is kept in an incident, in bytes at the most.
@@ -96,7 +99,7 @@ const MAX_TEXT: usize = 512;
 impl Judge {
     /// A judge that goes by `settings` and reports to `control`.
     pub fn new(settings: Settings, view: Arc<View>, control: Control) -> Self {
-        Self { settings: Arc::new(settings), view, control, limiter: None, watch: None }
+        Self { settings: Arc::new(settings), view, control, limiter: None, watch: None, counter: None }
     }
 
     /// What it goes by.
@@ -121,29 +124,6 @@ impl Judge {
     #[must_use]
     pub fn limited_by(self, limiter: Limiter) -> Self {
         Self { limiter: Some(Arc::new(limiter)), ..self }
-    }
-
-    /// The same, and what becomes of requests is told to the detectors.
-    #[must_use]
-    pub fn watched_by(self, watch: Option<Watch>) -> Self {
-        Self { watch: watch.map(Arc::new), ..self }
-    }
-
-    /// Tells the detectors how the application answered the request that left `trail`. What this host
-    /// refuses by itself leaves none.
-    pub fn answered(&self, trail: Option<Trail>, status: u16) {
-        if let Some((watch, trail)) = self.watch.as_ref().zip(trail) {
-            self.control.tell(watch.signal(trail, status));
-        }
-    }
-
-    /// Tells the detectors that `request` of `client`, which came by no door of ours or left no trail, was
-    /// answered with `status`: known by what a proxy has logged of it.
-    pub fn read_of(&self, client: Client, request: &Request<'_>, at: Instant, status: u16) {
-        if let Some(watch) = &self.watch {
-            let route = &self.settings.route_of(request).name;
-            self.control.tell(watch.signal(watch.trail(client, request, route, at), status));
-        }
     }
 
     /// Whether the whole of what `address` sends is refused at `now`, before a body is read.
@@ -223,8 +203,7 @@ impl Judge {
         for limit in &inspection.limits_reached {
             self.control.count_limit(limit);
         }
-        let trail =
-            || self.watch.as_ref().map(|watch| watch.trail(client, request, &route.name, complete_at));
+        let trail = || self.trail(client, request, &route.name, complete_at);
         let Some(reason) = reason else {
             if bill.terms.iter().any(|term| term.kind == risk::Kind::Finding) {
                 let assessment = Assessment { bill, thresholds: route.thresholds, ..Assessment::default() };

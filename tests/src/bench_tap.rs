@@ -10,6 +10,7 @@ use skyshield::dataplane::{Config, Kernel, Tapped};
 
 use crate::bpffs::Bpffs;
 use crate::daemon::Daemon;
+use crate::loopback::until;
 use crate::netns::{End, Netns, Veth};
 use crate::nginx::{self, Nginx};
 use crate::world::{HOST, HOST_V4, World, attacker};
@@ -72,7 +73,7 @@ fn bans(world: &World) -> anyhow::Result<Value> {
         }
         Ok(())
     })?;
-    std::thread::sleep(Duration::from_millis(500));
+    until("everybody is banned", || Ok(daemon.decisions()?.len() >= all.len()))?;
     let decisions = daemon.decisions()?;
     let mut lags: Vec<f64> =
         decisions.iter().filter_map(|decision| decision["enforced_after_ms"].as_f64()).collect();

@@ -10,9 +10,11 @@ use tokio_util::sync::CancellationToken;
 use super::tasks;
 use crate::alerts::{self, Alerts, Receivers};
 use crate::api::Monitoring;
+use crate::clock;
 use crate::config::Config;
 use crate::control::{self, Control};
 use crate::engine::happening::Teller;
+use crate::engine::watcher::Watcher;
 use crate::lifecycle::Lifecycle;
 use crate::monitor::business::{Business, Ingest, Observed};
 use crate::monitor::daemon::{self, Queue};
@@ -20,7 +22,6 @@ use crate::monitor::levels::Levels;
 use crate::monitor::{Sampler, Seen};
 use crate::store::{self, Opened};
 use crate::telemetry::Level;
-use crate::{clock, gateway};
 
 /// Everything that is measured, and who counts and tells.
 pub(super) struct Measures {
@@ -49,12 +50,9 @@ impl Measures {
         Ok(Self { sampling: sampling.transpose()?, ingest, business, observed, alerting, alerts })
     }
 
-    /// The gateway's metrics, with requests watched where a rule counts any.
-    pub(super) fn watch(&self, metrics: gateway::Metrics, config: &Config) -> gateway::Metrics {
-        if config.business.rules.is_empty() {
-            return metrics;
-        }
-        metrics.watched_by(Arc::clone(&self.observed) as _)
+    /// Who counts requests, where a rule counts any.
+    pub(super) fn counter(&self, config: &Config) -> Option<Arc<dyn Watcher>> {
+        (!config.business.rules.is_empty()).then(|| Arc::clone(&self.observed) as _)
     }
 
     /// Whom rooms tell of what happens.

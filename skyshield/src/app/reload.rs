@@ -4,12 +4,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::Context;
-use arc_swap::ArcSwap;
 use prometheus::{IntCounterVec, IntGauge, Opts, Registry};
 use tokio::sync::watch;
 
 use super::known_to_the_configuration;
 use super::published::Published;
+use super::tap::Ears;
 use crate::clock;
 use crate::config::{self, Config};
 use crate::control::Control;
@@ -75,8 +75,8 @@ pub(super) struct Reloader {
     pub(super) gateway: gateway::Handle,
     pub(super) forward_auth: forward_auth::Handle,
     pub(super) judge: Judge,
-    /// Whom the tap asks.
-    pub(super) heard_by: Arc<ArcSwap<Judge>>,
+    /// Those of the tap.
+    pub(super) ears: Ears,
     pub(super) control: Control,
     pub(super) known: watch::Sender<Known>,
     pub(super) level: Level,
@@ -150,7 +150,7 @@ impl Reloader {
         let (new, judge, known) = prepared.map_err(refused)?;
         self.level.set(&new.log);
         self.known.send_replace(known);
-        self.heard_by.store(Arc::new(judge.clone().watched_by(None)));
+        self.ears.renew(&judge, &new.gateway);
         self.judge = judge;
         self.stage.renew(self.judge.shared_settings(), new.inspect.clone(), new.rehearsal.clone());
         self.control

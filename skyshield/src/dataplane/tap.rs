@@ -34,9 +34,6 @@ pub struct Tapped {
 
 /// The smallest ring that the kernel makes.
 const LEAST_RING: u32 = 4096;
-/// Records at a time, so that their reader yields.
-const BATCH: usize = 512;
-
 /// The size of the ring, and how many flows are told apart, where there is a tap or not.
 pub(super) fn sizes(tapped: Option<&Tapped>) -> (u32, u32) {
     tapped.map_or((LEAST_RING, 1), |tapped| {
@@ -80,6 +77,9 @@ pub struct Segments {
 }
 
 impl Segments {
+    /// Records looked at in one go: what they lead to waits for the last of them.
+    pub const BATCH: usize = 32;
+
     pub(super) fn open(dir: &Path, seed: u64) -> Result<Self, Error> {
         Ok(Self {
             ring: Ring::open(dir, names::TAP_RING)?,
@@ -88,17 +88,18 @@ impl Segments {
         })
     }
 
-    /// Waits for records and has `each` look at up to 512 of them, with the moment each came in; how
-    /// many. To be called within a Tokio runtime.
+    /// Waits for records and has `each` look at up to [`BATCH`](Self::BATCH) of them, with the moment
+    /// each came in; how many. To be called within a Tokio runtime.
     pub async fn next(&mut self, mut each: impl FnMut(&Segment, &[u8], Instant)) -> io::Result<usize> {
         let mut clock = None;
-        self.ring.next(BATCH, |record| told(record, &mut clock, &mut each)).await
+        self.ring.next(Self::BATCH, |record| told(record, &mut clock, &mut each)).await
     }
 
-    /// Has `each` look at up to 512 records that are there already, without waiting; how many.
+    /// Has `each` look at up to [`BATCH`](Self::BATCH) records that are there already, without waiting;
+    /// how many.
     pub fn poll(&mut self, mut each: impl FnMut(&Segment, &[u8], Instant)) -> usize {
         let mut clock = None;
-        self.ring.poll(BATCH, |record| told(record, &mut clock, &mut each))
+        self.ring.poll(Self::BATCH, |record| told(record, &mut clock, &mut each))
     }
 
     /// What there is to say to the program about connections.

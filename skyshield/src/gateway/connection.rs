@@ -31,7 +31,6 @@ use super::stream::ClientStream;
 use super::write::write_all;
 use crate::clock;
 use crate::engine::incident::{Client, Door};
-use crate::engine::watcher::Matched;
 use crate::inspect::{Header, OverLimit, Request};
 use crate::limits::Quota;
 use crate::telemetry::Served;
@@ -234,7 +233,7 @@ impl Connection<'_> {
             return self.take_report(body).await;
         }
         let complete_at = self.read_at;
-        let (verdict, matched) = self.judge(client, body.held, complete_at);
+        let verdict = self.judge(client, body.held, complete_at);
         let mut permit = match verdict {
             Verdict::Pass(permit) => permit,
             Verdict::Limit(limited) => {
@@ -280,9 +279,6 @@ impl Connection<'_> {
         let outcome = exchange.forward(permit, &self.head, body, origin, asked).await;
         if let Outcome::Answered { status, .. } = outcome {
             shared.judge.answered(trail, status);
-            if let Some((watcher, matched)) = shared.metrics.watcher.as_ref().zip(matched) {
-                watcher.answered(matched, status);
-            }
         }
         self.conclude(outcome, complete_at).await
     }
@@ -376,8 +372,7 @@ impl Connection<'_> {
         }
     }
 
-    /// The verdict, and what the request would count as.
-    fn judge(&self, client: Client, body_len: usize, complete_at: Instant) -> (Verdict, Option<Matched>) {
+    fn judge(&self, client: Client, body_len: usize, complete_at: Instant) -> Verdict {
         let bytes = self.input.filled();
         let head = &self.head;
         let lines = head.fields.iter();
@@ -389,10 +384,8 @@ impl Connection<'_> {
             headers: &headers,
             body: bytes.get(head.len..head.len + body_len).unwrap_or_default(),
         };
-        let matched = self.shared.metrics.watcher.as_ref().map(|watcher| watcher.look(&request));
         // Behind a proxy the handshake is the proxy's.
         let ja4 = self.peer.ja4.as_deref().filter(|_| !client.by_proxy);
-        let verdict = self.shared.judge.judge_by(client, Door::Gateway, &request, ja4, complete_at);
-        (verdict, matched.filter(|matched| matched.rules != 0))
+        self.shared.judge.judge_by(client, Door::Gateway, &request, ja4, complete_at)
     }
 }

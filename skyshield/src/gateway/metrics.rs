@@ -3,8 +3,6 @@
 mod sites;
 mod upstreams;
 
-use std::sync::Arc;
-
 use prometheus::{IntCounter, IntCounterVec, IntGauge, Opts, Registry};
 
 use self::sites::SiteFamilies;
@@ -14,7 +12,6 @@ pub(super) use self::upstreams::UpstreamMetrics;
 use super::guard::Cause;
 use super::upstream::Failure;
 use super::{http2, tls};
-use crate::engine::watcher::Watcher;
 use crate::telemetry::Requests;
 
 /// The gateway's counters. Clones count together.
@@ -51,8 +48,6 @@ pub struct Metrics {
     upstreams: UpstreamFamilies,
     /// What is told of requests besides.
     pub(super) requests: Requests,
-    /// Who counts requests by what they stand for.
-    pub(super) watcher: Option<Arc<dyn Watcher>>,
 }
 
 impl Metrics {
@@ -145,7 +140,6 @@ impl Metrics {
             sites,
             upstreams: UpstreamFamilies::new(registry)?,
             requests: Requests::default(),
-            watcher: None,
         })
     }
 
@@ -153,12 +147,6 @@ impl Metrics {
     #[must_use]
     pub fn and_tell(self, requests: Requests) -> Self {
         Self { requests, ..self }
-    }
-
-    /// With `watcher` told of every request that passes and is answered.
-    #[must_use]
-    pub fn watched_by(self, watcher: Arc<dyn Watcher>) -> Self {
-        Self { watcher: Some(watcher), ..self }
     }
 
     pub(super) fn invalid(&self, cause: Cause) {

@@ -194,8 +194,8 @@ impl Rerun {
     fn observe(&mut self, address: IpAddr, recorded: &Recorded, now: Instant) {
         let (Some(watch), Some(status)) = (&self.watch, recorded.status) else { return };
         let client = Client { address, by_proxy: false };
-        let signal = recorded
-            .with(|request| watch.signal(watch.trail(client, request, &"default".into(), now), status));
+        let signal =
+            recorded.with(|request| watch.signal(watch.see(client, request, &"default".into(), now), status));
         let claims = self.behaviour.observe(&signal);
         let source = behaviour::source_of(address);
         if claims.is_empty() {

@@ -9,6 +9,7 @@ use sha2::Sha256;
 
 use crate::engine::behaviour::{self, Key, Login, Signal, Traits};
 use crate::engine::incident::Client;
+use crate::engine::watcher::Matched;
 use crate::inspect::Request;
 use crate::limits;
 use crate::routes::PathPatterns;
@@ -72,9 +73,16 @@ pub struct Watch {
     login_methods: Arc<[String]>,
 }
 
-/// What is kept of a request until its answer is known.
+/// What is kept of a request until its answer is known: for the detectors, and what it would count as.
 #[derive(Debug)]
 pub struct Trail {
+    pub(super) seen: Option<Seen>,
+    pub(super) matched: Option<Matched>,
+}
+
+/// What the detectors are told of, but for the answer.
+#[derive(Debug)]
+pub struct Seen {
     signal: Signal,
     route: Arc<str>,
 }
@@ -108,7 +116,7 @@ impl Watch {
     }
 
     /// What is to be kept of `request`, which `route` has taken.
-    pub fn trail(&self, client: Client, request: &Request<'_>, route: &Arc<str>, at: Instant) -> Trail {
+    pub fn see(&self, client: Client, request: &Request<'_>, route: &Arc<str>, at: Instant) -> Seen {
         let target = request.target;
         let path = &target[..memchr::memchr(b'?', target).unwrap_or(target.len())];
         let writes = matches!(request.method, b"POST" | b"PUT" | b"PATCH" | b"DELETE");
@@ -143,12 +151,12 @@ impl Watch {
             login: None,
             account,
         };
-        Trail { signal, route: Arc::clone(route) }
+        Seen { signal, route: Arc::clone(route) }
     }
 
-    /// What became of the request that left `trail`.
-    pub fn signal(&self, trail: Trail, status: u16) -> Signal {
-        let Trail { mut signal, route } = trail;
+    /// What became of the request.
+    pub fn signal(&self, seen: Seen, status: u16) -> Signal {
+        let Seen { mut signal, route } = seen;
         signal.status = status;
         if signal.traits.has(Traits::LOGIN) {
             let own = self.login.routes.get(&*route);
@@ -248,7 +256,7 @@ mod tests {
         let (method, target, body) = (method.as_bytes(), target.as_bytes(), body.as_bytes());
         let request = Request { method, target, headers: &[], body };
         let watch = watch();
-        watch.signal(watch.trail(client, &request, &"default".into(), clock::now()), status)
+        watch.signal(watch.see(client, &request, &"default".into(), clock::now()), status)
     }
 
     #[test]
