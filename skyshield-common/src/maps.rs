@@ -6,7 +6,7 @@
 /// Bans are handed from one version to another, upwards and downwards. So in every layout the maps of
 /// bans, of prefixes and of what is allowed keep their names, kinds and keys, and the values of the
 /// first two begin with a [`Ban`](crate::Ban).
-pub const SCHEMA: u32 = 4;
+pub const SCHEMA: u32 = 5;
 
 /// The program's name, in the object and in the kernel.
 pub const PROGRAM: &str = "skyshield";
@@ -27,7 +27,9 @@ pub const ANCHOR_PROGRAM: &str = "anchor";
 pub const HOSTS_V4: &str = "HOSTS_V4";
 /// [`host::Hold`](crate::host::Hold) by IPv4 address, of those that fit into no bucket.
 pub const STASH_V4: &str = "STASH_V4";
-/// Where IPv4 bans are [`near`](crate::near): words of two bits for each /24.
+/// Where IPv4 hosts are [`near`](crate::near): words of a filter.
+pub const NEAR_HOSTS_V4: &str = "NEAR_HOSTS_V4";
+/// Where IPv4 prefixes are [`near`](crate::near): a bit for each /16, then one for each /24.
 pub const NEAR_V4: &str = "NEAR_V4";
 /// Where IPv6 bans are [`near`](crate::near): words of a filter.
 pub const NEAR_V6: &str = "NEAR_V6";
@@ -89,10 +91,11 @@ pub const EVENTS: &str = "EVENTS";
 pub const EVENT_STATS: &str = "EVENT_STATS";
 
 /// Every map of the object, and no other.
-pub const ALL: [&str; 33] = [
+pub const ALL: [&str; 34] = [
     SETTINGS,
     HOSTS_V4,
     STASH_V4,
+    NEAR_HOSTS_V4,
     NEAR_V4,
     NEAR_V6,
     NEAR_ALLOWED,

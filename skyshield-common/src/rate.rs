@@ -35,6 +35,33 @@ pub const CELLS: usize = 8;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Bucket(pub [u64; CELLS]);
 
+/// Buckets in front of all others, a quarter of a megabyte: small enough for a processor to keep near. A source has
+/// its cell in one of them, or, where that is full, in one of those behind.
+pub const FRONT: u32 = 1 << 12;
+/// Cells of a bucket in front. Its last word is no cell, but the latest time of those that have found no
+/// place there: until then a source may have its cell behind, and afterwards nobody owes anything there.
+pub const FRONT_CELLS: usize = CELLS - 1;
+
+/// The bucket in front of a source with this hash.
+#[inline]
+#[expect(clippy::cast_possible_truncation, reason = "masked")]
+pub const fn front(hash: u64) -> u32 {
+    hash as u32 & (FRONT - 1)
+}
+
+/// Its bucket behind, of `mask` + 1.
+#[inline]
+#[expect(clippy::cast_possible_truncation, reason = "masked")]
+pub const fn behind(hash: u64, mask: u64) -> u32 {
+    FRONT + ((hash >> FRONT.trailing_zeros()) & mask) as u32
+}
+
+/// The cell in front at which a source is looked for first, one of four.
+#[inline]
+pub const fn home(hash: u64) -> usize {
+    (hash >> (TAG_SHIFT - 2) & 3) as usize
+}
+
 /// Cells count in units of 2^4 ns: 48 bits of them wrap after 52 days, at which a source once gets
 /// a burst it has not earned.
 pub const UNIT_SHIFT: u32 = 4;

@@ -73,7 +73,7 @@ pub struct Settings {
     pub shaped: u64,
     /// Makes the places of rates unforeseeable.
     pub seed: u64,
-    /// The last bucket of the rates.
+    /// The last of the rates' buckets behind those in front.
     pub rates_mask: u64,
     /// The last bucket of the IPv4 hosts.
     pub hosts_mask: u64,

@@ -5,38 +5,80 @@ use core::intrinsics::{AtomicOrdering, atomic_cxchg};
 use aya_ebpf::bindings::BPF_F_MMAPABLE;
 use aya_ebpf::macros::map;
 use aya_ebpf::maps::Array;
-use skyshield_common::{Reason, rate};
+use skyshield_common::{Rate, Reason, rate};
 use skyshield_ebpf::{Admission, Load, Tables as _, further};
 
 use crate::maps::{KernelMaps, low};
 
 /// The daemon's default, for whoever loads the object without it.
-const ENTRIES: u32 = 1024;
+const ENTRIES: u32 = rate::FRONT + 1024;
 
 /// Written by this program; fixed. A cell is taken from a source only when that has its whole burst
-/// to spend, so a flood of spoofed sources neither fills it nor makes it forget.
+/// to spend, so a flood of spoofed sources neither fills it nor makes it forget. Each of those has but the
+/// line in front read, until there are more than that holds.
 #[map]
 static RATES: Array<rate::Bucket> = Array::with_max_entries(ENTRIES, BPF_F_MMAPABLE);
 
 /// Tries at a cell that other CPUs keep changing; a race lost so often is a source far over its rate.
 const SWAP_TRIES: usize = 4;
 
-/// Has the bucket of `hash` fetched.
+/// The cell in front where a source is looked for first.
+pub(crate) type Home = Option<*mut u64>;
+
+/// Looks there.
 #[inline(always)]
-pub(crate) fn foresee(hash: u64, mask: u64) {
-    if let Some(bucket) = RATES.get_ptr(low(hash & mask)) {
-        // SAFETY: the first word of an array's slot, which is there as long as the program is.
-        let _ = unsafe { bucket.cast::<u64>().read_volatile() };
+pub(crate) fn home(hash: u64) -> Home {
+    let bucket = RATES.get_ptr_mut(rate::front(hash))?;
+    // SAFETY: one of the first four words of an array's slot, which is there as long as the program is.
+    unsafe {
+        let cell = bucket.cast::<u64>().add(rate::home(hash));
+        // What comes of it is used later: this has it fetched.
+        let _ = cell.read_volatile();
+        Some(cell)
     }
+}
+
+/// Takes a packet out of the bucket of `hash`, where a look at its home has shown this.
+#[inline(always)]
+pub(crate) fn admission_from(home: Home, hash: u64, now: u64, rate: Rate, mask: u64) -> Admission {
+    // SAFETY: as above.
+    if let Some((cell, before)) = home.map(|cell| (cell, unsafe { cell.read_volatile() }))
+        && rate::is_of(before, hash)
+    {
+        let Some(next) = rate::admit(rate::tat(before), now, rate.interval, rate.tolerance) else {
+            return Admission::Over;
+        };
+        if swap(cell, before, hash, next).1 {
+            return Admission::Within;
+        }
+    }
+    admission(hash, now, rate.interval, rate.tolerance, mask)
 }
 
 /// Takes `cost` out of the bucket of `hash`.
 #[inline(always)]
 pub(crate) fn admission(hash: u64, now: u64, cost: u64, tolerance: u64, mask: u64) -> Admission {
-    match admit(hash, now, cost, tolerance, mask) {
+    let mut answer = admit(hash, now, cost, tolerance);
+    if answer == BEHIND {
+        answer = admit_behind(hash, now, cost, tolerance, mask);
+    }
+    match answer {
         WITHIN => Admission::Within,
         OVER => Admission::Over,
         _ => Admission::Untracked,
+    }
+}
+
+/// Puts a time where `before` is, if it is; what was there, and whether it was that.
+#[inline(always)]
+fn swap(cell: *mut u64, before: u64, hash: u64, next: u64) -> (u64, bool) {
+    // SAFETY: a cell is eight aligned bytes in a map.
+    unsafe {
+        atomic_cxchg::<u64, { AtomicOrdering::SeqCst }, { AtomicOrdering::SeqCst }>(
+            cell,
+            before,
+            rate::cell(rate::tag(hash), next),
+        )
     }
 }
 
@@ -60,28 +102,72 @@ extern "C" fn count_further(source: u64, network: u64, load: u64, now: u64) -> u
 const WITHIN: u64 = 0;
 const OVER: u64 = 1;
 const UNTRACKED: u64 = 2;
+const BEHIND: u64 = 3;
 
-/// Takes `cost` out of the bucket of `hash`. A function of its own, with a name: the verifier then
+/// Takes `cost` out of the bucket of `hash` in front, or says where else to look. A function of its own, with a name: the verifier then
 /// walks it once for any arguments, and not once for every way there.
 #[unsafe(no_mangle)]
 #[inline(never)]
-extern "C" fn admit(hash: u64, now: u64, cost: u64, tolerance: u64, mask: u64) -> u64 {
-    let Some(bucket) = RATES.get_ptr_mut(low(hash & mask)) else { return UNTRACKED };
-    let cells = bucket.cast::<u64>();
-    let Some((cell, mut before)) = find(cells, hash, now) else { return UNTRACKED };
+extern "C" fn admit(hash: u64, now: u64, cost: u64, tolerance: u64) -> u64 {
+    let Some(front) = RATES.get_ptr_mut(rate::front(hash)) else { return UNTRACKED };
+    let front = front.cast::<u64>();
+    let own = own_of(front, rate::FRONT_CELLS, hash);
+    let free = if own.is_some() { own } else { free_of(front, hash, now) };
+    // SAFETY: the last word of an array's slot, which is there as long as the program is.
+    let horizon = unsafe { front.add(rate::FRONT_CELLS) };
+    if own.is_none() {
+        // SAFETY: as above.
+        let may_be_behind = !rate::is_idle(unsafe { horizon.read_volatile() }, now);
+        if may_be_behind || free.is_none() {
+            return BEHIND;
+        }
+    }
+    let Some((cell, before)) = free else { return UNTRACKED };
+    take(cell, before, (hash, now, cost, tolerance), None)
+}
+
+/// The same of a source whose bucket in front is full, or was when it came: in the cell that it has
+/// behind, or else in one in front, or in one behind.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn admit_behind(hash: u64, now: u64, cost: u64, tolerance: u64, mask: u64) -> u64 {
+    let places = (RATES.get_ptr_mut(rate::front(hash)), RATES.get_ptr_mut(rate::behind(hash, mask)));
+    let (Some(front), Some(behind)) = places else { return UNTRACKED };
+    let (front, behind) = (front.cast::<u64>(), behind.cast::<u64>());
+    // SAFETY: the last word of an array's slot, which is there as long as the program is.
+    let horizon = unsafe { front.add(rate::FRONT_CELLS) };
+    let asked = (hash, now, cost, tolerance);
+    if let Some((cell, before)) = own_of(behind, rate::CELLS, hash)
+        && !rate::is_idle(before, now)
+    {
+        return take(cell, before, asked, Some(horizon));
+    }
+    if let Some((cell, before)) = free_of(front, hash, now) {
+        return take(cell, before, asked, None);
+    }
+    match idle_of(behind, rate::CELLS, now) {
+        Some((cell, before)) => take(cell, before, asked, Some(horizon)),
+        None => UNTRACKED,
+    }
+}
+
+/// Takes what is asked for out of a cell, which is the source's own or idle.
+#[inline(always)]
+fn take(
+    cell: *mut u64,
+    mut before: u64,
+    (hash, now, cost, tolerance): (u64, u64, u64, u64),
+    horizon: Option<*mut u64>,
+) -> u64 {
     let mut tat = if rate::is_of(before, hash) { rate::tat(before) } else { 0 };
     let mut tries = 0;
     while tries < SWAP_TRIES {
         tries += 1;
         let Some(next) = rate::admit(tat, now, cost, tolerance) else { return OVER };
-        // SAFETY: a cell is eight aligned bytes in a map.
-        let (found, swapped) = unsafe {
-            atomic_cxchg::<u64, { AtomicOrdering::SeqCst }, { AtomicOrdering::SeqCst }>(
-                cell,
-                before,
-                rate::cell(rate::tag(hash), next),
-            )
-        };
+        if let Some(horizon) = horizon {
+            raise(horizon, next, now);
+        }
+        let (found, swapped) = swap(cell, before, hash, next);
         if swapped {
             return WITHIN;
         }
@@ -95,23 +181,47 @@ extern "C" fn admit(hash: u64, now: u64, cost: u64, tolerance: u64, mask: u64) -
     OVER
 }
 
-/// The source's own cell, or else the first that may be taken.
+/// Says that somebody behind is not idle until `time`. If other CPUs say so at the same moment, one of
+/// them may not be heard: then a source gets once what it would have after a pause.
 #[inline(always)]
-fn find(cells: *mut u64, hash: u64, now: u64) -> Option<(*mut u64, u64)> {
-    let mut at = 0;
-    while at < rate::CELLS {
-        // SAFETY: one of the eight words of an array's slot, which is there as long as the program is.
-        let (place, cell) = unsafe { (cells.add(at), cells.add(at).read_volatile()) };
-        if rate::is_of(cell, hash) {
-            return Some((place, cell));
-        }
-        at += 1;
+fn raise(horizon: *mut u64, time: u64, now: u64) {
+    // SAFETY: a word of a map.
+    let before = unsafe { horizon.read_volatile() };
+    if rate::is_idle(before, now) || rate::tat(before) < time {
+        swap(horizon, before, 0, time);
     }
-    at = 0;
-    while at < rate::CELLS {
-        // SAFETY: as above.
-        let (place, cell) = unsafe { (cells.add(at), cells.add(at).read_volatile()) };
-        if rate::is_idle(cell, now) {
+}
+
+/// The source's own cell among the first `cells` of a bucket.
+#[inline(always)]
+fn own_of(bucket: *mut u64, cells: usize, hash: u64) -> Option<(*mut u64, u64)> {
+    first_of(bucket, cells, |cell| rate::is_of(cell, hash))
+}
+
+/// A cell in front that may be taken: that where the source is looked for first, or else any.
+#[inline(always)]
+fn free_of(front: *mut u64, hash: u64, now: u64) -> Option<(*mut u64, u64)> {
+    // SAFETY: one of the first four words of an array's slot, which is there as long as the program is.
+    let (home, cell) = unsafe {
+        let home = front.add(rate::home(hash));
+        (home, home.read_volatile())
+    };
+    if rate::is_idle(cell, now) { Some((home, cell)) } else { idle_of(front, rate::FRONT_CELLS, now) }
+}
+
+/// The first that may be taken.
+#[inline(always)]
+fn idle_of(bucket: *mut u64, cells: usize, now: u64) -> Option<(*mut u64, u64)> {
+    first_of(bucket, cells, |cell| rate::is_idle(cell, now))
+}
+
+#[inline(always)]
+fn first_of(bucket: *mut u64, cells: usize, suits: impl Fn(u64) -> bool) -> Option<(*mut u64, u64)> {
+    let mut at = 0;
+    while at < cells {
+        // SAFETY: one of the eight words of an array's slot, which is there as long as the program is.
+        let (place, cell) = unsafe { (bucket.add(at), bucket.add(at).read_volatile()) };
+        if suits(cell) {
             return Some((place, cell));
         }
         at += 1;

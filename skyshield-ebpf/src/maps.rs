@@ -7,18 +7,20 @@ use aya_ebpf::helpers::generated::{bpf_jiffies64, bpf_ktime_get_boot_ns};
 use aya_ebpf::macros::map;
 use aya_ebpf::maps::lpm_trie::Key;
 use aya_ebpf::maps::{Array, HashMap, LpmTrie, PerCpuArray, RingBuf};
-use skyshield_common::host::{self, Hold};
 use skyshield_common::maps::{EVENTS_BYTES, STATS_SLOTS};
 use skyshield_common::near::{self, Depth};
 use skyshield_common::place::Policy;
 use skyshield_common::rules::{Act, Layer4};
-use skyshield_common::{Address, Banned, Counter, EventCounter, Hits, PrefixBan, Rate, Reason, Settings};
+use skyshield_common::{
+    Address, Ban, Banned, Counter, EventCounter, Hits, PrefixBan, Rate, Reason, Settings,
+};
 use skyshield_ebpf::{Admission, Load, Tables};
 
+use crate::cells::Home;
 use crate::places::{self, place_v4, place_v6};
 use crate::ranges::{listed_v4, listed_v6};
 use crate::rules;
-use crate::{cells, flows};
+use crate::{cells, flows, hosts};
 
 /// The daemon's default, for whoever loads the object without it.
 const ENTRIES: u32 = 1024;
@@ -26,13 +28,10 @@ const ENTRIES: u32 = 1024;
 /// Written by the daemon; one slot.
 #[map]
 pub(crate) static SETTINGS: Array<Settings> = Array::with_max_entries(1, 0);
-/// Written by the daemon through shared memory; a bucket that is full sends its next to the stash.
+/// Written by the daemon through shared memory; made for as many as `HOSTS_V4` is.
 #[map]
-static HOSTS_V4: Array<host::Bucket> = Array::with_max_entries(ENTRIES, BPF_F_MMAPABLE);
-/// Written by the daemon, which refuses what fits into neither a bucket nor this.
-#[map]
-static STASH_V4: HashMap<u32, u64> = HashMap::with_max_entries(ENTRIES, 0);
-/// Written by the daemon through shared memory; bits for every /24 there is.
+static NEAR_HOSTS_V4: Array<u64> = Array::with_max_entries(ENTRIES, BPF_F_MMAPABLE);
+/// Written by the daemon through shared memory; a bit for every /16 and every /24 there is.
 #[map]
 static NEAR_V4: Array<u64> = Array::with_max_entries(near::V4_WORDS, BPF_F_MMAPABLE);
 /// Written by the daemon through shared memory; fixed, and of less help the more is in it.
@@ -200,68 +199,29 @@ pub(crate) fn hits_of(source: &Address, now_ns: u64) -> Option<*mut Hits> {
     }
 }
 
+/// The decision of a ban, if that is in force.
+///
+/// # Safety
+///
+/// There is a ban to be read.
 #[inline(always)]
-fn near_v4(address: u32) -> usize {
-    let (word, shift) = near::v4(address);
-    let Some(word) = NEAR_V4.get(word) else { return 0 };
-    low(*word >> shift) as usize & (near::HOSTS | near::PREFIXES)
+unsafe fn decision_in_force(ban: *const Ban, now_ns: u64) -> Option<u64> {
+    // SAFETY: as the caller says; words, each read in one piece.
+    let (expires_at_ns, decision) = unsafe {
+        ((&raw const (*ban).expires_at_ns).read_volatile(), (&raw const (*ban).decision).read_volatile())
+    };
+    Ban::new(expires_at_ns, decision, 0).holds(now_ns).then_some(decision)
 }
 
 #[inline(always)]
-fn near_v6(source: &Address, settings: &Settings) -> usize {
-    let mut hints = 0;
-    if settings.depths & Depth::Wide.bit() != 0 {
-        hints |= near::PREFIXES;
-    }
-    for depth in Depth::FILTERED {
-        if settings.depths & depth.bit() != 0 {
-            let (word, bits) = near::v6(*source, depth);
-            if NEAR_V6.get(word).is_some_and(|word| *word & bits == bits) {
-                hints |= depth.hint();
-            }
-        }
-    }
-    hints
+fn near_prefix_v4(address: u32) -> bool {
+    let is_set = |(word, bit): (u32, u64)| NEAR_V4.get(word).is_some_and(|word| *word & bit != 0);
+    is_set(near::wide_v4(address)) && is_set(near::v4(address))
 }
 
-/// What is said of an IPv4 address: in its buckets, or in the stash if there is anything.
 #[inline(always)]
-fn hold(address: u32, settings: &Settings) -> Hold {
-    let (first, second) = host::buckets(address, low(settings.hosts_mask));
-    let mut hold = held(first, address);
-    if hold == Hold::NONE {
-        hold = held(second, address);
-    }
-    if hold == Hold::NONE
-        && settings.stashed != 0
-        && let Some(stashed) = STASH_V4.get_ptr(address.to_be())
-    {
-        // SAFETY: the kernel keeps the element's memory while the program runs, as it does a ban's.
-        hold = Hold::from_bits(low(unsafe { stashed.read_volatile() }));
-    }
-    hold
-}
-
-/// A bucket's hold on an address.
-#[inline(always)]
-fn held(bucket: u32, address: u32) -> Hold {
-    let Some(bucket) = HOSTS_V4.get_ptr(bucket) else { return Hold::NONE };
-    let slots = bucket.cast::<u64>();
-    let mut at = 0;
-    while at < host::SLOTS {
-        // The address is in the upper half, which comes last on this target. Most slots end here.
-        // SAFETY: one of the eight words of an array's slot, which is there as long as the program is.
-        let found = unsafe { slots.add(at).cast::<u32>().add(1).read_volatile() };
-        if found == address {
-            // SAFETY: as above. The daemon may write it meanwhile: then it is read as it was or as it is.
-            let slot = unsafe { slots.add(at).read_volatile() };
-            if host::address_of(slot) == address && host::hold_of(slot) != Hold::NONE {
-                return host::hold_of(slot);
-            }
-        }
-        at += 1;
-    }
-    Hold::NONE
+fn is_put_in(map: &Array<u64>, (word, bits): (u32, u64)) -> bool {
+    map.get(word).is_some_and(|word| *word & bits == bits)
 }
 
 impl Tables for KernelMaps {
@@ -283,14 +243,34 @@ impl Tables for KernelMaps {
     }
 
     #[inline(always)]
-    fn near(&self, source: &Address, settings: &Settings) -> usize {
-        if let Some(address) = source.v4() { near_v4(address) } else { near_v6(source, settings) }
+    fn near_host(&self, source: &Address, settings: &Settings) -> bool {
+        match source.v4() {
+            Some(address) => is_put_in(&NEAR_HOSTS_V4, near::host_v4(address, low(settings.hosts_mask) >> 1)),
+            None => {
+                settings.depths & Depth::Host.bit() != 0
+                    && is_put_in(&NEAR_V6, near::v6(*source, Depth::Host))
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn near_prefix(&self, source: &Address, settings: &Settings) -> bool {
+        if let Some(address) = source.v4() {
+            return near_prefix_v4(address);
+        }
+        let mut is_near = settings.depths & Depth::Wide.bit() != 0;
+        for depth in Depth::OF_PREFIXES {
+            if settings.depths & depth.bit() != 0 {
+                is_near |= is_put_in(&NEAR_V6, near::v6(*source, depth));
+            }
+        }
+        is_near
     }
 
     #[inline(always)]
     fn bans(&self, source: &Address, settings: &Settings, now_ns: u64) -> bool {
         if let Some(address) = source.v4() {
-            return hold(address, settings).holds(now_ns);
+            return hosts::hold(address, settings).holds(now_ns);
         }
         let Some(ban) = BANS_V6.get_ptr(octets(source)) else { return false };
         // SAFETY: the kernel keeps the element's memory while the program runs. It may be handed to
@@ -299,12 +279,17 @@ impl Tables for KernelMaps {
     }
 
     #[inline(always)]
-    fn prefix_ban(&self, source: &Address) -> Option<PrefixBan> {
-        match source.v4() {
+    fn prefix_ban(&self, source: &Address, now_ns: u64) -> Option<u64> {
+        let entry: *const PrefixBan = match source.v4() {
             Some(address) => PREFIXES_V4.get(Whole::of_v4(address)),
             None => PREFIXES_V6.get(Whole::of_v6(source)),
+        }?;
+        // SAFETY: the kernel keeps the element's memory while the program runs. Read where it lies: all of
+        // it would take a sixth of the stack.
+        unsafe {
+            decision_in_force(&raw const (*entry).own, now_ns)
+                .or(decision_in_force(&raw const (*entry).cover, now_ns))
         }
-        .copied()
     }
 
     #[inline(always)]
@@ -352,12 +337,13 @@ impl Tables for KernelMaps {
     }
 
     #[inline(always)]
+    fn near_allowed(&self, source: &Address, settings: &Settings) -> bool {
+        settings.allowed != 0 && is_put_in(&NEAR_ALLOWED, near::allowed(*source))
+    }
+
+    #[inline(always)]
     fn allowed(&self, source: &Address, settings: &Settings) -> bool {
-        if settings.allowed == 0 {
-            return false;
-        }
-        let (word, bit) = near::allowed(*source);
-        if NEAR_ALLOWED.get(word).is_none_or(|word| *word & bit == 0) {
+        if !self.near_allowed(source, settings) {
             return false;
         }
         match source.v4() {
@@ -376,12 +362,19 @@ impl Tables for KernelMaps {
     }
 
     #[inline(always)]
-    fn foresee(&self, hash: u64, settings: &Settings) {
-        cells::foresee(hash, settings.rates_mask);
+    fn admit(&self, hash: u64, now: u64, cost: u64, tolerance: u64, settings: &Settings) -> Admission {
+        cells::admission(hash, now, cost, tolerance, settings.rates_mask)
+    }
+
+    type Home = Home;
+
+    #[inline(always)]
+    fn home(&self, hash: u64) -> Home {
+        cells::home(hash)
     }
 
     #[inline(always)]
-    fn admit(&self, hash: u64, now: u64, cost: u64, tolerance: u64, settings: &Settings) -> Admission {
-        cells::admission(hash, now, cost, tolerance, settings.rates_mask)
+    fn admit_from(&self, home: Home, hash: u64, now: u64, rate: Rate, settings: &Settings) -> Admission {
+        cells::admission_from(home, hash, now, rate, settings.rates_mask)
     }
 }

@@ -4,7 +4,7 @@
 //! rates beside the one of packets. Whatever is otherwise takes the long way from its beginning: this
 //! one has changed nothing until it has an answer, and its answers are [`screen`](crate::screen)'s.
 
-use skyshield_common::{Address, Limit, Rate, Reason, Settings, flag, near, rate};
+use skyshield_common::{Address, Limit, Reason, Settings, flag, rate};
 
 use crate::look::{Looked, look_v4, look_v6};
 use crate::parse::{ETHERNET_BYTES, ETHERTYPE_AT, Frame, IPV4, IPV6, IPV6_BYTES, Packet, parse_v4, parse_v6};
@@ -77,16 +77,20 @@ fn judge<T: Tables>(packet: &Packet, tables: &T, look: impl FnOnce() -> Looked) 
     if settings.silent_after_ns != 0 && now_ns > settings.silent_after_ns {
         return Quick::Undecided;
     }
-    let hints = tables.near(source, settings);
-    if hints & near::HOSTS != 0 && tables.bans(source, settings, now_ns) {
+    if tables.near_host(source, settings) && tables.bans(source, settings, now_ns) {
         return if is_spared(source, Reason::BannedExact, settings, tables) {
             Quick::Undecided
         } else {
             Quick::Banned(now_ns)
         };
     }
+    let rate = settings.rate(Limit::Packets);
+    let hash = rate::hash(source.rate_source(), Limit::Packets as u64, settings.seed);
+    // Of a source that was never seen before neither what is near nor its bucket is at hand: a processor
+    // that goes on before it knows the one fetches both at once.
+    let home = if rate.interval == 0 { None } else { Some(tables.home(hash)) };
     let is_asked_more = settings.rules != 0 || settings.limits & !Limit::Packets.bit() != 0;
-    if hints & near::PREFIXES != 0 || is_asked_more {
+    if is_asked_more || tables.near_prefix(source, settings) {
         return Quick::Undecided;
     }
     if settings.shaped != 0 && tables.shape(source).is_some() {
@@ -96,12 +100,8 @@ fn judge<T: Tables>(packet: &Packet, tables: &T, look: impl FnOnce() -> Looked) 
     if oddity != Reason::Passed {
         return Quick::Undecided;
     }
-    let Rate { interval, tolerance } = settings.rate(Limit::Packets);
-    if interval == 0 {
-        return Quick::Passed;
-    }
-    let hash = rate::hash(source.rate_source(), Limit::Packets as u64, settings.seed);
-    match tables.admit(hash, rate::units(now_ns), interval, tolerance, settings) {
+    let Some(home) = home else { return Quick::Passed };
+    match tables.admit_from(home, hash, rate::units(now_ns), rate, settings) {
         Admission::Within => Quick::Passed,
         Admission::Over if !is_spared(source, Reason::RateExceeded, settings, tables) => {
             Quick::Exceeded(now_ns)
@@ -111,10 +111,10 @@ fn judge<T: Tables>(packet: &Packet, tables: &T, look: impl FnOnce() -> Looked) 
     }
 }
 
-/// Whether a packet from `source` passes although this reason would drop it.
+/// Whether a packet from `source` may pass although this reason would drop it.
 #[inline(always)]
 fn is_spared<T: Tables>(source: &Address, reason: Reason, settings: &Settings, tables: &T) -> bool {
-    settings.spares(reason) || tables.allowed(source, settings)
+    settings.spares(reason) || tables.near_allowed(source, settings)
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use skyshield_common::place::{self, Policy};
 use skyshield_common::rules::{Act, Layer4, kind};
-use skyshield_common::{Address, Limit, PrefixBan, Rate, Reason, Settings, flag, host, maps, near, rate};
+use skyshield_common::{Address, Limit, Rate, Reason, Settings, flag, host, maps, near, rate};
 
 use crate::look::{Class, Looked, look};
 use crate::parse::{Frame, Packet, parse};
@@ -24,12 +24,14 @@ pub trait Tables {
     fn settings(&self) -> Option<&Settings>;
     /// The time, to the jiffy.
     fn now_ns(&self, settings: &Settings) -> u64;
-    /// Which of [`near`]'s hints the address has; none is a promise that no ban has it.
-    fn near(&self, source: &Address, settings: &Settings) -> usize;
+    /// Whether the address itself may be banned or listed; if not, it is not.
+    fn near_host(&self, source: &Address, settings: &Settings) -> bool;
+    /// The same of a prefix that holds it.
+    fn near_prefix(&self, source: &Address, settings: &Settings) -> bool;
     /// Whether exactly this address is banned or listed.
     fn bans(&self, source: &Address, settings: &Settings, now_ns: u64) -> bool;
-    /// The ban of the longest banned prefix around this address, ended or not.
-    fn prefix_ban(&self, source: &Address) -> Option<PrefixBan>;
+    /// The decision by which the longest banned prefix around this address is, or one that holds it.
+    fn prefix_ban(&self, source: &Address, now_ns: u64) -> Option<u64>;
     /// Whether a listed prefix holds the address.
     fn listed(&self, source: &Address, settings: &Settings) -> bool;
     /// The number of the policy for the place that the address is of; 0 is none.
@@ -46,14 +48,23 @@ pub trait Tables {
     fn further(&self, source: u64, network: u64, load: Load, now: u64, settings: &Settings) -> Reason {
         further(self, source, network, load, now, settings)
     }
+    /// Whether the address may be on the allow list; if not, it is not.
+    fn near_allowed(&self, source: &Address, settings: &Settings) -> bool {
+        self.allowed(source, settings)
+    }
     /// Whether the address is on the allow list.
     fn allowed(&self, source: &Address, settings: &Settings) -> bool;
     /// The rate that a source has of its own.
     fn shape(&self, source: &Address) -> Option<Rate>;
-    /// Says that the bucket of `hash` is soon wanted.
-    fn foresee(&self, _hash: u64, _settings: &Settings) {}
     /// Takes `cost` out of the bucket of `hash`.
     fn admit(&self, hash: u64, now: u64, cost: u64, tolerance: u64, settings: &Settings) -> Admission;
+    /// What is found where a source is first looked for among the buckets.
+    type Home: Copy;
+    /// Looks there, as early as may be.
+    fn home(&self, hash: u64) -> Self::Home;
+    /// The same as [`Self::admit`] of a packet, for those who have looked already.
+    fn admit_from(&self, home: Self::Home, hash: u64, now: u64, rate: Rate, settings: &Settings)
+    -> Admission;
 }
 
 /// What became of a packet, and by which decision (0 if by none).
@@ -130,23 +141,23 @@ fn judge<F: Frame + ?Sized, T: Tables>(
     settings: &Settings,
     tables: &T,
 ) -> Outcome {
-    let hints = frame.opaque(tables.near(&packet.source, settings));
+    let mut hints = 0;
+    if tables.near_host(&packet.source, settings) {
+        hints |= near::HOSTS;
+    }
+    if tables.near_prefix(&packet.source, settings) {
+        hints |= near::PREFIXES;
+    }
+    let hints = frame.opaque(hints);
     if hints & near::HOSTS != 0 && tables.bans(&packet.source, settings, now_ns) {
         // Which decision it was is asked for only where it is told of.
         return Outcome { reason: Reason::BannedExact, decision: 0, now_ns };
     }
     let hash = rate::hash(packet.source.rate_source(), Limit::Packets as u64, settings.seed);
-    if settings.limits & Limit::Packets.bit() != 0 {
-        // Both tables are large: a processor that goes on before it knows its hints fetches both at once.
-        // What a ban ends, and a host without rates, need not have the second.
-        tables.foresee(hash, settings);
-    }
     let mut place = 0;
     if hints & near::PREFIXES != 0 {
-        if let Some(entry) = tables.prefix_ban(&packet.source)
-            && let Some(ban) = entry.in_force(now_ns)
-        {
-            return Outcome { reason: Reason::BannedPrefix, decision: ban.decision, now_ns };
+        if let Some(decision) = tables.prefix_ban(&packet.source, now_ns) {
+            return Outcome { reason: Reason::BannedPrefix, decision, now_ns };
         }
         if tables.listed(&packet.source, settings) {
             return Outcome { reason: Reason::BannedPrefix, decision: 0, now_ns };

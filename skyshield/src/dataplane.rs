@@ -37,6 +37,7 @@ mod ranges;
 mod ring;
 mod rule_maps;
 mod rules;
+mod shape;
 mod shared;
 mod stats;
 mod sys;

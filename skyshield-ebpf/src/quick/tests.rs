@@ -3,7 +3,7 @@
 use std::vec;
 
 use proptest::prelude::*;
-use skyshield_common::{Ban, PrefixBan};
+use skyshield_common::{Ban, PrefixBan, Rate};
 
 use super::*;
 use crate::screen::screen;
@@ -33,7 +33,7 @@ fn models() -> impl Strategy<Value = Model> {
                 rules: rules.into(),
                 places: places.into(),
                 shaped: shaped.into(),
-                dropped: if drops { u64::MAX } else { 0 },
+                dropped: if drops { !Reason::Passed.bit() } else { 0 },
                 silent_after_ns,
                 ..Settings::default()
             };

@@ -1,6 +1,6 @@
 //! The order of judgement, over tables with one answer each.
 
-use skyshield_common::Ban;
+use skyshield_common::{Ban, PrefixBan};
 
 use super::*;
 use crate::quick::quick;
@@ -42,21 +42,17 @@ impl Tables for Model {
     fn now_ns(&self, _: &Settings) -> u64 {
         self.now_ns
     }
-    fn near(&self, _: &Address, _: &Settings) -> usize {
-        let mut hints = 0;
-        if self.ban.is_some() {
-            hints |= near::HOSTS;
-        }
-        if self.prefix.is_some() || self.listed || self.policy.is_some() {
-            hints |= near::PREFIXES;
-        }
-        hints
+    fn near_host(&self, _: &Address, _: &Settings) -> bool {
+        self.ban.is_some()
+    }
+    fn near_prefix(&self, _: &Address, _: &Settings) -> bool {
+        self.prefix.is_some() || self.listed || self.policy.is_some()
     }
     fn bans(&self, _: &Address, _: &Settings, now_ns: u64) -> bool {
         self.ban.is_some_and(|ban| ban.holds(now_ns))
     }
-    fn prefix_ban(&self, _: &Address) -> Option<PrefixBan> {
-        self.prefix
+    fn prefix_ban(&self, _: &Address, now_ns: u64) -> Option<u64> {
+        self.prefix?.in_force(now_ns).map(|ban| ban.decision)
     }
     fn listed(&self, _: &Address, _: &Settings) -> bool {
         self.listed
@@ -81,6 +77,11 @@ impl Tables for Model {
         None
     }
     fn admit(&self, _: u64, _: u64, _: u64, _: u64, _: &Settings) -> Admission {
+        self.admission
+    }
+    type Home = ();
+    fn home(&self, _: u64) {}
+    fn admit_from(&self, (): (), _: u64, _: u64, _: Rate, _: &Settings) -> Admission {
         self.admission
     }
 }

@@ -171,6 +171,7 @@ pub(super) fn stash_capacity(buckets: usize) -> u32 {
 /// Where bans are near. Bits are set when something comes and stay when it goes, until all of them
 /// are computed anew.
 pub(super) struct Near {
+    hosts_v4: Shared,
     v4: Shared,
     v6: Shared,
     /// The depths at which something of IPv6 was put in.
@@ -179,7 +180,17 @@ pub(super) struct Near {
 
 impl Near {
     pub(super) fn open(dir: &Path) -> Result<Self, Error> {
-        Ok(Self { v4: Shared::open(dir, names::NEAR_V4)?, v6: Shared::open(dir, names::NEAR_V6)?, depths: 0 })
+        Ok(Self {
+            hosts_v4: Shared::open(dir, names::NEAR_HOSTS_V4)?,
+            v4: Shared::open(dir, names::NEAR_V4)?,
+            v6: Shared::open(dir, names::NEAR_V6)?,
+            depths: 0,
+        })
+    }
+
+    /// The number of the last word of the filter of IPv4 hosts.
+    pub(super) fn mask(&self) -> u32 {
+        u32::try_from(self.hosts_v4.words().len()).unwrap_or(u32::MAX).saturating_sub(1)
     }
 
     pub(super) fn depths(&self) -> u64 {
@@ -187,8 +198,8 @@ impl Near {
     }
 
     pub(super) fn add_host_v4(&self, address: u32) {
-        let (word, shift) = near::v4(address);
-        self.v4.set(word as usize, (near::HOSTS as u64) << shift);
+        let (word, bits) = near::host_v4(address, self.mask());
+        self.hosts_v4.set(word as usize, bits);
     }
 
     pub(super) fn add_host_v6(&mut self, address: [u8; 16]) {
@@ -221,11 +232,13 @@ impl Near {
         hosts_v6: impl Iterator<Item = [u8; 16]>,
         prefixes: impl Iterator<Item = IpNet>,
     ) {
-        let (mut v4, mut v6) = (vec![0_u64; self.v4.words().len()], vec![0_u64; self.v6.words().len()]);
+        let [mut hosts, mut v4, mut v6] =
+            [&self.hosts_v4, &self.v4, &self.v6].map(|shared| vec![0_u64; shared.words().len()]);
+        let mask = self.mask();
         self.depths = 0;
         for address in hosts_v4 {
-            let (word, shift) = near::v4(address);
-            v4[word as usize] |= (near::HOSTS as u64) << shift;
+            let (word, bits) = near::host_v4(address, mask);
+            hosts[word as usize] |= bits;
         }
         let mut put_v6 = |address, depth: Depth| {
             let (word, bits) = near::v6(Address::from_octets(address), depth);
@@ -247,7 +260,7 @@ impl Near {
                 }
             }
         }
-        for (shared, wanted) in [(&self.v4, v4), (&self.v6, v6)] {
+        for (shared, wanted) in [(&self.hosts_v4, hosts), (&self.v4, v4), (&self.v6, v6)] {
             for (at, word) in wanted.into_iter().enumerate() {
                 if shared.load(at) != word {
                     shared.store(at, word);
@@ -264,20 +277,18 @@ fn parts_v6(net: Ipv6Net) -> impl Iterator<Item = [u8; 16]> {
     (0..near::parts(net.prefix_len())).map(move |part| (first | u128::from(part) << BELOW).to_be_bytes())
 }
 
-/// Gives `set` the bits of every /24 that an IPv4 prefix touches.
+/// Gives `set` the bits of every /24 that an IPv4 prefix touches, and then of every /16.
 fn mark(network: u32, len: u8, mut set: impl FnMut(usize, u64)) {
-    /// The bit of prefixes, for each /24 of a word.
-    const ALL: u64 = 0xaaaa_aaaa_aaaa_aaaa;
-    const NETWORKS_OF_A_WORD: u32 = 32;
-    let (word, shift) = near::v4(network);
-    let networks = 1_u32 << 24_u8.saturating_sub(len);
-    if networks < NETWORKS_OF_A_WORD {
-        for at in 0..networks {
-            set(word as usize, (near::PREFIXES as u64) << (shift + 2 * at));
-        }
-    } else {
-        for at in 0..networks / NETWORKS_OF_A_WORD {
-            set((word + at) as usize, ALL);
+    const NETWORKS_OF_A_WORD: u32 = 64;
+    for ((word, bit), shortest) in [(near::v4(network), 24_u8), (near::wide_v4(network), 16)] {
+        let networks = 1_u32 << shortest.saturating_sub(len);
+        if networks < NETWORKS_OF_A_WORD {
+            // As many ones, from its own bit on: a prefix begins at a multiple of its size.
+            set(word as usize, bit * ((1 << networks) - 1));
+        } else {
+            for at in 0..networks / NETWORKS_OF_A_WORD {
+                set((word + at) as usize, u64::MAX);
+            }
         }
     }
 }

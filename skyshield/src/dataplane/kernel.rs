@@ -5,16 +5,10 @@ use std::hash::{BuildHasher as _, RandomState};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use aya::maps::{MapInfo, MapType};
 use aya::programs::{ProgramError, ProgramFd, Xdp};
 use aya::{Ebpf, EbpfLoader};
-use skyshield_common::gate::{Gate, Shielding};
 use skyshield_common::maps as names;
-use skyshield_common::tap::{Flow, SocketFields, TapCounter, Tapping};
-use skyshield_common::{
-    Banned, Counter, EventCounter, PrefixBan, Rate, Settings as Wire, host, near, place, range, rate, rules,
-    top,
-};
+use skyshield_common::tap::SocketFields;
 use tracing::{error, warn};
 
 use super::attachment::{self, Attachment, Guarded, Loaded, Wanted};
@@ -26,13 +20,10 @@ use super::cookies;
 use super::enforcer::Enforcer;
 use super::error::OpenError;
 use super::events::Events;
-use super::hosts::stash_capacity;
 use super::inheritance::Inheritance;
 use super::interface;
 use super::maps::{KernelMaps, Masks};
-use super::places;
-use super::ranges;
-use super::rule_maps;
+use super::shape::{Shape, flow_buckets, rate_buckets, shapes};
 use super::stats;
 use super::table::Table;
 use super::tap::{self, Segments, TapCollector};
@@ -229,166 +220,4 @@ fn load_error(error: ProgramError) -> OpenError {
         return OpenError::Load { log: (!last.is_empty()).then_some(last), source: io_error.into() };
     }
     OpenError::Load { log: None, source: error.into() }
-}
-
-/// What a pinned map has to be.
-struct Shape {
-    name: &'static str,
-    kind: MapType,
-    key: usize,
-    value: usize,
-    entries: u32,
-    /// The configuration's key behind `entries`, and its value; none for what never varies.
-    setting: Option<(&'static str, u32)>,
-}
-
-/// The room a trie is given above what it may hold. Older kernels refuse to overwrite an entry of a
-/// full trie, and an allow list is added to before it is taken from.
-const TRIE_SLACK: u32 = 1;
-
-/// Buckets of the rates: a power of two, so that a hash is masked.
-fn rate_buckets(config: &Config) -> u32 {
-    const MOST: u32 = 1 << 24;
-    (config.max_sources / 8).clamp(1, MOST).next_power_of_two()
-}
-
-/// Buckets of the flows, of which there are as many as of the rates, or one.
-fn flow_buckets(config: &Config) -> u32 {
-    if config.counts_flows() { rate_buckets(config) } else { 1 }
-}
-
-fn shapes(config: &Config) -> Vec<Shape> {
-    let shape = |name, kind, key, value, entries, setting| Shape { name, kind, key, value, entries, setting };
-    let bans = |name, key| {
-        let entries = config.max_bans.max(1);
-        shape(name, MapType::Hash, key, size_of::<Banned>(), entries, Some(("max_bans", config.max_bans)))
-    };
-    let prefixes = |name, key| {
-        let entries = config.max_prefixes.saturating_add(TRIE_SLACK);
-        let setting = Some(("max_prefixes", config.max_prefixes));
-        shape(name, MapType::LpmTrie, key, size_of::<PrefixBan>(), entries, setting)
-    };
-    let allowed = |name, key| {
-        let entries = config.max_allowed.saturating_mul(2).saturating_add(TRIE_SLACK);
-        shape(name, MapType::LpmTrie, key, 8, entries, Some(("max_allowed", config.max_allowed)))
-    };
-    let sources = Some(("max_sources", config.max_sources));
-    let allowing = Some(("max_allowed", config.max_allowed));
-    let buckets = host::bucket_count(config.max_bans.saturating_add(config.max_listed));
-    let hosts = Some(("max_listed", config.max_listed));
-    let (ring, flows) = tap::sizes(config.tapped.as_ref());
-    let place_prefixes = Some(("max_place_prefixes", config.max_place_prefixes));
-    let prefixes_listed = Some(("max_listed_prefixes", config.max_listed_prefixes));
-    vec![
-        shape(names::SETTINGS, MapType::Array, 4, size_of::<Wire>(), 1, None),
-        bans(names::BANS_V4, 4),
-        bans(names::BANS_V6, 16),
-        prefixes(names::PREFIXES_V4, 8),
-        prefixes(names::PREFIXES_V6, 20),
-        allowed(names::ALLOWED_V4, 8),
-        allowed(names::ALLOWED_V6, 20),
-        shape(names::RATES, MapType::Array, 4, size_of::<rate::Bucket>(), rate_buckets(config), sources),
-        shape(names::FLOWS, MapType::Array, 4, size_of::<rate::Bucket>(), flow_buckets(config), sources),
-        shape(names::TOP, MapType::Array, 4, size_of::<top::Bucket>(), top::BUCKETS, None),
-        shape(names::RULES, MapType::Array, 4, size_of::<rules::Row>(), rule_maps::SLOTS, None),
-        shape(names::HITS, MapType::PerCpuArray, 4, size_of::<Counter>(), names::HITS_SLOTS, None),
-        shape(
-            names::PLACES_V4,
-            MapType::Array,
-            4,
-            8,
-            places::slots_v4(config.max_place_prefixes),
-            place_prefixes,
-        ),
-        shape(
-            names::PLACES_V6,
-            MapType::Array,
-            4,
-            8 * place::WORDS_V6,
-            places::slots_v6(config.max_place_prefixes),
-            place_prefixes,
-        ),
-        shape(names::SHIELDING, MapType::Array, 4, size_of::<Shielding>(), 1, None),
-        shape(names::GATES, MapType::Array, 4, size_of::<Gate>(), cookies::gates(config), None),
-        shape(names::TAP, MapType::Array, 4, size_of::<Tapping>(), 1, None),
-        shape(names::TAP_PORTS, MapType::Array, 4, 8, names::TAP_PORTS_WORDS, None),
-        shape(names::TAP_FLOWS, MapType::Array, 4, size_of::<Flow>(), flows, None),
-        shape(names::TAP_RING, MapType::RingBuf, 0, 0, ring, None),
-        shape(names::TAP_STATS, MapType::PerCpuArray, 4, size_of::<TapCounter>(), 1, None),
-        shape(names::SHAPES, MapType::Hash, 16, size_of::<Rate>(), config.max_allowed.max(1), allowing),
-        shape(names::HOSTS_V4, MapType::Array, 4, size_of::<host::Bucket>(), buckets, hosts),
-        shape(
-            names::RANGES_V4,
-            MapType::Array,
-            4,
-            8,
-            ranges::slots_v4(config.max_listed_prefixes),
-            prefixes_listed,
-        ),
-        shape(
-            names::RANGES_V6,
-            MapType::Array,
-            4,
-            8 * range::WORDS_V6,
-            ranges::slots_v6(config.max_listed_prefixes),
-            prefixes_listed,
-        ),
-        shape(names::STASH_V4, MapType::Hash, 4, 8, stash_capacity(buckets as usize), hosts),
-        shape(names::NEAR_V4, MapType::Array, 4, 8, near::V4_WORDS, None),
-        shape(names::NEAR_V6, MapType::Array, 4, 8, near::V6_WORDS, None),
-        shape(names::NEAR_ALLOWED, MapType::Array, 4, 8, near::ALLOWED_WORDS, None),
-        shape(names::STATS, MapType::PerCpuArray, 4, size_of::<Counter>(), names::STATS_SLOTS, None),
-        shape(names::EVENTS, MapType::RingBuf, 0, 0, names::EVENTS_BYTES, None),
-        shape(names::EVENT_STATS, MapType::PerCpuArray, 4, size_of::<EventCounter>(), 1, None),
-    ]
-}
-
-impl Shape {
-    /// Where the map is pinned that the program on `interface` uses.
-    fn pin(&self, dir: &Path, interface: &str) -> PathBuf {
-        if self.name == names::STATS { stats::pin(dir, interface) } else { dir.join(self.name) }
-    }
-
-    /// Compares with what is pinned at `path`, if anything is.
-    fn verify(&self, path: &Path) -> Result<(), OpenError> {
-        if !path.exists() {
-            return Ok(());
-        }
-        let foreign = |what: String| OpenError::ForeignMap { path: path.to_owned(), what };
-        let info = MapInfo::from_pin(path).map_err(|error| foreign(error.to_string()))?;
-        let kind = info.map_type().map_err(|error| foreign(error.to_string()))?;
-        let (key, value) = (info.key_size() as usize, info.value_size() as usize);
-        if kind != self.kind || key != self.key || value != self.value {
-            return Err(foreign(format!(
-                "it is a {kind:?} of {key}+{value} bytes, not a {:?} of {}+{}",
-                self.kind, self.key, self.value
-            )));
-        }
-        if info.max_entries() == self.entries {
-            return Ok(());
-        }
-        if [names::RATES, names::GATES, names::FLOWS, names::TAP_FLOWS, names::TAP_RING].contains(&self.name)
-        {
-            // State, not policy: the new program begins with an empty one of the new size.
-            return fs::remove_file(path).map_err(file(path));
-        }
-        match self.setting {
-            None => Err(foreign(format!("it has {} entries, not {}", info.max_entries(), self.entries))),
-            Some((setting, wanted)) => {
-                let pinned = match self.name {
-                    names::ALLOWED_V4 | names::ALLOWED_V6 => (info.max_entries() - TRIE_SLACK) / 2,
-                    names::PREFIXES_V4 | names::PREFIXES_V6 => info.max_entries() - TRIE_SLACK,
-                    // The most that gives as many buckets, in slots that are three quarters full.
-                    names::HOSTS_V4 => info.max_entries().saturating_mul(6),
-                    names::RANGES_V4 => (info.max_entries() / 2).saturating_sub(range::INDEX_V4),
-                    names::RANGES_V6 => info.max_entries() / 2,
-                    names::PLACES_V4 => places::prefixes_of_v4(info.max_entries()),
-                    names::PLACES_V6 => places::prefixes_of_v6(info.max_entries()),
-                    names::STASH_V4 => info.max_entries().saturating_mul(96),
-                    _ => info.max_entries(),
-                };
-                Err(OpenError::Capacity { map: self.name, setting, pinned, wanted })
-            }
-        }
-    }
 }

@@ -8,7 +8,7 @@ use anyhow::ensure;
 use skyshield::dataplane::{Enforcer as _, Memory};
 use skyshield_common::place::Policy;
 use skyshield_common::rules::{Act, Layer4};
-use skyshield_common::{Address, Ban, PrefixBan, Rate, Reason, Settings as Wire, Verdict, near};
+use skyshield_common::{Address, Ban, PrefixBan, Rate, Reason, Settings as Wire, Verdict};
 use skyshield_ebpf::{Admission, Tables, screen};
 use tests::packet;
 
@@ -35,15 +35,19 @@ impl Tables for Model {
     fn now_ns(&self, _: &Wire) -> u64 {
         1_000
     }
-    fn near(&self, _: &Address, _: &Wire) -> usize {
-        near::HOSTS | near::PREFIXES
+    fn near_host(&self, _: &Address, _: &Wire) -> bool {
+        true
+    }
+    fn near_prefix(&self, _: &Address, _: &Wire) -> bool {
+        true
     }
     fn bans(&self, source: &Address, _: &Wire, now_ns: u64) -> bool {
         self.bans.get(&ip(source)).is_some_and(|ban| ban.holds(now_ns))
     }
-    fn prefix_ban(&self, source: &Address) -> Option<PrefixBan> {
+    fn prefix_ban(&self, source: &Address, now_ns: u64) -> Option<u64> {
         let around = self.prefixes.iter().filter(|(prefix, _)| prefix.contains(&ip(source)));
-        around.max_by_key(|(prefix, _)| prefix.prefix_len()).map(|(_, ban)| *ban)
+        let (_, innermost) = around.max_by_key(|(prefix, _)| prefix.prefix_len())?;
+        innermost.in_force(now_ns).map(|ban| ban.decision)
     }
     fn listed(&self, _: &Address, _: &Wire) -> bool {
         false
@@ -68,6 +72,11 @@ impl Tables for Model {
         None
     }
     fn admit(&self, _: u64, _: u64, _: u64, _: u64, _: &Wire) -> Admission {
+        Admission::Within
+    }
+    type Home = ();
+    fn home(&self, _: u64) {}
+    fn admit_from(&self, (): (), _: u64, _: u64, _: Rate, _: &Wire) -> Admission {
         Admission::Within
     }
 }

@@ -1,0 +1,58 @@
+//! The flat table of IPv4 hosts in the kernel, and its stash.
+
+use aya_ebpf::bindings::BPF_F_MMAPABLE;
+use aya_ebpf::macros::map;
+use aya_ebpf::maps::{Array, HashMap};
+use skyshield_common::Settings;
+use skyshield_common::host::{self, Hold};
+
+use crate::maps::low;
+
+/// The daemon's default, for whoever loads the object without it.
+const ENTRIES: u32 = 1024;
+
+/// Written by the daemon through shared memory; a bucket that is full sends its next to the stash.
+#[map]
+static HOSTS_V4: Array<host::Bucket> = Array::with_max_entries(ENTRIES, BPF_F_MMAPABLE);
+/// Written by the daemon, which refuses what fits into neither a bucket nor this.
+#[map]
+static STASH_V4: HashMap<u32, u64> = HashMap::with_max_entries(ENTRIES, 0);
+/// What is said of an IPv4 address: in its buckets, or in the stash if there is anything.
+#[inline(always)]
+pub(crate) fn hold(address: u32, settings: &Settings) -> Hold {
+    let (first, second) = host::buckets(address, low(settings.hosts_mask));
+    let mut hold = held(first, address);
+    if hold == Hold::NONE {
+        hold = held(second, address);
+    }
+    if hold == Hold::NONE
+        && settings.stashed != 0
+        && let Some(stashed) = STASH_V4.get_ptr(address.to_be())
+    {
+        // SAFETY: the kernel keeps the element's memory while the program runs, as it does a ban's.
+        hold = Hold::from_bits(low(unsafe { stashed.read_volatile() }));
+    }
+    hold
+}
+
+/// A bucket's hold on an address.
+#[inline(always)]
+fn held(bucket: u32, address: u32) -> Hold {
+    let Some(bucket) = HOSTS_V4.get_ptr(bucket) else { return Hold::NONE };
+    let slots = bucket.cast::<u64>();
+    let mut at = 0;
+    while at < host::SLOTS {
+        // The address is in the upper half, which comes last on this target. Most slots end here.
+        // SAFETY: one of the eight words of an array's slot, which is there as long as the program is.
+        let found = unsafe { slots.add(at).cast::<u32>().add(1).read_volatile() };
+        if found == address {
+            // SAFETY: as above. The daemon may write it meanwhile: then it is read as it was or as it is.
+            let slot = unsafe { slots.add(at).read_volatile() };
+            if host::address_of(slot) == address && host::hold_of(slot) != Hold::NONE {
+                return host::hold_of(slot);
+            }
+        }
+        at += 1;
+    }
+    Hold::NONE
+}
