@@ -69,6 +69,14 @@ impl Hosts {
         }
     }
 
+    /// Has the buckets of an address fetched that is soon wanted.
+    pub(super) fn foresee(&self, address: u32) {
+        let (first, second) = host::buckets(address, self.mask);
+        for bucket in [first, second] {
+            self.buckets.fetch(bucket as usize * SLOTS);
+        }
+    }
+
     fn find(&self, address: u32) -> Option<(Place, Hold)> {
         let (first, second) = host::buckets(address, self.mask);
         for bucket in [first, second] {

@@ -68,6 +68,19 @@ impl Shared {
         }
     }
 
+    /// Has the word at `index` fetched into the processor's cache, where that can be asked for.
+    pub(super) fn fetch(&self, index: usize) {
+        #[cfg(target_arch = "x86_64")]
+        if let Some(word) = self.words().get(index) {
+            use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+            // SAFETY: of an address that is mapped, and a hint: it changes nothing but the time.
+            #[expect(unsafe_code, reason = "an instruction of the processor's")]
+            unsafe {
+                _mm_prefetch::<_MM_HINT_T0>(std::ptr::from_ref(word).cast());
+            }
+        }
+    }
+
     /// Sets bits of a word.
     pub(super) fn set(&self, index: usize, bits: u64) {
         let before = self.load(index);
