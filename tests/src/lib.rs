@@ -1,6 +1,7 @@
 //! The harness of the tests that need a kernel, namespaces or real peers.
 
 pub mod bench_admin;
+pub mod bench_ban;
 pub mod bench_control;
 pub mod bench_kernel;
 pub mod bench_knowledge;

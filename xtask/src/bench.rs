@@ -26,6 +26,8 @@ enum What {
     Kernel(own::Arguments),
     /// The admin API under a million incidents and a thousand readers
     Admin(own::Arguments),
+    /// From an attack's last byte to its ban in the kernel while the gateway serves, and from a word to a way through
+    Ban(own::Arguments),
     /// Decisions by the million, over a real kernel and a real disk
     Control(own::Arguments),
     /// Places, lists by the million, and requests beside dead providers
@@ -48,6 +50,7 @@ pub(crate) fn obey(workspace: &Workspace, arguments: &Arguments) -> Result<ExitC
     match &arguments.what {
         What::Kernel(arguments) => kernel::obey(workspace, arguments),
         What::Admin(arguments) => own::ADMIN.obey(workspace, arguments),
+        What::Ban(arguments) => own::BAN.obey(workspace, arguments),
         What::Control(arguments) => own::CONTROL.obey(workspace, arguments),
         What::Knowledge(arguments) => own::KNOWLEDGE.obey(workspace, arguments),
         What::Monitor(arguments) => own::MONITOR.obey(workspace, arguments),

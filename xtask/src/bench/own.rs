@@ -27,6 +27,8 @@ pub(super) struct Program {
 const NAMESPACES: &str = "the bench makes network namespaces of its own and loads programs into the kernel";
 
 pub(super) const ADMIN: Program = Program { name: "bench-admin", starts_daemon: true, root_for: None };
+pub(super) const BAN: Program =
+    Program { name: "bench-ban", starts_daemon: true, root_for: Some(NAMESPACES) };
 pub(super) const CONTROL: Program =
     Program { name: "bench-control", starts_daemon: false, root_for: Some(NAMESPACES) };
 pub(super) const KERNEL: Program =
