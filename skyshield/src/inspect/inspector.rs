@@ -99,7 +99,7 @@ impl Inspector {
             budget.reach("decode_depth");
         }
         let base = &texts[0];
-        let nested = value.part.meets(Parts::PARAMS) && json::looks_like_json(&base.bytes);
+        let nested = value.part.meets(Parts::PARAMS.and(Parts::COOKIE)) && json::looks_like_json(&base.bytes);
         for text in &texts {
             self.text(value, text, base, nested, budget, claims);
         }

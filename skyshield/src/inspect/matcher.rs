@@ -163,6 +163,9 @@ mod tests {
                 Parts::FILE,
                 Parts::FILENAME,
                 Parts::AGENT,
+                Parts::REFERER,
+                Parts::SEGMENT,
+                Parts::LOGIN,
             ] {
                 let mut quick = Vec::new();
                 matcher.matches(part, text, &texts[0], false, &limits, &mut budget, |hit| {

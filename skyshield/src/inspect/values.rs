@@ -6,9 +6,9 @@ mod kind;
 mod matrix;
 mod repeated;
 
-use super::budget::Budget;
+use super::budget::{self, Budget};
 use super::byteset::bits;
-use super::decode::Encoding;
+use super::decode::{Encoding, base64};
 use super::limits::Limits;
 use super::{Header, Request, form};
 
@@ -39,9 +39,20 @@ impl Parts {
     /// What the client calls itself.
     pub(super) const AGENT: Self = Self(512);
 
-    pub(super) const PARAMS: Self = Self(2 | 4);
-    pub(super) const INPUT: Self = Self(1 | 2 | 4 | 8 | 256);
-    pub(super) const ALL: Self = Self(127 | 256 | 512);
+    /// The page that a client says it comes from.
+    pub(super) const REFERER: Self = Self(1024);
+
+    /// A segment of the path that holds what a statement is made of.
+    pub(super) const SEGMENT: Self = Self(2048);
+
+    /// The name that a client logs in by, in `Authorization: Basic`.
+    pub(super) const LOGIN: Self = Self(4096);
+
+    pub(super) const PARAMS: Self = Self(2 | 4 | 4096);
+    pub(super) const INPUT: Self = Self(1 | 2 | 4 | 8 | 256 | 4096);
+    /// What a client sends along with each request, and applications keep.
+    pub(super) const SENT: Self = Self(16 | 64 | 512 | 1024);
+    pub(super) const ALL: Self = Self(127 | 256 | 512 | 1024 | 4096);
 
     pub(super) const fn and(self, other: Self) -> Self {
         Self(self.0 | other.0)
@@ -52,7 +63,7 @@ impl Parts {
     }
 
     /// How many parts there are.
-    pub(super) const COUNT: usize = 10;
+    pub(super) const COUNT: usize = 13;
 
     /// The parts in the set, each as its number.
     pub(super) fn numbers(self) -> impl Iterator<Item = usize> {
@@ -80,6 +91,9 @@ pub(super) fn walk(
     let mut walker = Walker { limits, budget, see };
     let (path, query) = path_and_query(request.target);
     walker.value(Parts::PATH, b"", path, Encoding::Percent);
+    for segment in path.split(|byte| *byte == b'/').filter(|segment| may_state(segment)) {
+        walker.value(Parts::SEGMENT, b"", segment, Encoding::Percent);
+    }
     for (name, value) in matrix::parameters(path) {
         walker.value(Parts::QUERY, name, value, Encoding::Percent);
     }
@@ -161,18 +175,46 @@ impl Walker<'_> {
             });
             return;
         }
+        if header.name.eq_ignore_ascii_case(b"authorization") {
+            self.login(header);
+        }
         let part = match header.name {
             name if name.eq_ignore_ascii_case(b"user-agent") => Parts::AGENT,
+            name if name.eq_ignore_ascii_case(b"referer") => Parts::REFERER,
             name if is_browsers(name) => Parts::BROWSER,
             _ => Parts::HEADER,
         };
         self.value(part, header.name, header.value, Encoding::Percent);
     }
+
+    /// Name and password of a login that is sent along.
+    fn login(&mut self, header: Header<'_>) {
+        const SCHEME: &[u8] = b"basic ";
+        let Some((scheme, coded)) = header.value.split_at_checked(SCHEME.len()) else { return };
+        let is_paid =
+            scheme.eq_ignore_ascii_case(SCHEME) && self.budget.take_bytes(coded.len(), budget::BASE64_BYTE);
+        let Some(text) = is_paid.then(|| base64::text(coded.trim_ascii())).flatten() else { return };
+        let (name, password) = match memchr::memchr(b':', &text) {
+            Some(at) => (&text[..at], &text[at + 1..]),
+            None => (&*text, &[][..]),
+        };
+        // What a password holds is for nobody to read, and may be any signs.
+        if self.value(Parts::LOGIN, header.name, name, Encoding::Plain) {
+            self.value(Parts::HEADER, header.name, password, Encoding::Plain);
+        }
+    }
+}
+
+/// Whether a segment of a path holds a quote, a parenthesis or white space, encoded or not: what is looked
+/// up by it is a name or a number, and seldom has any.
+fn may_state(segment: &[u8]) -> bool {
+    let is_sign = |byte: &u8| b"'\"( ".contains(byte);
+    let is_code = |pair: &[u8]| matches!(pair, [b'%', b'0' | b'2' | b'u' | b'U']);
+    segment.iter().any(is_sign) || segment.windows(2).any(is_code)
 }
 
 fn is_browsers(name: &[u8]) -> bool {
-    const NAMES: [&[u8]; 9] = [
-        b"referer",
+    const NAMES: [&[u8]; 8] = [
         b"origin",
         b"host",
         b"if-none-match",

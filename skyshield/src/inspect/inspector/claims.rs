@@ -106,7 +106,7 @@ fn order(a: &Finding, b: &Finding) -> std::cmp::Ordering {
 fn place(value: Value<'_>, chars: usize) -> Place {
     let name = || shown(value.name, chars);
     match value.part {
-        Parts::PATH => Place::Path,
+        Parts::PATH | Parts::SEGMENT => Place::Path,
         Parts::QUERY => Place::Query(name()),
         Parts::COOKIE => Place::Header(format!("cookie.{}", name())),
         Parts::FIELD | Parts::TEXT | Parts::FILE | Parts::FILENAME => Place::Body(name()),

@@ -2,6 +2,7 @@
 
 mod bodies;
 mod examples;
+mod headers;
 
 use std::fmt::Write as _;
 use std::sync::LazyLock;

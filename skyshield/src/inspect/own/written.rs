@@ -186,7 +186,7 @@ impl Spot {
             Self::Body => Parts::FIELD,
             Self::Text => Parts::TEXT,
             Self::Cookie => Parts::COOKIE,
-            Self::Header => Parts::HEADER.and(Parts::BROWSER).and(Parts::AGENT),
+            Self::Header => Parts::HEADER.and(Parts::BROWSER).and(Parts::AGENT).and(Parts::REFERER),
             Self::Agent => Parts::AGENT,
             Self::Filename => Parts::FILENAME,
             Self::File => Parts::FILE,
