@@ -110,12 +110,34 @@ impl Inspector {
             self.nested(value, &base.bytes, budget, claims);
         }
         let carried = base64::last_segment(&base.bytes, value.part == Parts::PATH);
-        if base64::opens(carried)
-            && budget.take_bytes(carried.len().min(base64::LONGEST), budget::BASE64_BYTE)
-            && let Some(text) = base64::text(carried)
-        {
-            self.carried(value, &text, budget, claims);
+        self.unwrapped(value, carried, 0, budget, claims);
+    }
+
+    /// What `text` is the base64 of, `layers` below the value, where it is.
+    fn unwrapped(
+        &self,
+        value: Value<'_>,
+        text: &[u8],
+        layers: usize,
+        budget: &mut Budget,
+        claims: &mut Claims<'_>,
+    ) {
+        if !base64::opens(text) {
+            return;
         }
+        let head = &text[..text.len().min(self.limits.base64_bytes)];
+        if !budget.take_bytes(head.len(), budget::BASE64_BYTE) {
+            return;
+        }
+        let Some(carried) = base64::text(head, head.len() == text.len()) else { return };
+        if head.len() < text.len() {
+            budget.reach("base64_bytes");
+        }
+        if layers == self.limits.decode_depth {
+            budget.reach("decode_depth");
+            return;
+        }
+        self.carried(value, &carried, layers, budget, claims);
     }
 
     fn text(
@@ -142,8 +164,18 @@ impl Inspector {
     }
 
     /// A text that came in base64. Rules that only hint are not asked: nobody meant them to read it.
-    fn carried(&self, value: Value<'_>, text: &[u8], budget: &mut Budget, claims: &mut Claims<'_>) {
-        let (texts, _) = decode::texts(text, decode::Encoding::Plain, self.limits.decode_depth, budget);
+    fn carried(
+        &self,
+        value: Value<'_>,
+        text: &[u8],
+        layers: usize,
+        budget: &mut Budget,
+        claims: &mut Claims<'_>,
+    ) {
+        let (texts, cut) = decode::texts(text, decode::Encoding::Plain, self.limits.decode_depth, budget);
+        if cut {
+            budget.reach("decode_depth");
+        }
         let base = &texts[0];
         let is_json = json::looks_like_json(text);
         let part = if value.part == Parts::PATH { Parts::QUERY } else { value.part };
@@ -159,6 +191,7 @@ impl Inspector {
                 });
             }
         }
+        self.unwrapped(value, text, layers + 1, budget, claims);
     }
 
     /// The strings in a GraphQL document, each as the field it becomes.

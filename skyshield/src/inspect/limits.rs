@@ -34,13 +34,16 @@ pub enum Mode {
 }
 
 /// The names of all bounds that an inspection can reach.
-pub const NAMES: [&str; 14] = [
+pub const NAMES: [&str; 17] = [
     "values",
     "value_bytes",
     "steps",
     "file_bytes",
     "json_depth",
     "decode_depth",
+    "base64_bytes",
+    "joined_pairs",
+    "joined_bytes",
     "grammar_bytes",
     "grammar_total_bytes",
     "findings",
@@ -108,8 +111,14 @@ pub struct Limits {
     pub steps: u64,
     /// Nesting of a JSON body whose keys are told apart; deeper strings are read under the deepest key. Default 32.
     pub json_depth: usize,
-    /// Layers of encoding taken off one value. Default 4.
+    /// Layers of encoding taken off one value; of base64 as many beside. Default 4.
     pub decode_depth: usize,
+    /// Bytes of a value in base64 that are decoded, from its start. Default 16384.
+    pub base64_bytes: usize,
+    /// Pairs of a query or a form, from its start, among which those of one name are read joined too. Default 64.
+    pub joined_pairs: usize,
+    /// Bytes of a value that is joined of several. Default 8192.
+    pub joined_bytes: usize,
     /// Bytes of one value given to the SQL and HTML grammars, from its start. Default 4096.
     pub grammar_bytes: usize,
     /// Bytes of one value given to the SQL and HTML grammars, per request; those beyond are left to the patterns. Default 65536.
@@ -139,6 +148,9 @@ impl Default for Limits {
             steps: 7_000_000,
             json_depth: 32,
             decode_depth: 4,
+            base64_bytes: 16 * 1024,
+            joined_pairs: 64,
+            joined_bytes: 8 * 1024,
             grammar_bytes: 4 * 1024,
             grammar_total_bytes: 64 * 1024,
             findings: 16,

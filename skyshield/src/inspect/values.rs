@@ -98,9 +98,10 @@ pub(super) fn walk(
         walker.value(Parts::QUERY, name, value, Encoding::Percent);
     }
     walker.pairs(Parts::QUERY, query);
-    repeated::joined(form::pairs(query), |name, value| {
+    let reached = repeated::joined(form::pairs(query), limits, |name, value| {
         walker.value(Parts::QUERY, name, value, Encoding::Form)
     });
+    reached.into_iter().flatten().for_each(|bound| walker.budget.reach(bound));
     for header in request.headers {
         walker.header(*header);
     }
@@ -193,7 +194,7 @@ impl Walker<'_> {
         let Some((scheme, coded)) = header.value.split_at_checked(SCHEME.len()) else { return };
         let is_paid =
             scheme.eq_ignore_ascii_case(SCHEME) && self.budget.take_bytes(coded.len(), budget::BASE64_BYTE);
-        let Some(text) = is_paid.then(|| base64::text(coded.trim_ascii())).flatten() else { return };
+        let Some(text) = is_paid.then(|| base64::text(coded.trim_ascii(), true)).flatten() else { return };
         let (name, password) = match memchr::memchr(b':', &text) {
             Some(at) => (&text[..at], &text[at + 1..]),
             None => (&*text, &[][..]),

@@ -1,26 +1,23 @@
-//! Values that are base64 of printable text.
+//! Values that are base64 of text.
 
 /// Characters that can be told from a word or a number by what they decode to.
 const SHORTEST: usize = 8;
-/// Characters decoded; a longer value is cut.
-pub(in crate::inspect) const LONGEST: usize = 16 * 1024;
 
-/// Whether `value` is base64 of printable text.
-pub(in crate::inspect) fn is_text(value: &[u8]) -> bool {
-    decode(value, |_| {}).is_some()
-}
-
-/// Whether the first characters of `value` are base64 of printable text, which is soon told.
+/// Whether the first characters of `value` are base64 of text, which is soon told.
 pub(in crate::inspect) fn opens(value: &[u8]) -> bool {
     let head = &value[..value.len().min(4 * SHORTEST)];
-    is_text(if value.len() > head.len() { head } else { value })
+    let is_whole = head.len() == value.len();
+    either(head, |spaces| decode(head, spaces, is_whole, |_| {})).is_some()
 }
 
-/// The printable text that `value` is the base64 of, whichever of the two alphabets it uses.
-pub(in crate::inspect) fn text(value: &[u8]) -> Option<Vec<u8>> {
-    let mut out = Vec::new();
-    decode(value, |byte| out.push(byte))?;
-    Some(out)
+/// The text that `value` is the base64 of, whichever of the two alphabets it uses; of one that is not
+/// `whole`, as far as it goes.
+pub(in crate::inspect) fn text(value: &[u8], whole: bool) -> Option<Vec<u8>> {
+    either(value, |spaces| {
+        let mut out = Vec::with_capacity(value.len() / 4 * 3);
+        decode(value, spaces, whole, |byte| out.push(byte))?;
+        Some(out)
+    })
 }
 
 /// Of a path the last segment, of anything else all of it.
@@ -31,26 +28,73 @@ pub(in crate::inspect) fn last_segment(value: &[u8], is_path: bool) -> &[u8] {
     value.rsplit(|byte| *byte == b'/').next().unwrap_or_default()
 }
 
-/// Ends at the first byte that no printable text holds, which in an honest word is among the first.
-fn decode(value: &[u8], mut push: impl FnMut(u8)) -> Option<()> {
+/// What a space between the letters is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Spaces {
+    /// A plus, which a form turns into one.
+    Plus,
+    /// Nothing, as other white space is.
+    Nothing,
+}
+
+/// By the first of the two that makes text of it.
+fn either<T>(value: &[u8], read: impl Fn(Spaces) -> Option<T>) -> Option<T> {
+    read(Spaces::Plus).or_else(|| if value.contains(&b' ') { read(Spaces::Nothing) } else { None })
+}
+
+/// Ends at the first byte that no text holds, which in an honest word is among the first. What is not
+/// `whole` may end within a group of four.
+fn decode(value: &[u8], spaces: Spaces, whole: bool, mut push: impl FnMut(u8)) -> Option<()> {
+    let value = value.trim_ascii_end();
     let value = value.strip_suffix(b"==").or_else(|| value.strip_suffix(b"=")).unwrap_or(value);
-    if value.len() < SHORTEST || value.len() % 4 == 1 {
+    let mut chars = Chars::default();
+    let (mut bits, mut letters) = (0_u32, 0_usize);
+    for letter in value {
+        if matches!(letter, b'\t' | b'\r' | b'\n') || *letter == b' ' && spaces == Spaces::Nothing {
+            continue;
+        }
+        bits = bits << 6 | sextet(*letter)?;
+        letters += 1;
+        if letters.is_multiple_of(4) {
+            let [_, bytes @ ..] = bits.to_be_bytes();
+            chars.take(&bytes, &mut push)?;
+            bits = 0;
+        }
+    }
+    let rest = letters % 4;
+    if letters < SHORTEST || whole && rest == 1 {
         return None;
     }
-    for group in value[..value.len().min(LONGEST)].chunks(4) {
-        let mut bits = 0_u32;
-        for at in 0..4 {
-            bits = bits << 6 | group.get(at).map_or(Some(0), |letter| sextet(*letter))?;
-        }
-        let [_, bytes @ ..] = bits.to_be_bytes();
-        for byte in &bytes[..group.len().saturating_sub(1)] {
-            if !matches!(byte, b'\t' | b'\n' | b'\r' | 0x20..=0x7e) {
-                return None;
-            }
-            push(*byte);
-        }
+    if rest > 1 {
+        let [_, bytes @ ..] = (bits << (6 * (4 - rest))).to_be_bytes();
+        chars.take(&bytes[..rest - 1], &mut push)?;
     }
     Some(())
+}
+
+/// Bytes of text in UTF-8 so far.
+#[derive(Debug, Default)]
+struct Chars {
+    /// How many bytes of a character are to come.
+    open: u8,
+}
+
+impl Chars {
+    /// Hands `bytes` on; nothing where no text holds them.
+    fn take(&mut self, bytes: &[u8], push: &mut impl FnMut(u8)) -> Option<()> {
+        for byte in bytes {
+            self.open = match (self.open, byte) {
+                (0, b'\t' | b'\n' | b'\r' | 0x20..=0x7e) => 0,
+                (0, 0xc2..=0xdf) => 1,
+                (0, 0xe0..=0xef) => 2,
+                (0, 0xf0..=0xf4) => 3,
+                (1.., 0x80..=0xbf) => self.open - 1,
+                _ => return None,
+            };
+            push(*byte);
+        }
+        Some(())
+    }
 }
 
 fn sextet(letter: u8) -> Option<u32> {
@@ -75,6 +119,10 @@ mod tests {
         let rows = [
             ("PHNjcmlwdD5hbGVydCgxKTwvc2NyaXB0Pg==", Some("<script>alert(1)</script>")),
             ("PHNjcmlwdD5hbGVydCgxKTwvc2NyaXB0Pg", Some("<script>alert(1)</script>")),
+            ("PHNjcmlwdD5h\r\nbGVydCgxKTwv\r\nc2NyaXB0Pg==\r\n", Some("<script>alert(1)</script>")),
+            ("PHNj cmlwdD5h bGVydCgxKTwv c2NyaXB0Pg==", Some("<script>alert(1)</script>")),
+            ("w6kgPHNjcmlwdD4", Some("é <script>")),
+            ("Pz8 Pz8 Pz8", Some("??>??>??")),
             ("password", None),
             ("1234567890123456", None),
             ("a3f5c9d2e1b8a7f4", None),
@@ -82,9 +130,9 @@ mod tests {
             ("", None),
         ];
         for (value, expected) in rows {
-            let decoded = text(value.as_bytes());
+            let decoded = text(value.as_bytes(), true);
             assert_eq!(decoded.as_deref(), expected.map(str::as_bytes), "{value}");
-            assert_eq!(is_text(value.as_bytes()), expected.is_some());
+            assert_eq!(opens(value.as_bytes()), expected.is_some(), "{value}");
         }
     }
 }

@@ -244,6 +244,9 @@ fn each_limit_that_is_reached_is_named() {
         value_bytes: 600,
         json_depth: 1,
         decode_depth: 1,
+        base64_bytes: 20,
+        joined_pairs: 2,
+        joined_bytes: 8,
         grammar_bytes: 8,
         findings: 1,
         ..Limits::default()
@@ -256,6 +259,9 @@ fn each_limit_that_is_reached_is_named() {
         ("grammar_bytes", "/?a='12345678910'".to_owned(), ""),
         ("findings", "/?a=../../../etc/passwd".to_owned(), ""),
         ("json_depth", "/".to_owned(), "{\"a\":{\"b\":\"c\"}}"),
+        ("base64_bytes", "/?a=PHNjcmlwdD5hbGVydCgxKTwvc2NyaXB0Pg".to_owned(), ""),
+        ("joined_pairs", "/?a=1&b=2&c=3".to_owned(), ""),
+        ("joined_bytes", "/?a=12345&a=67890".to_owned(), ""),
     ];
     for (limit, target, body) in rows {
         let found = inspect_by(&inspector, &target, &[], body.as_bytes());

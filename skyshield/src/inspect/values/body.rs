@@ -103,7 +103,10 @@ impl Walker<'_> {
         let (_, query) = path_and_query(request.target);
         if self.pairs(Parts::FIELD, request.body) {
             let all = form::pairs(query).chain(form::pairs(request.body));
-            repeated::joined(all, |name, value| self.value(Parts::FIELD, name, value, Encoding::Form));
+            let limits = self.limits;
+            let see = |name: &[u8], value: &[u8]| self.value(Parts::FIELD, name, value, Encoding::Form);
+            let reached = repeated::joined(all, limits, see);
+            reached.into_iter().flatten().for_each(|bound| self.budget.reach(bound));
         }
     }
 

@@ -1,39 +1,42 @@
 //! Parameters that come more than once. Some applications take the first, some the last, and some join
 //! them, so that an attack may be spread over several.
 
-/// Pairs looked at. Those beyond are read one by one like all others, and not joined.
-const PAIRS: usize = 64;
-/// Bytes of a joined value.
-const BYTES: usize = 8 * 1024;
+use crate::inspect::limits::Limits;
 
-/// Calls `see` with each name that comes more than once and its values joined by commas, as ASP does.
+/// Calls `see` with each name that comes more than once and its values joined by commas, as ASP does, until
+/// it returns false. Those beyond `limits` are read one by one like all others, and not joined; the bounds
+/// that were reached are returned.
 pub(super) fn joined<'t>(
-    pairs: impl Iterator<Item = (&'t [u8], &'t [u8])>,
+    mut pairs: impl Iterator<Item = (&'t [u8], &'t [u8])>,
+    limits: &Limits,
     mut see: impl FnMut(&[u8], &[u8]) -> bool,
-) -> bool {
-    let pairs: Vec<_> = pairs.filter(|(name, _)| !name.is_empty()).take(PAIRS).collect();
-    for (at, (name, first)) in pairs.iter().enumerate() {
+) -> [Option<&'static str>; 2] {
+    let named = pairs.by_ref().filter(|(name, _)| !name.is_empty());
+    let kept: Vec<_> = named.take(limits.joined_pairs).collect();
+    let mut reached = [pairs.next().map(|_| "joined_pairs"), None];
+    for (at, (name, first)) in kept.iter().enumerate() {
         let same = |pair: &&(&[u8], &[u8])| pair.0 == *name;
-        if pairs[..at].iter().any(|pair| same(&pair)) {
+        if kept[..at].iter().any(|pair| same(&pair)) {
             continue;
         }
-        let mut rest = pairs[at + 1..].iter().filter(same).peekable();
+        let mut rest = kept[at + 1..].iter().filter(same).peekable();
         if rest.peek().is_none() {
             continue;
         }
         let mut joined = first.to_vec();
         for (_, value) in rest {
-            if joined.len() + 1 + value.len() > BYTES {
+            if joined.len() + 1 + value.len() > limits.joined_bytes {
+                reached[1] = Some("joined_bytes");
                 break;
             }
             joined.push(b',');
             joined.extend_from_slice(value);
         }
         if !see(name, &joined) {
-            return false;
+            break;
         }
     }
-    true
+    reached
 }
 
 #[cfg(test)]
@@ -44,7 +47,7 @@ mod tests {
     fn read(text: &str) -> Vec<(String, String)> {
         let mut seen = Vec::new();
         let text_of = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        joined(form::pairs(text.as_bytes()), |name, value| {
+        joined(form::pairs(text.as_bytes()), &Limits::default(), |name, value| {
             seen.push((text_of(name), text_of(value)));
             true
         });
@@ -60,9 +63,16 @@ mod tests {
     }
 
     #[test]
-    fn joining_is_bounded() {
+    fn joining_is_bounded_and_the_bounds_are_told() {
+        let limits = Limits::default();
+        let reached = |text: &str| joined(form::pairs(text.as_bytes()), &limits, |_, _| true);
+        assert_eq!(reached("a=1&a=2"), [None, None]);
+        assert_eq!(reached(&"a=1&".repeat(limits.joined_pairs)), [None, None]);
+        assert_eq!(reached(&"a=1&".repeat(limits.joined_pairs + 1)), [Some("joined_pairs"), None]);
+        let long = format!("a={0}&a={0}", "x".repeat(5000));
+        assert_eq!(reached(&long), [None, Some("joined_bytes")]);
         let text = format!("a={}&a={}&a=b", "x".repeat(5000), "y".repeat(5000));
         assert_eq!(read(&text)[0].1.len(), 5000);
-        assert_eq!(read(&"a=1&".repeat(1000))[0].1.len(), 2 * PAIRS - 1);
+        assert_eq!(read(&"a=1&".repeat(1000))[0].1.len(), 2 * limits.joined_pairs - 1);
     }
 }

@@ -124,3 +124,16 @@ fn characters_that_are_not_read_are_told() {
         assert_eq!(inspect("/", &[("Content-Type", kind)], body).left_unread(), expected, "{kind}");
     }
 }
+
+#[test]
+fn base64_is_taken_off_however_often_and_whatever_the_text_is() {
+    let rows = [
+        ("twice", "UEhOamNtbHdkRDVoYkdWeWRDZ3hLVHd2YzJOeWFYQjBQZz09"),
+        ("in letters beyond ASCII", "w6kgPHNjcmlwdD5hbGVydCgxKTwvc2NyaXB0Pg"),
+        ("in lines", "PHNjcmlwdD5h%0D%0AbGVydCgxKTwv%0D%0Ac2NyaXB0Pg"),
+        ("in words", "PHNj+cmlwdD5h+bGVydCgxKTwv+c2NyaXB0Pg"),
+    ];
+    for (what, value) in rows {
+        named(what, FORM, format!("q={value}").as_bytes(), "xss.script-tag");
+    }
+}
