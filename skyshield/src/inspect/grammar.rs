@@ -18,9 +18,14 @@ pub(super) fn head<'t>(text: &'t [u8], price: u64, limits: &Limits, budget: &mut
     budget.take_grammar(head.len(), price).then_some(head)
 }
 
-/// Whether the SQL grammar sees an injection.
-pub(super) fn sql(text: &[u8]) -> bool {
-    sql::is_injection(text)
+/// What speaks in `text` where the SQL grammar sees an injection: not what a comment takes away.
+pub(super) fn sql(text: &[u8]) -> Option<&[u8]> {
+    sql::injection(text)
+}
+
+/// What stands before the comment of SQL's that takes the rest of `text` away.
+pub(super) fn before_comment(text: &[u8]) -> &[u8] {
+    sql::before_comment(text)
 }
 
 /// Whether the HTML grammar sees markup that could run.

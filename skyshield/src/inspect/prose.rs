@@ -8,11 +8,15 @@ const BYTES: usize = 2048;
 
 /// Whether most of what white space separates are words of letters, punctuation at their ends aside.
 pub(super) fn is_prose(text: &[u8]) -> bool {
-    let head = &text[..text.len().min(BYTES)];
-    let tokens = head.split(u8::is_ascii_whitespace).filter(|token| !token.is_empty());
+    let tokens = head(text).split(u8::is_ascii_whitespace).filter(|token| !token.is_empty());
     let (words, all) =
         tokens.fold((0_usize, 0_usize), |(words, all), token| (words + usize::from(is_word(token)), all + 1));
     words >= WORDS && words * 10 >= all * 7
+}
+
+/// As much of `text` as is looked at.
+pub(super) fn head(text: &[u8]) -> &[u8] {
+    &text[..text.len().min(BYTES)]
 }
 
 fn is_word(token: &[u8]) -> bool {

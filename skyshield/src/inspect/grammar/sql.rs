@@ -12,15 +12,37 @@ mod word;
 
 use evidence::{Evidence, Sign};
 use read::{Reader, Stop};
-use token::Lexer;
+use token::{Lexer, Token};
 
-/// Whether `text` is an injection.
-pub(super) fn is_injection(text: &[u8]) -> bool {
+/// What speaks in `text` where it is an injection: all of it, up to the comment that takes the rest away.
+pub(super) fn injection(text: &[u8]) -> Option<&[u8]> {
     let in_the_open = || Reader::new(Lexer::new(text), Evidence::default());
-    is_bare_sum(text)
-        || [b'\'', b'"'].into_iter().any(|quote| leaves_string(text, quote))
-        || suffices(in_the_open(), Reader::value)
-        || suffices(in_the_open(), |reader| reader.behind(false))
+    let ways = [
+        is_bare_sum(text).then_some(text),
+        leaves_string(text, b'\''),
+        leaves_string(text, b'"'),
+        suffices(text, in_the_open(), Reader::value),
+        suffices(text, in_the_open(), |reader| reader.behind(false)),
+    ];
+    ways.into_iter().flatten().min_by_key(|spoken| spoken.len())
+}
+
+/// What stands before the comment that takes the rest of `text` away.
+pub(super) fn before_comment(text: &[u8]) -> &[u8] {
+    let mut lexer = Lexer::new(text);
+    loop {
+        let token = lexer.next();
+        if token == Token::End {
+            return text;
+        }
+        if let Token::Cut(tail) = token {
+            return without(text, tail);
+        }
+    }
+}
+
+fn without<'t>(text: &'t [u8], tail: &[u8]) -> &'t [u8] {
+    text.get(..text.len().saturating_sub(tail.len())).unwrap_or_default()
 }
 
 /// Whether it is nothing but a sum or a comparison of two empty strings, such as `'-'` or `'='`: true of
@@ -32,27 +54,48 @@ fn is_bare_sum(text: &[u8]) -> bool {
     })
 }
 
-/// Whether it is one within a string.
-fn leaves_string(text: &[u8], quote: u8) -> bool {
-    let Some((held, lexer)) = Lexer::within(text, quote) else { return false };
+/// What speaks where it is one within a string.
+fn leaves_string(text: &[u8], quote: u8) -> Option<&[u8]> {
+    let (held, lexer) = Lexer::within(text, quote)?;
     let mut evidence = Evidence::default();
     evidence.note(if quote == b'\'' { Sign::Quote } else { Sign::OtherQuote });
     let is_short = if quote == b'\'' { !held.contains(&b' ') } else { held.iter().all(u8::is_ascii_digit) };
     if is_short {
         evidence.note(Sign::Short);
     }
-    suffices(Reader::new(lexer, evidence), |reader| reader.behind(true))
+    suffices(text, Reader::new(lexer, evidence), |reader| reader.behind(true))
 }
 
-/// Whether what speaks in a text, read this way, is enough.
-fn suffices<'t>(mut reader: Reader<'t>, read: impl FnOnce(&mut Reader<'t>) -> Stop) -> bool {
+/// What speaks in a text, read this way, if it is enough.
+fn suffices<'t>(
+    text: &'t [u8],
+    mut reader: Reader<'t>,
+    read: impl FnOnce(&mut Reader<'t>) -> Stop,
+) -> Option<&'t [u8]> {
     let stop = read(&mut reader);
-    reader.evidence.suffices(stop == Stop::Whole)
+    reader.evidence.suffices(stop == Stop::Whole).then(|| without(text, reader.cut()))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn is_injection(text: &[u8]) -> bool {
+        injection(text).is_some()
+    }
+
+    #[test]
+    fn what_a_comment_takes_away_does_not_speak() {
+        for (text, spoken) in [
+            ("x' or 'a'='a' -- and so on", "x' or 'a'='a' "),
+            ("1 or 1=1 # and so on", "1 or 1=1 "),
+            ("1 or 1=1 /* and so on", "1 or 1=1 "),
+            ("1 or 1=1", "1 or 1=1"),
+        ] {
+            assert_eq!(injection(text.as_bytes()), Some(spoken.as_bytes()), "{text}");
+        }
+        assert_eq!(before_comment(b"select '--' from a -- b"), b"select '--' from a ");
+    }
 
     #[test]
     fn a_text_that_goes_on_as_a_statement_is_an_injection() {

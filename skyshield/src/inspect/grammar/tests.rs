@@ -3,8 +3,12 @@
 use libinjectionrs::{detect_sqli, detect_xss};
 use proptest::prelude::*;
 
-use super::{markup, sql};
+use super::markup;
 use crate::inspect::built_in_rules;
+
+fn sql(text: &[u8]) -> bool {
+    super::sql(text).is_some()
+}
 
 /// Attacks of the catalog, percent signs taken off.
 fn attacks(class: &str) -> Vec<Vec<u8>> {

@@ -223,6 +223,21 @@ fn who_writes_about_an_attack_is_refused_at_most() {
 }
 
 #[test]
+fn words_behind_a_comment_make_no_talk_of_an_attack() {
+    let words = "and then we all went home to have dinner with our friends and talked about it until late";
+    let attacks = [
+        "admin' || 'x'='x' --",
+        "admin' || 'x'='x' #",
+        "x'||(select a from b)||' /*",
+        "select a, b from users --",
+    ];
+    for attack in attacks {
+        let found = inspect(&format!("/search?q={}", percent(&format!("{attack} {words}"))), &[], b"");
+        assert!(!refusing(&found).is_empty(), "{attack}: {:?}", found.findings);
+    }
+}
+
+#[test]
 fn the_headers_of_a_browser_are_let_through() {
     let headers = [
         ("Host", "www.example.com"),

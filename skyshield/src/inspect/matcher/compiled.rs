@@ -130,7 +130,10 @@ impl Compiled {
             Check::Sql | Check::Markup if is_json => None,
             Check::Sql => {
                 let head = grammar::head(&text.bytes, budget::SQL_BYTE, limits, budget)?;
-                grammar::sql(head).then_some((confidence, head))
+                let spoken = grammar::sql(head)?;
+                // A grammar that reads from the start of a sentence takes its words for names.
+                let is_talk = confidence > WORDS_ONLY && prose::is_prose(spoken);
+                Some((if is_talk { WORDS_ONLY } else { confidence }, head))
             }
             Check::Markup => {
                 let head = grammar::head(&text.bytes, budget::HTML_BYTE, limits, budget)?;
@@ -142,9 +145,10 @@ impl Compiled {
     /// How sure it may be of `text`, which may be talk. Nobody talks in lookups, and what an operator
     /// wrote is meant as it stands: those keep their confidence.
     pub(super) fn talked_down(&self, confidence: f64, text: &[u8]) -> f64 {
-        // A grammar that reads from the start of a sentence takes its words for names.
-        let reads_words = matches!(self.check, Check::Sql) || self.id == "sqli.statement";
-        if reads_words && confidence > WORDS_ONLY && prose::is_prose(text) {
+        let reads_words = self.id == "sqli.statement" && confidence > WORDS_ONLY;
+        // Whoever wants to be taken for talk would put it where no database reads it.
+        if reads_words && prose::is_prose(text) && prose::is_prose(grammar::before_comment(prose::head(text)))
+        {
             return WORDS_ONLY;
         }
         let may_be_talk =

@@ -72,6 +72,11 @@ impl<'t> Reader<'t> {
         self.rest(Shape::Literal, string).err().unwrap_or(Stop::Whole)
     }
 
+    /// What a comment takes away of the text, where reading ended at one.
+    pub(super) fn cut(&self) -> &'t [u8] {
+        if let Token::Cut(tail) = self.token { tail } else { &[] }
+    }
+
     fn opening(&mut self) -> Step<Shape> {
         match self.token {
             Token::Number => self.note(Sign::Number),
