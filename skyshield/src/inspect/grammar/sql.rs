@@ -128,6 +128,11 @@ mod tests {
             "' and extractvalue(1,concat(0x7e,(select @@version",
             "1e0union select 2,3 from dual",
             "1' and 1=1 whatever",
+            "5 < 7 or 9 > 3",
+            "5 < 7 and 1=1",
+            "1 and 9 > 3",
+            "5 < 7 and 9 > 3 -- ",
+            "5 < 7 and sleep(5)",
         ] {
             assert!(is_injection(text.as_bytes()), "{text}");
         }
@@ -161,6 +166,8 @@ mod tests {
             "a; b; c",
             "C# or C++",
             "it's 5 > 3 and that's that",
+            "5 < 7 and 9 > 3",
+            "1 < 2 and 3 < 4 and 9 > 5",
             "{\"a\":\"b\",\"c\":[1,2]}",
             "<a href='x'>y</a> and 'z'",
             "",

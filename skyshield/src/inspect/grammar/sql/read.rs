@@ -49,13 +49,15 @@ pub(super) struct Reader<'t> {
     depth: u32,
     /// A condition was joined to the value.
     joined: bool,
+    /// The last comparison was by `<` or `>`.
+    by_order: bool,
     pub(super) evidence: Evidence,
 }
 
 impl<'t> Reader<'t> {
     pub(super) fn new(mut lexer: Lexer<'t>, evidence: Evidence) -> Self {
         let token = lexer.next();
-        Self { lexer, token, depth: 0, joined: false, evidence }
+        Self { lexer, token, depth: 0, joined: false, by_order: false, evidence }
     }
 
     /// Reads a text that stands for a whole value, and what follows it.
@@ -98,6 +100,8 @@ impl<'t> Reader<'t> {
 
     /// What follows a value of `shape`, up to the end of the text.
     fn rest(&mut self, mut shape: Shape, string: bool) -> Step {
+        // `5 < 7` gives nothing away by itself, and people go on with another.
+        let mut orders = false;
         loop {
             match self.token {
                 Token::Arithmetic(_) | Token::Word(Word::Operator, _) => {
@@ -111,6 +115,7 @@ impl<'t> Reader<'t> {
                 | Token::Word(Word::Like | Word::Is | Word::In | Word::Between | Word::Not, _) => {
                     let is_sign = self.token == Token::Compare;
                     let compared = self.compared(shape)?;
+                    orders = !string && compared == Shape::Tautology && self.by_order;
                     if string && (is_sign || compared == Shape::Tautology) {
                         self.note(Sign::Compared);
                     } else if shape != Shape::Name {
@@ -119,10 +124,15 @@ impl<'t> Reader<'t> {
                     shape = Shape::Value;
                 }
                 Token::Logical | Token::Pipes | Token::Word(Word::Logical, _) => {
+                    let is_and = self.is("and");
                     self.advance();
                     self.joined = true;
                     let condition = self.condition()?;
-                    self.weigh(condition);
+                    if orders && is_and && condition == Shape::Tautology && self.by_order {
+                        self.note(Sign::Sum);
+                    } else {
+                        self.weigh(condition);
+                    }
                 }
                 Token::Close => {
                     self.advance();

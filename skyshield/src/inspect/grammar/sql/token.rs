@@ -91,6 +91,17 @@ impl<'t> Lexer<'t> {
         }
     }
 
+    /// Whether the piece that was read last is `<` or `>` alone.
+    pub(super) fn is_order(&self) -> bool {
+        let read = self.text.get(..self.at).unwrap_or_default();
+        let (sign, before) = match read {
+            [.., before, sign] => (*sign, *before),
+            [sign] => (*sign, b' '),
+            [] => return false,
+        };
+        b"<>".contains(&sign) && !b"<>=!^".contains(&before)
+    }
+
     fn rest(&self) -> &'t [u8] {
         self.text.get(self.at..).unwrap_or_default()
     }

@@ -33,6 +33,7 @@ impl Reader<'_> {
         if negated {
             self.advance();
         }
+        self.by_order = self.token == Token::Compare && self.lexer.is_order();
         let right = match self.token {
             Token::Compare => {
                 self.advance();
