@@ -77,7 +77,7 @@ pub(super) fn leaves_unread(name: &str) -> bool {
 /// The bounds of one inspection. They are in bytes and steps and not in microseconds: inspection is a
 /// function of the request, without a clock, so that the same request has the same verdict on a busy host
 /// and on an idle one. They bound the time all the same, since every rule is linear in the bytes it is
-/// handed, and `checked_total_bytes` bounds the sum of those. What lies beyond one is not read, and the bound is named in
+/// handed, and `steps` bounds the sum of those. What lies beyond one is not read, and the bound is named in
 /// [`Inspection::limits_reached`](super::Inspection::limits_reached).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
