@@ -10,7 +10,7 @@ pub struct Counter {
     pub bytes: u64,
 }
 
-/// One CPU's event sampler and what became of the events: seen = sent + skipped + lost.
+/// One CPU's event sampler and what became of the events: seen = sent + skipped + lost + passed over.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct EventCounter {
@@ -28,11 +28,38 @@ pub struct EventCounter {
     pub noted: u64,
     /// Hits since the last one that was written down, itself not counted.
     pub unnoted: u64,
+    /// A window in which no event is left and no hit of a ban is written down any more.
+    pub spent: u64,
+    /// Hits of bans in that window, not yet among those skipped and not noted.
+    pub passed_over: u64,
 }
 
 impl EventCounter {
     /// A window is 2^20 ns, about a millisecond: a shift, because a division costs more.
     pub const WINDOW_SHIFT: u32 = 20;
+
+    /// Whether the hit of a ban at `now_ns` is one of those that are only counted, of which most are in a
+    /// flood; it is then.
+    #[inline]
+    pub const fn passes_over(&mut self, now_ns: u64) -> bool {
+        if self.spent != now_ns >> Self::WINDOW_SHIFT {
+            return false;
+        }
+        self.passed_over += 1;
+        true
+    }
+
+    /// Counts as skipped and not noted what was passed over. To be asked before [`Self::note`].
+    pub const fn settle(&mut self) {
+        self.skipped += self.passed_over;
+        self.unnoted += self.passed_over;
+        self.passed_over = 0;
+    }
+
+    /// Says that neither an event nor a note is left in the window.
+    pub const fn spend(&mut self) {
+        self.spent = self.window;
+    }
 
     /// Whether one more event may go out at `now_ns`, at most `per_window` in one window.
     pub const fn take(&mut self, now_ns: u64, per_window: u64) -> bool {
@@ -83,12 +110,24 @@ mod tests {
     #[test]
     fn every_hit_is_written_down_with_some_hit() {
         let mut counter = EventCounter::default();
-        let mut noted = 0;
+        let (mut noted, mut over) = (0, 0);
         for hit in 0..1_000_u64 {
-            counter.take((hit / 100) << EventCounter::WINDOW_SHIFT, 0);
-            noted += counter.note(3).unwrap_or_default();
+            let now_ns = (1 + hit / 100) << EventCounter::WINDOW_SHIFT;
+            if counter.passes_over(now_ns) {
+                over += 1;
+                continue;
+            }
+            counter.settle();
+            let is_told = counter.take(now_ns, 0);
+            let hits = counter.note(3);
+            if !is_told && hits.is_none() {
+                counter.spend();
+            }
+            counter.skipped += u64::from(!is_told);
+            noted += hits.unwrap_or_default();
         }
-        assert_eq!(noted + counter.unnoted, 1_000);
-        assert_eq!(counter.unnoted, 97);
+        assert_eq!((noted + counter.unnoted + counter.passed_over, over), (1_000, 960));
+        assert_eq!((counter.unnoted, counter.passed_over), (1, 96));
+        assert_eq!(counter.skipped + counter.passed_over, 1_000);
     }
 }

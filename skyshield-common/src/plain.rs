@@ -28,7 +28,7 @@ plain! {
     Banned => 40,
     PrefixBan => 80,
     Counter => 16,
-    EventCounter => 56,
+    EventCounter => 72,
     Event => 64,
     Settings => 328,
     Rate => 16,

@@ -36,11 +36,21 @@ fn sample(frame: &XdpFrame<'_>, outcome: &Outcome, maps: &KernelMaps) {
     let (Some(stats), Some(settings)) = (EVENT_STATS.get_ptr_mut(0), maps.settings()) else { return };
     // SAFETY: the slot is this CPU's own, and no other run of the program interrupts this one.
     let stats = unsafe { &mut *stats };
+    if outcome.reason.is_of_a_ban() {
+        if stats.passes_over(outcome.now_ns) {
+            return;
+        }
+        stats.settle();
+    }
     let is_told = stats.take(outcome.now_ns, settings.events_per_window);
-    if outcome.reason.is_of_a_ban()
-        && let Some(hits) = stats.note(settings.hits_per_window)
-    {
-        note_hits(frame.context(), outcome.now_ns, hits);
+    if outcome.reason.is_of_a_ban() {
+        match stats.note(settings.hits_per_window) {
+            Some(hits) => {
+                note_hits(frame.context(), outcome.now_ns, hits);
+            }
+            None if !is_told => stats.spend(),
+            None => {}
+        }
     }
     if !is_told {
         stats.skipped += 1;

@@ -272,7 +272,7 @@ impl Maps for KernelMaps {
         let per_cpu = self.event_stats.get(&0, 0).map_err(failed("read", names::EVENT_STATS))?;
         Ok(per_cpu.iter().fold(EventTotals::default(), |sum, Value(counter)| EventTotals {
             sent: sum.sent.wrapping_add(counter.sent),
-            skipped: sum.skipped.wrapping_add(counter.skipped),
+            skipped: sum.skipped.wrapping_add(counter.skipped).wrapping_add(counter.passed_over),
             lost: sum.lost.wrapping_add(counter.lost),
         }))
     }

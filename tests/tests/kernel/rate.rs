@@ -1,13 +1,13 @@
 //! The rate of one source, under a flood from two threads.
 
-use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::ensure;
 use skyshield::dataplane::Config;
-use skyshield_common::Reason;
+use skyshield_common::{Reason, rate};
 use tests::packet;
 
 use crate::bench::{Bench, CLIENT_V4, CLIENT_V6, Counted, HOST_V4, HOST_V6, OTHER_V6, drain};
@@ -147,4 +147,41 @@ fn flood(from: &str, to: SocketAddr, stop: &AtomicBool) -> anyhow::Result<()> {
         socket.send_to(b"skyshield", to)?;
     }
     Ok(())
+}
+
+/// Of more sources than the buckets in front have room for, each is held to its rate: some have their cells
+/// behind, and are found there again.
+pub(crate) fn many() -> anyhow::Result<()> {
+    const SOURCES: u32 = 40_000;
+    const BURST: u32 = 20;
+    ensure!(SOURCES as usize > rate::FRONT as usize * rate::FRONT_CELLS);
+    let bench = Bench::quiet()?;
+    let config =
+        Config { rate_packets_per_sec: 1, rate_burst: BURST.into(), max_sources: 1 << 16, ..bench.config() };
+    bench.with_kernel(&config, |kernel| {
+        let started = now();
+        let mut counted = Vec::new();
+        for _ in 0..2 {
+            let before = Counted::now(kernel)?;
+            for n in 0..SOURCES {
+                let source = Ipv4Addr::from_bits(skyshield_ebpf::scattered(n));
+                kernel.attachment.judge_often(&packet::udp(source.into()), BURST)?;
+            }
+            counted.push(Counted::now(kernel)?.since(&before));
+        }
+        let of = |round: usize, reason| counted[round].get(&reason).map_or(0, |(packets, _)| *packets);
+        let (first, second) = (of(0, Reason::Passed), of(1, Reason::Passed));
+        let untracked = of(0, Reason::RateUntracked) + of(1, Reason::RateUntracked);
+        let all = u64::from(SOURCES * BURST);
+        let earned = u64::from(SOURCES) * (started.elapsed().as_secs() + 1);
+        crate::report(&format!(
+            "{SOURCES} sources: {first} of {all} passed, then {second}, {earned} earned at most, {untracked} untracked"
+        ));
+        // Two or three sources may find no cell at all.
+        ensure!(untracked <= all / 1_000, "{untracked} without a cell");
+        // Of sources with one bucket, two in 2^16 have one tag, and so one cell.
+        ensure!(first + untracked >= all - all / 1_000, "{first} of a burst of {all} passed");
+        ensure!(second <= earned, "{second} passed of what was spent, {earned} earned at most");
+        Ok(())
+    })
 }
