@@ -26,7 +26,7 @@ pub struct Size {
 }
 
 /// Honest clients, each on one connection that it keeps.
-const CLIENTS: u16 = 8;
+const CLIENTS: u16 = 32;
 /// Between two attacks.
 const APART: Duration = Duration::from_millis(10);
 const PATIENCE: Duration = Duration::from_secs(5);

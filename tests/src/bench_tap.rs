@@ -41,7 +41,10 @@ pub fn run(size: Size, say: &dyn Fn(&str)) -> anyhow::Result<Value> {
         with.push(self::round(&world, size, true)?);
         say(&format!("round {round}: {:?} without, {:?} with the tap", without.last(), with.last()));
     }
-    let bans = bans(&world)?;
+    let wire_to_ban = json!({
+        "five_ms_apart": bans(&world, 1, Duration::from_millis(5))?,
+        "back_to_back": bans(&world, 501, Duration::ZERO)?,
+    });
     drop(nginx);
     let requests: f64 = with.iter().map(|round| round.requests).sum();
     let heard: f64 = with.iter().map(|round| round.heard).sum();
@@ -55,26 +58,34 @@ pub fn run(size: Size, say: &dyn Fn(&str)) -> anyhow::Result<Value> {
         "lost_bytes": with.iter().map(|round| round.lost).sum::<f64>(),
         "daemon_cpu_micros_per_request": micros,
         "core_share_at_20000_per_sec": micros * 20_000.0 / 1e6,
-        "wire_to_ban_ms": bans,
+        "wire_to_ban_ms": wire_to_ban,
         "packet_ns": packets,
     }))
 }
 
-/// From the last byte of an attack on the wire to the ban in the kernel, of many attackers one by one.
-fn bans(world: &World) -> anyhow::Result<Value> {
+/// From the last byte of an attack on the wire to the ban in the kernel, of many attackers: each `apart` from the last
+/// one's end. They are those from number `first` on.
+fn bans(world: &World, first: u16, apart: Duration) -> anyhow::Result<Value> {
     const ATTACKERS: u16 = 300;
     world.configure("", &format!("[tap]\nports = [{PORT}]\n"))?;
     let daemon = world.start_daemon()?;
     let attacks = traffic::attacks(HOST);
-    let all: Vec<IpAddr> = (1..=ATTACKERS).map(|n| attacker(n * 4 + 1)).collect();
+    let all: Vec<IpAddr> = (first..first + ATTACKERS).map(|n| attacker(n * 4 + 1)).collect();
+    let before = daemon.decisions()?.len();
     world.clients.run(|| {
         for (from, attack) in all.iter().zip(attacks.iter().cycle()) {
             http::ask(*from, (HOST_V4, PORT).into(), &attack.request, Duration::from_secs(5))?;
+            std::thread::sleep(apart);
         }
         Ok(())
     })?;
-    until("everybody is banned", || Ok(daemon.decisions()?.len() >= all.len()))?;
-    let decisions = daemon.decisions()?;
+    until("everybody is banned", || Ok(daemon.decisions()?.len() >= before + all.len()))?;
+    let mut decisions = daemon.decisions()?;
+    let mine = |decision: &Value| {
+        let source = decision["source"].as_str().and_then(|source| source.parse().ok());
+        source.is_some_and(|source: IpAddr| all.contains(&source))
+    };
+    decisions.retain(mine);
     let mut lags: Vec<f64> =
         decisions.iter().filter_map(|decision| decision["enforced_after_ms"].as_f64()).collect();
     daemon.stop()?;

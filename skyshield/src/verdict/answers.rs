@@ -59,3 +59,52 @@ impl Judge {
         self.answered(self.trail(client, request, route, at), status);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use super::*;
+    use crate::clock;
+    use crate::control::{self, Control};
+    use crate::engine::incident::Door;
+    use crate::engine::risk;
+    use crate::engine::watcher::Matched;
+    use crate::inspect::Limits;
+    use crate::verdict::{Settings, Verdict};
+
+    /// Counts orders, and says what they were answered with.
+    #[derive(Debug, Default)]
+    struct Orders(Mutex<Vec<u16>>);
+
+    impl Watcher for Orders {
+        fn look(&self, request: &Request<'_>) -> Matched {
+            Matched { rules: u64::from(request.target == b"/orders"), user: None }
+        }
+
+        fn answered(&self, _matched: Matched, status: u16) {
+            self.0.lock().unwrap().push(status);
+        }
+    }
+
+    #[test]
+    fn requests_count_at_every_door_and_by_a_log_once_their_answer_is_known() {
+        let metrics = control::Metrics::new(&prometheus::Registry::new()).unwrap();
+        let (control, _queue) = Control::channel(metrics);
+        let settings = Settings::new(&Limits::default(), &risk::Config::default(), &[]);
+        let orders = Arc::<Orders>::default();
+        let judge = Judge::new(settings, Arc::default(), control).counted_by(Some(Arc::clone(&orders) as _));
+        let client = Client { address: [203, 0, 113, 7].into(), by_proxy: false };
+        let request = |target| Request { method: b"POST", target, headers: &[], body: b"" };
+        for (door, status) in [(Door::Gateway, 201), (Door::ForwardAuth, 202)] {
+            for target in [&b"/orders"[..], b"/other"] {
+                let verdict = judge.judge(client, door, &request(target), clock::now());
+                let Verdict::Pass(mut permit) = verdict else { panic!("{target:?} does not pass") };
+                judge.answered(permit.take_trail(), status);
+            }
+        }
+        judge.read_of(client, &request(b"/orders"), clock::now(), 203);
+        judge.clone().without_answers().read_of(client, &request(b"/orders"), clock::now(), 204);
+        assert_eq!(*orders.0.lock().unwrap(), [201, 202, 203]);
+    }
+}
