@@ -134,7 +134,7 @@ impl Judge {
         }
         match self.view.ban_of(address, now) {
             Some(ban) => Some(Self::banned(ban.id, ban.incident)),
-            None => self.unwanted(address),
+            None => self.unwanted(address, now),
         }
     }
 

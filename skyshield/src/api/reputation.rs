@@ -117,7 +117,7 @@ pub(super) async fn known(
         lists: view.lists().naming(address).map(|list| list.name.to_string()).collect(),
         place,
         indicator_confidence: knowing.indicators.confidence(Kind::Address, &address.to_string()),
-        unwanted_by: view.unwanted(address).map(|unwanted| match unwanted {
+        unwanted_by: view.unwanted(address, clock::now()).map(|unwanted| match unwanted {
             Unwanted::Listed(name) => format!("list {name}"),
             Unwanted::Place(name) => format!("policy {name}"),
         }),

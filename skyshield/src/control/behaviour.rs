@@ -26,6 +26,10 @@ impl Task {
             let before = self.view.claims(signal.address);
             let claims = self.behaviour.observe(&signal);
             if claims.is_empty() && before.is_empty() {
+                // Neighbours who behave keep their prefix from being banned whole.
+                if matches!(signal.status, 200..=399) {
+                    self.escalation.note_good(signal.address, signal.at);
+                }
                 continue;
             }
             self.count_claims(&before, &claims, signal.at);

@@ -92,6 +92,7 @@ impl Task {
                 let (risk, escalation) = *sentences;
                 self.widen_for = Duration::from_secs(escalation.widen_secs);
                 self.escalation.go_by(escalation, Duration::from_secs(risk.ban_secs));
+                self.shaper.go_by(risk.shaping());
                 self.risk = risk;
             }
         }

@@ -51,6 +51,11 @@ impl Shaper {
         }
     }
 
+    /// Goes by `terms` from now on; who is slowed down already stays so until he is let go.
+    pub fn go_by(&mut self, terms: Terms) {
+        self.terms = terms;
+    }
+
     /// Slows `address` down for a request of `score`. Whoever is slowed down more already stays so for
     /// as long again; false where there was no room.
     pub fn suspect(&mut self, address: IpAddr, score: Score, now: Instant) -> bool {
@@ -182,6 +187,15 @@ mod tests {
         let steps = [(1, Some(100)), (2, Some(200)), (3, Some(400)), (4, None)];
         assert_eq!(seen, steps.map(|(count, rate)| (STEP * count, vec![rate])));
         assert!(shaper.is_empty());
+    }
+
+    #[test]
+    fn other_terms_hold_for_whoever_comes_next() {
+        let (mut shaper, start) = (shaper(), Instant::now());
+        shaper.suspect(address(1), Score::new(0.5), start);
+        shaper.go_by(Terms { from: 0.5, packets_per_sec: 80, step: STEP });
+        shaper.suspect(address(2), Score::new(0.5), start);
+        assert_eq!(rates(&mut shaper), [Some(200), Some(80)]);
     }
 
     #[test]

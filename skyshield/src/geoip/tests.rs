@@ -12,6 +12,9 @@ use prometheus::Registry;
 use self::mmdb::{Mmdb, Value, pointer};
 use super::read::from_bytes;
 use super::*;
+use crate::clock;
+use crate::engine::decision::{self, DecisionId};
+use crate::engine::ruling::{self, Docket, Ruling};
 use crate::engine::standing::Origin;
 use crate::engine::view::View;
 
@@ -203,10 +206,25 @@ fn without_its_database_a_place_is_unknown_and_a_policy_that_bans_refuses_the_st
     let patient = Config { on_missing: OnMissing::Start, ..banning.clone() };
     let (opened, view) = keeper(&patient);
     let mut opened = opened.unwrap();
-    assert_eq!(view.unwanted("45.1.2.3".parse().unwrap()), None);
+    assert_eq!(view.unwanted("45.1.2.3".parse().unwrap(), clock::now()), None);
     fs::write(banning.country.as_ref().unwrap(), sound(1).bytes()).unwrap();
     assert!(opened.look());
-    assert!(view.unwanted("45.1.2.3".parse().unwrap()).is_some());
+    assert!(view.unwanted("45.1.2.3".parse().unwrap(), clock::now()).is_some());
+    let mut docket = Docket::default();
+    let allowed = Ruling {
+        id: DecisionId(1),
+        kind: ruling::Kind::Allow,
+        subject: "country:GB".parse().unwrap(),
+        origin: decision::Origin::Operator,
+        reason: "partners".to_owned(),
+        comment: None,
+        requests_per_min: 0,
+        made_at: clock::wall(),
+        until: None,
+    };
+    docket.put(allowed);
+    view.set_book(docket.book());
+    assert_eq!(view.unwanted("45.1.2.3".parse().unwrap(), clock::now()), None, "let through beats a policy");
     assert_eq!(view.atlas().places().prefixes, [("45.0.0.0/8".parse().unwrap(), 0)]);
 }
 

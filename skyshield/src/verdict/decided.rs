@@ -33,7 +33,7 @@ impl Judge {
         if let Some(word) = about.ban {
             return Decided::Stop(Box::new(Verdict::Refuse(Self::banned(word.id, None))));
         }
-        let refused = self.unwanted(client.address).or_else(|| self.without_user(client, request, at));
+        let refused = self.unwanted(client.address, at).or_else(|| self.without_user(client, request, at));
         if let Some(refusal) = refused {
             return Decided::Stop(Box::new(Verdict::Refuse(refusal)));
         }

@@ -12,8 +12,8 @@ use crate::inspect::Request;
 
 impl Judge {
     /// The refusal of all that `address` sends, where a list or a policy on places does not want it.
-    pub(super) fn unwanted(&self, address: IpAddr) -> Option<Refusal> {
-        self.control.count_unwanted(&self.view.unwanted(address)?);
+    pub(super) fn unwanted(&self, address: IpAddr, at: Instant) -> Option<Refusal> {
+        self.control.count_unwanted(&self.view.unwanted(address, at)?);
         let (score, reason) = (Score::new(1.0), RefusalReason::Unwanted);
         Some(Refusal { incident: mint(), score, reason, settled: Settled::default() })
     }

@@ -55,9 +55,9 @@ impl View {
         }
     }
 
-    /// Why nothing of what `address` sends is wanted, where a list or a policy says so; never of one that
-    /// the never-ban set protects.
-    pub fn unwanted(&self, address: IpAddr) -> Option<Unwanted> {
+    /// Why nothing of what `address` sends is wanted at `now`, where a list or a policy says so; never of one
+    /// that the never-ban set protects, or whose place is let through.
+    pub fn unwanted(&self, address: IpAddr, now: Instant) -> Option<Unwanted> {
         let listed = self.lists.load().banning(address).map(|list| {
             list.hits.fetch_add(1, Ordering::Relaxed);
             Unwanted::Listed(Arc::clone(&list.name))
@@ -67,7 +67,8 @@ impl View {
             let policy = atlas.policy_of(address).filter(|policy| policy.action == place::Action::Ban)?;
             Some(Unwanted::Place(policy.name.as_str().into()))
         })?;
-        self.never_ban.load().protects(address).is_none().then_some(unwanted)
+        let is_spared = self.never_ban.load().protects(address).is_some() || self.lets_through(address, now);
+        (!is_spared).then_some(unwanted)
     }
 
     /// Where sources are.
