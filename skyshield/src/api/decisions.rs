@@ -77,8 +77,9 @@ pub(super) struct DecisionPage {
     items: Vec<DecisionBody>,
     next_cursor: Option<String>,
     /// Where changes go on from: take it from the first page, and ask for `since` once all pages are read. A change may
-    /// then be told that is in the pages already; to apply it twice does no harm.
-    revision: u64,
+    /// then be told that is in the pages already; to apply it twice does no harm. Absent where a `format` was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    revision: Option<u64>,
 }
 
 /// What has changed since a revision, in its order.
@@ -158,7 +159,8 @@ pub(super) async fn list(
     }
     let Json(Page { items, next_cursor }) =
         Page::cut(items, limit, |last: &DecisionBody| last.id.to_string());
-    Ok(Json(Listed::Page(DecisionPage { items, next_cursor, revision })).into_response())
+    let page = DecisionPage { items, next_cursor, revision: Some(revision) };
+    Ok(Json(Listed::Page(page)).into_response())
 }
 
 /// At the most `limit` decisions of every kind with a number above `after`, in the order of their numbers.
