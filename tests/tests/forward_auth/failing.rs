@@ -94,7 +94,7 @@ pub(crate) fn wrong_callers() -> anyhow::Result<()> {
     ensure!(wrong.status == 500, "{wrong:?}");
     let said = String::from_utf8_lossy(&wrong.body).into_owned();
     ensure!(said.contains("x-forwarded-method"), "{said}");
-    ensure!(stand.daemon.daemon.log().contains("x-forwarded-method"), "the log says nothing of it");
+    stand.daemon.daemon.tells("x-forwarded-method")?;
     // Two framings, and the next question of a connection that is kept.
     let two = question.replace("\r\n\r\n", "\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\nabc");
     ensure!(ask(open, &two)?.status == 500);
