@@ -22,29 +22,10 @@ const MAX_ANSWER: usize = 64 << 20;
 
 /// The answer to `method path` with `body`, or what the daemon said against it.
 pub(super) fn ask(socket: &Path, method: Method, path: &str, body: Option<&Value>) -> Result<Value, Failure> {
-    let unreachable = |what: String| {
-        Failure::Unreachable(format!(
-            "the daemon does not answer on {}: {what}; is it running (`skyshield run`), and are you root?",
-            socket.display()
-        ))
-    };
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.map_err(|error| unreachable(error.to_string()))?;
-    let far = network::Place::named()?;
-    let exchange = async {
-        let answer = async {
-            let body = body.map(|body| ("application/json", body.to_string()));
-            match &far {
-                Some(far) => far.exchange(method, path, body).await,
-                None => exchange(socket, method, path, body).await,
-            }
-        };
-        tokio::time::timeout(PATIENCE, answer)
-            .await
-            .unwrap_or_else(|_| Err(format!("no answer within {} s", PATIENCE.as_secs())))
-    };
-    let (is_success, answer) = runtime.block_on(exchange).map_err(unreachable)?;
-    let parsed = serde_json::from_slice(&answer).map_err(|error| unreachable(error.to_string()));
+    let body = body.map(|body| ("application/json", body.to_string()));
+    let (is_success, answer) = asked(socket, method, path, body, PATIENCE)?;
+    let parsed = serde_json::from_slice(&answer);
+    let parsed = parsed.map_err(|error| Failure::Unreachable(format!("the daemon answers no JSON: {error}")));
     if is_success {
         return parsed;
     }
@@ -63,23 +44,38 @@ pub(super) fn ask_text(
     path: &str,
     body: (&'static str, String),
 ) -> Result<(bool, Bytes), Failure> {
+    asked(socket, method, path, Some(body), LONG_PATIENCE)
+}
+
+/// What the daemon answers, wherever it is, and whether that is a good answer.
+fn asked(
+    socket: &Path,
+    method: Method,
+    path: &str,
+    body: Option<(&'static str, String)>,
+    patience: Duration,
+) -> Result<(bool, Bytes), Failure> {
+    let far = network::Place::named()?;
     let unreachable = |what: String| {
-        let socket = socket.display();
-        Failure::Unreachable(format!("the daemon does not answer on {socket}: {what}; are you root?"))
+        Failure::Unreachable(match &far {
+            Some(_) => format!("the daemon that SKYSHIELD_URL names does not answer: {what}"),
+            None => format!(
+                "the daemon does not answer on {}: {what}; is it running (`skyshield run`), and are you root?",
+                socket.display()
+            ),
+        })
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| unreachable(error.to_string()))?;
-    let far = network::Place::named()?;
     let exchange = async {
         match &far {
-            Some(far) => far.exchange(method, path, Some(body)).await,
-            None => exchange(socket, method, path, Some(body)).await,
+            Some(far) => far.exchange(method, path, body).await,
+            None => exchange(socket, method, path, body).await,
         }
     };
-    let answered = async { tokio::time::timeout(LONG_PATIENCE, exchange).await };
-    let answered = runtime.block_on(answered);
+    let answered = runtime.block_on(async { tokio::time::timeout(patience, exchange).await });
     answered
-        .unwrap_or_else(|_| Err(format!("no answer within {} s", LONG_PATIENCE.as_secs())))
+        .unwrap_or_else(|_| Err(format!("no answer within {} s", patience.as_secs())))
         .map_err(unreachable)
 }
 

@@ -74,9 +74,8 @@ impl Place {
         }
         // What lies behind says more: a refused connection, a certificate that nobody vouches for.
         request.send().await.map_err(|error| {
-            let behind =
-                std::error::Error::source(&error).map(|behind| format!(": {behind}")).unwrap_or_default();
-            format!("{error}{behind}")
+            let chain = std::iter::successors(std::error::Error::source(&error), |error| error.source());
+            chain.fold(error.to_string(), |said, behind| format!("{said}: {behind}"))
         })
     }
 }
