@@ -32,8 +32,10 @@ pub(super) const WIDE_BYTE: u64 = 8;
 pub(super) const JSON_BYTE: u64 = 6;
 /// To read a byte of a document for what stands between its tags.
 pub(super) const DOCUMENT_BYTE: u64 = 14;
+/// To find one mark between the parts of a multipart body, and keep it.
+pub(super) const MARK: u64 = 24;
 /// To read the head of one part of a multipart body.
-pub(super) const PART: u64 = 250;
+pub(super) const PART: u64 = 350;
 /// To read a byte of that head.
 pub(super) const PART_BYTE: u64 = 8;
 /// To read a byte of what may be base64.

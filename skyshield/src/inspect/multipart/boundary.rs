@@ -57,7 +57,7 @@ fn until<'t>(text: &'t [u8], ends: &[u8]) -> &'t [u8] {
 pub(super) fn marks(body: &[u8], boundary: &[u8], budget: &mut Budget) -> Vec<Mark> {
     let line = [b"--", boundary].concat();
     let finder = memchr::memmem::Finder::new(&line);
-    let found = finder.find_iter(body).take_while(|_| budget.take(budget::WORD));
+    let found = finder.find_iter(body).take_while(|_| budget.take(budget::MARK));
     found.map(|at| mark(body, at, at + line.len())).collect()
 }
 
