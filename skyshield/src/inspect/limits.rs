@@ -107,7 +107,7 @@ pub struct Limits {
     /// Default 65536.
     pub file_bytes: usize,
     /// Work per request, in steps of about a nanosecond: each stage pays for the bytes it reads, at the price
-    /// of the worst of them, so that no request takes longer. Default 7000000.
+    /// of the worst of them, so that no request takes longer. Default 6000000.
     pub steps: u64,
     /// Nesting of a JSON body whose keys are told apart; deeper strings are read under the deepest key. Default 32.
     pub json_depth: usize,
@@ -145,7 +145,7 @@ impl Default for Limits {
             values: 10_000,
             value_bytes: 2 * 1024 * 1024,
             file_bytes: 64 * 1024,
-            steps: 7_000_000,
+            steps: 6_000_000,
             json_depth: 32,
             decode_depth: 4,
             base64_bytes: 16 * 1024,
