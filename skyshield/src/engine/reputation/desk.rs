@@ -18,6 +18,8 @@ const AT_ONCE: usize = 4;
 const UNANSWERABLE_FOR: Duration = Duration::from_hours(24);
 /// `Later`, where it does not say when.
 const LATER: Duration = Duration::from_mins(1);
+/// A provider that refused the key is asked one thing in this long: keys are paid for and unlocked again.
+const REFUSED_FOR: Duration = Duration::from_hours(1);
 
 /// What a desk goes by.
 #[derive(Clone, Copy, Debug)]
@@ -61,7 +63,8 @@ pub struct Desk {
     keeping: bool,
     known: HashMap<IpAddr, Known>,
     ends: BTreeSet<(Instant, IpAddr)>,
-    key_refused: bool,
+    /// Since the key was refused: until when nothing is asked.
+    refused_until: Option<Instant>,
 }
 
 impl Desk {
@@ -76,7 +79,7 @@ impl Desk {
             keeping: false,
             known: HashMap::new(),
             ends: BTreeSet::new(),
-            key_refused: false,
+            refused_until: None,
         }
     }
 
@@ -84,7 +87,7 @@ impl Desk {
     /// asked is not asked again.
     pub fn wonder(&mut self, address: IpAddr, worth: f32, now: Instant) {
         let is_fresh = self.known.get(&address).is_some_and(|known| now < known.fresh_until);
-        if self.key_refused || worth < self.terms.min_worth || is_fresh || self.asking.contains(&address) {
+        if worth < self.terms.min_worth || is_fresh || self.asking.contains(&address) {
             return;
         }
         self.waiting.wait(address, worth);
@@ -92,7 +95,8 @@ impl Desk {
 
     /// The next thing to do at `now`, which is `wall_secs` on the wall.
     pub fn next(&mut self, now: Instant, wall_secs: u64) -> Option<Step> {
-        if self.key_refused || self.keeping || self.asking.len() >= AT_ONCE || !self.breaker.allows(now) {
+        let is_refused = self.refused_until.is_some_and(|until| now < until || !self.asking.is_empty());
+        if is_refused || self.keeping || self.asking.len() >= AT_ONCE || !self.breaker.allows(now) {
             return None;
         }
         if !self.budget.allows(self.waiting.worth()?, wall_secs) {
@@ -126,6 +130,9 @@ impl Desk {
         if !self.asking.remove(&address) {
             return;
         }
+        if matches!(outcome, Outcome::Known(_) | Outcome::Unanswerable | Outcome::Exhausted(_)) {
+            self.refused_until = None;
+        }
         match outcome {
             Outcome::Known(opinion) => {
                 self.breaker.succeeded();
@@ -136,7 +143,10 @@ impl Desk {
                 self.breaker.succeeded();
                 self.know(address, None, UNANSWERABLE_FOR, now);
             }
-            Outcome::KeyRefused => self.key_refused = true,
+            Outcome::KeyRefused => {
+                self.breaker.succeeded();
+                self.refused_until = now.checked_add(REFUSED_FOR);
+            }
             Outcome::Exhausted(pause) => {
                 self.breaker.succeeded();
                 self.budget.exhaust(pause.map(|pause| pause.as_secs()), wall_secs);
@@ -211,7 +221,7 @@ impl Desk {
 
     /// How the provider is at `now`, in a word: `ok`, `open` (left alone), `exhausted`, `key_refused`.
     pub fn state(&self, now: Instant, wall_secs: u64) -> &'static str {
-        if self.key_refused {
+        if self.refused_until.is_some() {
             "key_refused"
         } else if self.breaker.is_open(now) {
             "open"
@@ -319,7 +329,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refused_key_ends_the_asking_and_a_disk_that_refuses_puts_it_off() {
+    fn a_refused_key_is_tried_once_an_hour_and_a_disk_that_refuses_puts_it_off() {
         let (mut desk, now) = (desk(50), clock::now());
         desk.wonder(address(1), 1.0, now);
         let Some(Step::Keep(kept)) = desk.next(now, MIDNIGHT) else { panic!() };
@@ -327,8 +337,16 @@ mod tests {
         assert_eq!(desk.next(now, MIDNIGHT), None);
         let later = now + LATER;
         assert_eq!(asked(&mut desk, Outcome::KeyRefused, later, MIDNIGHT + 60), [address(1)]);
-        desk.wonder(address(2), 1.0, later);
+        for n in 2..9 {
+            desk.wonder(address(n), 1.0, later);
+        }
         assert_eq!((desk.next(later, MIDNIGHT + 60), desk.state(later, MIDNIGHT)), (None, "key_refused"));
+        let (hour, wall) = (later + REFUSED_FOR, MIDNIGHT + 3660);
+        assert_eq!(asked(&mut desk, Outcome::KeyRefused, hour, wall).len(), 1, "one try");
+        let (hour, wall) = (hour + REFUSED_FOR, MIDNIGHT + 7260);
+        assert_eq!(desk.state(hour, wall), "key_refused");
+        assert_eq!(asked(&mut desk, bad(), hour, wall).len(), 6, "the key is good again");
+        assert_eq!(desk.state(hour, wall), "ok");
     }
 
     #[test]
