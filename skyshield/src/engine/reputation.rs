@@ -21,7 +21,7 @@ pub use config::{AbuseIpdb, Config, Fresh, IpQualityScore, Reporting};
 pub use desk::{Desk, Step, Terms};
 pub use hearsay::{Hearsay, MAX_WONDERS};
 pub use opinion::{Opinion, Provider};
-pub use report::{Report, Reporter, categories, comment};
+pub use report::{Report, Reporter};
 
 /// Reads what `provider` answered to the question about `asked`.
 pub fn read(provider: Provider, reply: &Reply<'_>, asked: std::net::IpAddr) -> Outcome {

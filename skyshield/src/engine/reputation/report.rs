@@ -5,9 +5,11 @@ use std::net::IpAddr;
 use std::time::{Duration, Instant, SystemTime};
 
 use super::budget::{Budget, Kept};
+use crate::engine::behaviour::Detector;
 use crate::engine::feeds::special_purpose;
 use crate::engine::incident::{Act, Incident};
-use crate::inspect::{Class, Finding};
+use crate::engine::risk;
+use crate::inspect::Class;
 
 /// A source is told of once in this long.
 const ONCE_IN: Duration = Duration::from_hours(24);
@@ -59,13 +61,13 @@ impl Reporter {
         if incident.act != Act::Ban || was_told || special_purpose().contains(address) {
             return;
         }
-        let Some(categories) = categories(&incident.findings) else { return };
+        let Some(categories) = categories(incident) else { return };
         if self.waiting.len() >= MAX_WAITING || self.told.len() >= MAX_TOLD {
             self.dropped += 1;
             return;
         }
         self.told.insert(address, now);
-        let comment = comment(&incident.findings);
+        let comment = comment(incident);
         self.waiting.push_back(Report { address, categories, comment, at: incident.at });
     }
 
@@ -120,13 +122,33 @@ impl Reporter {
     }
 }
 
-/// The numbers of what `findings` are, with commas between; none where they are nothing that is told.
-pub fn categories(findings: &[Finding]) -> Option<String> {
-    let mut numbers: Vec<u8> = findings.iter().flat_map(|finding| of_class(finding.class)).copied().collect();
+/// What the source of `incident` was seen doing over time, surest first.
+fn behaviour(incident: &Incident) -> impl Iterator<Item = Detector> {
+    let terms = incident.assessment.bill.terms.iter().filter(|term| term.kind == risk::Kind::Behaviour);
+    terms.filter_map(|term| Detector::ALL.into_iter().find(|detector| detector.name() == term.rule))
+}
+
+/// The numbers of what `incident` was, with commas between; none where it is nothing that is told.
+fn categories(incident: &Incident) -> Option<String> {
+    let found = incident.findings.iter().flat_map(|finding| of_class(finding.class));
+    let mut numbers: Vec<u8> = found.chain(behaviour(incident).flat_map(of_detector)).copied().collect();
     numbers.sort_unstable();
     numbers.dedup();
     let numbers: Vec<_> = numbers.iter().map(ToString::to_string).collect();
     (!numbers.is_empty()).then(|| numbers.join(","))
+}
+
+/// 3 fraud orders, 4 flood, 18 brute force, 19 bad web bot, 21 attack on a web application.
+fn of_detector(detector: Detector) -> &'static [u8] {
+    match detector {
+        Detector::LoginGuessing | Detector::LoginStuffing | Detector::LoginTarget => &[18, 21],
+        Detector::MissingPages
+        | Detector::WellKnownPages
+        | Detector::Enumeration
+        | Detector::SitesProbing => &[19, 21],
+        Detector::ValueGuessing => &[3, 18],
+        Detector::Flood => &[4],
+    }
 }
 
 /// 15 hacking, 16 SQL injection, 19 bad web bot, 21 attack on a web application.
@@ -156,18 +178,18 @@ fn of_class(class: Class) -> &'static [u8] {
     }
 }
 
-/// What happened, without a byte of the request: rules of the built-in kind, by their ids.
-pub fn comment(findings: &[Finding]) -> String {
+/// What happened, without a byte of the request: rules of the built-in kind and detectors, by their names.
+fn comment(incident: &Incident) -> String {
     let is_ours = |rule: &str| {
         rule.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b".-_".contains(&byte))
     };
-    let mut rules: Vec<&str> = findings
-        .iter()
-        .filter(|finding| finding.class != Class::Policy)
-        .map(|finding| &*finding.rule)
-        .filter(|rule| is_ours(rule))
-        .collect();
+    let found = incident.findings.iter().filter(|finding| finding.class != Class::Policy);
+    let mut rules: Vec<&str> = Vec::new();
+    rules.extend(found.map(|finding| &*finding.rule).filter(|rule| is_ours(rule)));
     rules.dedup();
+    for detector in behaviour(incident) {
+        rules.push(detector.name());
+    }
     rules.truncate(MAX_RULES);
     format!("Attack on a web application over HTTP, refused by SkyShield: {}", rules.join(", "))
 }
@@ -177,7 +199,8 @@ mod tests {
     use super::*;
     use crate::clock;
     use crate::engine::incident::{Assessment, Client, Door, IncidentId};
-    use crate::inspect::{Confidence, Place};
+    use crate::engine::risk::{Bill, Evidence};
+    use crate::inspect::{Confidence, Finding, Place};
 
     const MIDNIGHT: u64 = 20_000 * 86_400;
 
@@ -262,16 +285,35 @@ mod tests {
     }
 
     #[test]
-    fn every_class_has_its_categories() {
-        let finding = |class| incident("45.1.2.3", Act::Ban, &[("a.b", class)]).findings;
+    fn every_class_and_every_detector_has_its_categories() {
         for (class, numbers) in [
             (Class::Sqli, "16,21"),
             (Class::Scanner, "19,21"),
             (Class::CommandInjection, "15,21"),
             (Class::OpenRedirect, "21"),
         ] {
-            assert_eq!(categories(&finding(class)).as_deref(), Some(numbers));
+            let found = incident("45.1.2.3", Act::Ban, &[("a.b", class)]);
+            assert_eq!(categories(&found).as_deref(), Some(numbers));
         }
-        assert_eq!(categories(&[]), None);
+        assert_eq!(categories(&incident("45.1.2.3", Act::Ban, &[])), None);
+        for (detector, numbers) in [
+            (Detector::LoginStuffing, "18,21"),
+            (Detector::MissingPages, "19,21"),
+            (Detector::ValueGuessing, "3,18"),
+            (Detector::Flood, "4"),
+        ] {
+            let mut seen = incident("45.1.2.3", Act::Ban, &[]);
+            seen.assessment.bill = Bill::of(vec![Evidence {
+                kind: risk::Kind::Behaviour,
+                rule: detector.name().into(),
+                family: detector.name().into(),
+                place: None,
+                matched: "anna@shop.example".to_owned(),
+                confidence: 1.0,
+                weight: 1.0,
+            }]);
+            assert_eq!(categories(&seen).as_deref(), Some(numbers));
+            assert!(comment(&seen).ends_with(detector.name()), "{}", comment(&seen));
+        }
     }
 }
