@@ -12,6 +12,8 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use crate::engine::behaviour::Detector;
+use crate::engine::response::BEHAVIOUR;
 use crate::engine::{behaviour, escalation, feeds, reputation, response, risk};
 use crate::inspect::own;
 use crate::monitor::{business, levels};
@@ -229,7 +231,30 @@ impl Config {
                 ),
             )
         });
-        stray.or_else(|| own::unknown_id(&self.inspect))
+        stray.or_else(|| own::unknown_id(&self.inspect)).or_else(|| self.response_means_nothing(known))
+    }
+
+    /// Rules of response name findings and routes; what never is, is written wrongly.
+    fn response_means_nothing(&self, known: impl Fn(&str) -> bool) -> Option<(&'static str, String)> {
+        let is_found = |named: &str| {
+            let detects = |detector: Detector| match named.strip_suffix('*') {
+                Some(start) => detector.name().starts_with(start),
+                None => detector.name() == named,
+            };
+            named == BEHAVIOUR
+                || Detector::ALL.into_iter().any(detects)
+                || own::answers_to(&self.inspect, named)
+        };
+        let found = self.response.findings().find(|(_, named)| !is_found(named)).map(|(rule, named)| {
+            format!(
+                "the rule `{rule}` waits for the finding `{named}`, and nothing is called so: name a class \
+                 (`sqli`, `behaviour`), or one of what `skyshield rules list` has"
+            )
+        });
+        let route = self.response.routes().find(|(_, named)| !known(named)).map(|(rule, named)| {
+            format!("the rule `{rule}` waits for the route `{named}`, and there is none; add it to `routes`")
+        });
+        found.or(route).map(|what| ("response.rules", what))
     }
 
     /// What is wrong with the files that it names, one sentence each. Reads them: may block.

@@ -94,6 +94,13 @@ impl Indicators {
         self.table().get(kind, value).map_or(0.0, |indicator| indicator.confidence(clock::wall()))
     }
 
+    /// The same beside `incident`: 0 where nothing else has shown it.
+    pub fn confidence_beside(&self, incident: &str, kind: Kind, value: &str) -> f64 {
+        let table = self.table();
+        let known = table.get(kind, value).filter(|known| known.count > 1 || known.evidence != [incident]);
+        known.map_or(0.0, |indicator| indicator.confidence(clock::wall()))
+    }
+
     /// How many there are of each kind.
     pub fn counts(&self) -> Vec<(Kind, usize)> {
         self.table().counts().collect()

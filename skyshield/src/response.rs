@@ -17,9 +17,9 @@ use crate::control::Control;
 use crate::engine::decision::{Layer, NewBan, Origin};
 use crate::engine::happening::{Happening, Teller};
 use crate::engine::incident::Incident;
-use crate::engine::indicators::Kind;
-use crate::engine::response::{Act, Config, Due, Responder, Seen};
-use crate::engine::risk::Score;
+use crate::engine::indicators::signs;
+use crate::engine::response::{Act, BEHAVIOUR, Config, Due, Responder, Seen};
+use crate::engine::risk::{self, Score};
 use crate::engine::source::Source;
 use crate::engine::view::View;
 use crate::indicators::Indicators;
@@ -103,13 +103,11 @@ impl Response {
         if self.parts.view.never_ban().protects(address).is_some() {
             return;
         }
-        let indicators = &self.parts.indicators;
-        let confidence = |kind| match kind {
-            Kind::Address => indicators.confidence(kind, &address.to_string()),
-            Kind::UserAgent => indicators.confidence(kind, &incident.traits.user_agent),
-            Kind::HeaderOrder => indicators.confidence(kind, &incident.traits.header_order),
-            Kind::Ja4 => incident.traits.ja4.as_ref().map_or(0.0, |ja4| indicators.confidence(kind, ja4)),
-            Kind::Prefix | Kind::Asn | Kind::Payload => 0.0,
+        let signs = signs(incident, &self.parts.view.atlas());
+        let (indicators, id) = (&self.parts.indicators, incident.id.to_string());
+        let confidence = |kind| {
+            let of_kind = signs.iter().filter(|sign| sign.kind == kind);
+            of_kind.map(|sign| indicators.confidence_beside(&id, kind, &sign.value)).fold(0.0, f64::max)
         };
         let at = clock::now().saturating_duration_since(self.began);
         for due in self.responder.consider(&seen(incident, at), confidence) {
@@ -199,19 +197,17 @@ impl Response {
 }
 
 fn seen(incident: &Incident, at: Duration) -> Seen {
+    let found =
+        incident.findings.iter().map(|finding| (finding.rule.clone().into_owned(), finding.class.name()));
+    let terms = incident.assessment.bill.terms.iter();
+    let behaviour = terms
+        .filter(|term| term.kind == risk::Kind::Behaviour)
+        .map(|term| (term.rule.clone().into_owned(), BEHAVIOUR.to_owned()));
     Seen {
         address: incident.client.address,
         score: incident.score().value(),
-        findings: incident
-            .findings
-            .iter()
-            .map(|finding| (finding.rule.clone().into_owned(), class_name(&json!(finding.class))))
-            .collect(),
+        findings: found.chain(behaviour).collect(),
         route: incident.route.to_string(),
         at,
     }
-}
-
-fn class_name(class: &Value) -> String {
-    class.as_str().unwrap_or_default().to_owned()
 }

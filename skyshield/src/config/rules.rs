@@ -181,6 +181,17 @@ mod tests {
             ),
             "{error}"
         );
+        let response = |when: &str| {
+            load(&format!(
+                "[[routes]]\nname = 'shop'\n[[response.rules]]\nname = 'a'\nwhen = {{ {when} }}\nthen = [{{ act = 'notify' }}]\n"
+            ))
+        };
+        for wrong in ["findings = ['sqly']", "findings = ['sql.*']", "routes = ['shops']"] {
+            let error = response(wrong).unwrap_err();
+            assert!(error.contains("response.rules: the rule `a` waits for the"), "{error}");
+        }
+        let named = "['sqli', 'sqli.*', 'own.x', 'behaviour', 'login.*', 'flood.requests']";
+        response(&format!("findings = {named}, routes = ['shop', 'default']")).unwrap();
         let config = load("observe = ['own.x', 'sqli.grammar']\n[[routes]]\nname = 'shop'\n").unwrap();
         assert_eq!(own::infos(&config.inspect).filter(|info| info.id.starts_with("own.")).count(), 1);
     }

@@ -5,5 +5,5 @@ mod observe;
 mod table;
 
 pub use indicator::{Indicator, Kind, uuid};
-pub use observe::{Traits, observe};
+pub use observe::{Sign, Traits, observe, signs};
 pub use table::{Table, Wanted};

@@ -4,6 +4,6 @@ mod config;
 mod measures;
 mod responder;
 
-pub use config::{Act, Config, Rule, When};
+pub use config::{Act, BEHAVIOUR, Config, Rule, When};
 pub use measures::Measures;
 pub use responder::{Due, Responder, Seen};

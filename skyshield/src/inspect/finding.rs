@@ -57,6 +57,12 @@ pub enum Class {
 }
 
 impl Class {
+    /// The class's name in the configuration, the API and the store.
+    pub fn name(self) -> String {
+        // A class without data is a plain string, whatever the format.
+        serde_json::to_value(self).ok().and_then(|name| name.as_str().map(str::to_owned)).unwrap_or_default()
+    }
+
     /// Where the weakness (CWE) and the attack (CAPEC) are described.
     pub const fn references(self) -> [&'static str; 2] {
         match self {

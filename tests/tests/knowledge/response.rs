@@ -70,3 +70,44 @@ fn a_class_that_is_tightened_lets_fewer_in() {
     std::thread::sleep(std::time::Duration::from_millis(500));
     assert_eq!(let_in("45.6.0.3"), 2);
 }
+
+#[test]
+fn a_payload_and_a_neighbourhood_that_were_seen_before_are_indicators_of_the_next_attack() {
+    let rule = |name: &str, when: &str| {
+        format!(
+            "[[response.rules]]\nname = \"{name}\"\nwhen = {{ {when} }}\nthen = [{{ act = \"notify\" }}]\ncooldown_secs = 0\n\n"
+        )
+    };
+    let shop = Shop::open(
+        &[
+            rule("payload", "indicators = [\"payload\"], confidence = 0.3"),
+            rule("prefix", "indicators = [\"prefix\"], confidence = 0.3"),
+            rule("guesser", "findings = [\"login.guessing\"]"),
+        ]
+        .concat(),
+    )
+    .unwrap();
+    let daemon = &shop.daemon.daemon;
+    let applied = |rule: &str, source: &str| {
+        let log = daemon.get("/api/v1/audit?limit=1000")?;
+        let entries = serde_json::from_str::<serde_json::Value>(&log)?["items"].clone();
+        let text = |entry: &serde_json::Value| entry.to_string();
+        let is_it = |entry: &serde_json::Value| text(entry).contains(rule) && text(entry).contains(source);
+        anyhow::Ok(entries.as_array().is_some_and(|all| all.iter().any(is_it)))
+    };
+    for (n, source) in ["45.8.0.1", "45.8.0.2", "45.8.0.3"].into_iter().enumerate() {
+        shop.get(source, ATTACK).unwrap();
+        // What an incident teaches is learned beside the answer.
+        until("it is an indicator", || {
+            let path = "/api/v1/indicators?kind=address";
+            Ok(daemon.json(path)?["items"].as_array().is_some_and(|known| known.len() > n))
+        })
+        .unwrap();
+    }
+    shop.get("45.8.0.4", ATTACK).unwrap();
+    for rule in ["payload", "prefix"] {
+        until("the rule applies", || applied(rule, "45.8.0.4")).unwrap();
+        assert!(!applied(rule, "45.8.0.1").unwrap(), "the first is like nobody before");
+    }
+    assert!(!applied("guesser", "45.8.0").unwrap());
+}

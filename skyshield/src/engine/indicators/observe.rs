@@ -11,7 +11,6 @@ use super::table::Table;
 use crate::engine::incident::Incident;
 use crate::engine::place::Atlas;
 use crate::engine::source::Source;
-use crate::inspect::Class;
 
 /// What a client is like, beside its address.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -63,36 +62,35 @@ impl Traits {
     }
 }
 
-/// Notes what `incident` has to say in `table`. What names an innocent crowd (a network, a browser's name)
-/// is believed little each time.
-pub fn observe(table: &mut Table, incident: &Incident, atlas: &Atlas) {
-    let score = incident.assessment.bill.of_the_request().score().value();
-    if score <= 0.0 {
-        return;
-    }
-    let id = incident.id.to_string();
-    let mut threats: Vec<String> = incident.findings.iter().map(|finding| name_of(finding.class)).collect();
-    threats.dedup();
-    let mut note =
-        |kind, value: String, weight: f64| table.note(kind, value, weight, &threats, &id, incident.at);
+/// Something about an incident that other attacks may have in common with it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Sign {
+    /// What it is about.
+    pub kind: Kind,
+    /// Which.
+    pub value: String,
+    /// How much a sighting is believed, 0 to 1. What names an innocent crowd (a network, a browser's name)
+    /// is believed little each time.
+    weight: f64,
+}
+
+/// Payloads of an incident that are signs of it.
+const PAYLOADS: usize = 4;
+
+/// The signs of `incident`, whose source is where `atlas` says.
+pub fn signs(incident: &Incident, atlas: &Atlas) -> Vec<Sign> {
     let address = incident.client.address;
-    let is_new = note(Kind::Address, address.to_string(), 0.6 * score);
-    if is_new && let Some(prefix) = prefix_of(address) {
-        note(Kind::Prefix, prefix.to_string(), 0.2 * score);
-    }
-    if let Some(asn) = atlas.origin_of(address).and_then(|origin| origin.asn) {
-        note(Kind::Asn, asn.to_string(), 0.02 * score);
-    }
     let Traits { user_agent, header_order, ja4 } = &incident.traits;
-    if !user_agent.is_empty() {
-        note(Kind::UserAgent, user_agent.clone(), 0.05 * score);
-    }
-    if !header_order.is_empty() {
-        note(Kind::HeaderOrder, header_order.clone(), 0.05 * score);
-    }
-    if let Some(ja4) = ja4 {
-        note(Kind::Ja4, ja4.clone(), 0.05 * score);
-    }
+    let asn = atlas.origin_of(address).and_then(|origin| origin.asn);
+    let said = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
+    let one = [
+        (Kind::Address, Some(address.to_string()), 0.6),
+        (Kind::Prefix, prefix_of(address).map(|prefix| prefix.to_string()), 0.2),
+        (Kind::Asn, asn.map(|asn| asn.to_string()), 0.02),
+        (Kind::UserAgent, said(user_agent), 0.05),
+        (Kind::HeaderOrder, said(header_order), 0.05),
+        (Kind::Ja4, ja4.clone(), 0.05),
+    ];
     let mut payloads: Vec<String> = incident
         .findings
         .iter()
@@ -101,18 +99,33 @@ pub fn observe(table: &mut Table, incident: &Incident, atlas: &Atlas) {
         .collect();
     payloads.sort_unstable();
     payloads.dedup();
-    for payload in payloads.into_iter().take(4) {
-        note(Kind::Payload, payload, 0.5 * score);
+    let payloads = payloads.into_iter().take(PAYLOADS).map(|payload| (Kind::Payload, Some(payload), 0.5));
+    let all = one.into_iter().chain(payloads);
+    all.filter_map(|(kind, value, weight)| Some(Sign { kind, value: value?, weight })).collect()
+}
+
+/// Notes what `incident` has to say in `table`.
+pub fn observe(table: &mut Table, incident: &Incident, atlas: &Atlas) {
+    let score = incident.assessment.bill.of_the_request().score().value();
+    if score <= 0.0 {
+        return;
+    }
+    let id = incident.id.to_string();
+    let mut threats: Vec<String> = incident.findings.iter().map(|finding| finding.class.name()).collect();
+    threats.dedup();
+    let mut is_new = false;
+    for Sign { kind, value, weight } in signs(incident, atlas) {
+        // A prefix is as bad as it has bad addresses, however often each of them is seen.
+        if kind != Kind::Prefix || is_new {
+            let is_first = table.note(kind, value, weight * score, &threats, &id, incident.at);
+            is_new |= kind == Kind::Address && is_first;
+        }
     }
 }
 
 fn prefix_of(address: IpAddr) -> Option<Source> {
     let length = if address.is_ipv4() { 24 } else { 48 };
     IpNet::new(address, length).ok().map(Source::prefix)
-}
-
-fn name_of(class: Class) -> String {
-    serde_json::to_value(class).ok().and_then(|name| name.as_str().map(str::to_owned)).unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -7,6 +7,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::engine::indicators::Kind;
 
+/// The class of what the detectors of behaviour claim.
+pub const BEHAVIOUR: &str = "behaviour";
+
 /// The operator's rules.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -43,7 +46,8 @@ fn default_cooldown() -> u64 {
 pub struct When {
     /// A score of at least this, 0 to 1. Default 0.
     pub score: f64,
-    /// A finding of one of these classes (`sqli`) or rules (`sqli.union-select`, `sqli.*`). Default any.
+    /// A finding of one of these classes (`sqli`, and `behaviour` for what the detectors of behaviour claim),
+    /// rules (`sqli.union-select`, `sqli.*`) or detectors (`login.guessing`). Default any.
     pub findings: Vec<String>,
     /// A route of one of these names. Default any.
     pub routes: Vec<String>,
@@ -209,6 +213,20 @@ impl Config {
             | Act::Notify {}
             | Act::Webhook { .. } => None,
         })
+    }
+
+    /// Each finding that a rule names, with the rule's name.
+    pub fn findings(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.rules
+            .iter()
+            .flat_map(|rule| rule.when.findings.iter().map(|found| (rule.name.as_str(), found.as_str())))
+    }
+
+    /// Each route that a rule names, with the rule's name.
+    pub fn routes(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.rules
+            .iter()
+            .flat_map(|rule| rule.when.routes.iter().map(|route| (rule.name.as_str(), route.as_str())))
     }
 
     /// Whether any rule asks sources to log in.

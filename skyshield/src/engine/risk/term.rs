@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 
-use crate::inspect::{Class, Finding, Place};
+use crate::inspect::{Finding, Place};
 
 /// What a piece of evidence is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -68,7 +68,7 @@ impl Evidence {
         Self {
             kind: Kind::Finding,
             rule: finding.rule.clone(),
-            family: name_of(finding.class).into(),
+            family: finding.class.name().into(),
             place: Some(finding.place.clone()),
             matched: finding.matched.clone(),
             confidence: finding.confidence.value(),
@@ -122,10 +122,4 @@ impl Term {
             weight: self.weight,
         }
     }
-}
-
-/// A class's name in the configuration, the API and the store.
-pub(super) fn name_of(class: Class) -> String {
-    // A class without data is a plain string, whatever the format.
-    serde_json::to_value(class).ok().and_then(|name| name.as_str().map(str::to_owned)).unwrap_or_default()
 }

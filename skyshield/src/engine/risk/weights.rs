@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::term::{Evidence, Kind, Term, name_of};
+use super::term::{Evidence, Kind, Term};
 use crate::engine::behaviour::Detector;
 use crate::engine::standing::{Origin, Standing};
 use crate::inspect::{Class, Finding};
@@ -63,7 +63,7 @@ impl Weights {
         if let Some((key, weight)) = single.into_iter().find(|(_, weight)| is_off(*weight)) {
             return Some((key, format!("{weight} is not between 0 and 1")));
         }
-        let classes = self.classes.iter().map(|(class, weight)| (name_of(*class), *weight));
+        let classes = self.classes.iter().map(|(class, weight)| (class.name(), *weight));
         if let Some((name, weight)) = classes.into_iter().find(|(_, weight)| is_off(*weight)) {
             return Some(("risk.weights.classes", format!("{name}: {weight} is not between 0 and 1")));
         }
@@ -112,7 +112,7 @@ impl Weights {
     pub(super) fn of(&self, term: &Term) -> f64 {
         match term.kind {
             Kind::Finding => {
-                let class = self.classes.iter().find(|(class, _)| name_of(**class) == term.family);
+                let class = self.classes.iter().find(|(class, _)| class.name() == term.family);
                 class.map_or(1.0, |(_, &weight)| weight)
             }
             Kind::Behaviour => self.behaviour.get(&*term.rule).copied().unwrap_or(1.0),
