@@ -34,6 +34,20 @@ impl Loopback {
         Ok(Self { daemon: place.start_by(command)?, gateway: place.gateway, place })
     }
 
+    /// Stops the daemon and starts it anew in its place.
+    pub fn restart(self) -> anyhow::Result<Self> {
+        let Self { daemon, gateway, place } = self;
+        daemon.stop()?;
+        Ok(Self { daemon: place.start()?, gateway, place })
+    }
+
+    /// Kills the daemon and starts it anew in its place.
+    pub fn crash(self) -> anyhow::Result<Self> {
+        let Self { daemon, gateway, place } = self;
+        daemon.kill()?;
+        Ok(Self { daemon: place.start()?, gateway, place })
+    }
+
     /// Its folder.
     pub fn dir(&self) -> &std::path::Path {
         self.place.dir()

@@ -24,6 +24,16 @@ impl Shop {
         Ok(Self { daemon: Loopback::start(&gateway)?, _application: application })
     }
 
+    /// The same after the daemon was stopped and started.
+    pub(crate) fn restart(self) -> anyhow::Result<Self> {
+        Ok(Self { daemon: self.daemon.restart()?, ..self })
+    }
+
+    /// The same after the daemon has crashed and is back.
+    pub(crate) fn crash(self) -> anyhow::Result<Self> {
+        Ok(Self { daemon: self.daemon.crash()?, ..self })
+    }
+
     /// The answer to a GET of `target` by `client`.
     pub(crate) fn get(&self, client: &str, target: &str) -> anyhow::Result<Answer> {
         let request = format!(

@@ -29,4 +29,10 @@ fn an_attack_leaves_indicators_that_are_exported_and_kept() {
     assert!(address["evidence"][0].as_str().is_some_and(|id| id.len() == 26));
     let stix = daemon.json("/api/v1/security/threats/?format=stix").unwrap();
     assert_eq!(stix["type"], "bundle");
+    let shop = shop.restart().unwrap();
+    let after = shop.daemon.daemon.json("/api/v1/security/threats/?kind=address").unwrap();
+    let values = |page: &serde_json::Value| -> Vec<serde_json::Value> {
+        page["items"].as_array().unwrap().iter().map(|item| item["value"].clone()).collect()
+    };
+    assert_eq!(values(&after), ["45.9.9.0", "45.9.9.1", "45.9.9.2"]);
 }
