@@ -3,9 +3,11 @@
 /// Characters that can be told from a word or a number by what they decode to.
 const SHORTEST: usize = 8;
 
-/// Whether the first characters of `value` are base64 of text, which is soon told.
+/// Whether the first characters of `value` are base64 of text, which is soon told. White space is none of
+/// them, however much of it there is.
 pub(in crate::inspect) fn opens(value: &[u8]) -> bool {
-    let head = &value[..value.len().min(4 * SHORTEST)];
+    let mut letters = value.iter().enumerate().filter(|(_, byte)| !byte.is_ascii_whitespace());
+    let head = letters.nth(4 * SHORTEST).map_or(value, |(at, _)| &value[..at]);
     let is_whole = head.len() == value.len();
     either(head, |spaces| decode(head, spaces, is_whole, |_| {})).is_some()
 }
@@ -123,6 +125,7 @@ mod tests {
             ("PHNj cmlwdD5h bGVydCgxKTwv c2NyaXB0Pg==", Some("<script>alert(1)</script>")),
             ("w6kgPHNjcmlwdD4", Some("é <script>")),
             ("Pz8 Pz8 Pz8", Some("??>??>??")),
+            (&format!("PHNj{}cmlwdD5h", "\r".repeat(99)), Some("<script>a")),
             ("password", None),
             ("1234567890123456", None),
             ("a3f5c9d2e1b8a7f4", None),
