@@ -123,6 +123,7 @@ impl Indicators {
         let mut period = tokio::time::interval(KEEP_EVERY);
         period.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut kept = 0_u32;
+        view.set_suspects(self.table().suspects(clock::wall()));
         loop {
             tokio::select! {
                 () = stop.cancelled() => {
@@ -139,6 +140,7 @@ impl Indicators {
                     if kept.is_multiple_of(FORGET_AFTER) {
                         self.table().forget(clock::wall());
                     }
+                    view.set_suspects(self.table().suspects(clock::wall()));
                     self.keep(notebook.as_ref());
                     self.tell(&metrics);
                 }

@@ -16,6 +16,7 @@ pub struct Standing {
     weight: f64,
     as_of: Option<Instant>,
     reputation: Option<f32>,
+    indicator: Option<f32>,
     origin: Option<Origin>,
     policy: Option<f32>,
     claims: Claims,
@@ -67,6 +68,11 @@ impl Standing {
         self.reputation
     }
 
+    /// How sure the indicator of the source, or of its neighbourhood, is, 0 to 1.
+    pub fn indicator(&self) -> Option<f32> {
+        self.indicator
+    }
+
     /// Where the source is.
     pub fn origin(&self) -> Option<Origin> {
         self.origin
@@ -95,6 +101,12 @@ impl Standing {
         Self { reputation: Some(reputation), ..self }
     }
 
+    /// The same, and an indicator that is this sure, 0 to 1, speaks against the source.
+    #[must_use]
+    pub fn with_indicator(self, confidence: f32) -> Self {
+        Self { indicator: Some(confidence), ..self }
+    }
+
     /// The same, and the source is at `origin`.
     #[must_use]
     pub fn with_origin(self, origin: Origin) -> Self {
@@ -118,6 +130,7 @@ impl Standing {
     pub fn is_unknown(&self) -> bool {
         self.weight <= 0.0
             && self.reputation.is_none()
+            && self.indicator.is_none()
             && self.origin.is_none()
             && self.policy.is_none()
             && self.claims.is_empty()

@@ -15,6 +15,7 @@ use super::behaviour::{Claims, source_of};
 use super::decision::{Decision, DecisionId, Layer};
 use super::feeds::Lists;
 use super::incident::IncidentId;
+use super::indicators::Suspects;
 use super::never_ban::NeverBan;
 use super::place::Atlas;
 use super::reputation::Hearsay;
@@ -83,6 +84,7 @@ pub struct View {
     book: ArcSwap<Book>,
     atlas: ArcSwap<Atlas>,
     lists: ArcSwap<Lists>,
+    suspects: ArcSwap<Suspects>,
     hearsay: Hearsay,
     measures: Arc<Measures>,
 }

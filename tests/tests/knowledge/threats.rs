@@ -35,4 +35,9 @@ fn an_attack_leaves_indicators_that_are_exported_and_kept() {
         page["items"].as_array().unwrap().iter().map(|item| item["value"].clone()).collect()
     };
     assert_eq!(values(&after), ["45.9.9.0", "45.9.9.1", "45.9.9.2"]);
+    for (address, is_suspect) in [("45.9.9.0", true), ("45.9.9.77", true), ("45.9.8.0", false)] {
+        let explained = shop.daemon.daemon.json(&format!("/api/v1/explain/{address}")).unwrap();
+        let terms = explained["terms"].as_array().unwrap();
+        assert_eq!(terms.iter().any(|term| term["rule"] == "indicators"), is_suspect, "{explained}");
+    }
 }

@@ -85,7 +85,7 @@ pub fn signs(incident: &Incident, atlas: &Atlas) -> Vec<Sign> {
     let said = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
     let one = [
         (Kind::Address, Some(address.to_string()), 0.6),
-        (Kind::Prefix, prefix_of(address).map(|prefix| prefix.to_string()), 0.2),
+        (Kind::Prefix, neighbourhood_of(address).map(|prefix| Source::prefix(prefix).to_string()), 0.2),
         (Kind::Asn, asn.map(|asn| asn.to_string()), 0.02),
         (Kind::UserAgent, said(user_agent), 0.05),
         (Kind::HeaderOrder, said(header_order), 0.05),
@@ -123,9 +123,11 @@ pub fn observe(table: &mut Table, incident: &Incident, atlas: &Atlas) {
     }
 }
 
-fn prefix_of(address: IpAddr) -> Option<Source> {
+/// The prefix that stands for the neighbourhood of `address`: a /24, of IPv6 a /48.
+pub(super) fn neighbourhood_of(address: IpAddr) -> Option<IpNet> {
+    let address = address.to_canonical();
     let length = if address.is_ipv4() { 24 } else { 48 };
-    IpNet::new(address, length).ok().map(Source::prefix)
+    IpNet::new(address, length).ok().map(|prefix| prefix.trunc())
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ use std::ops::Bound;
 use std::time::SystemTime;
 
 use super::indicator::{Indicator, Kind};
+use super::suspects::Suspects;
 
 /// Indicators of a kind at the most; beyond it the one goes that was seen longest ago.
 const ROOM: usize = 20_000;
@@ -139,6 +140,13 @@ impl Table {
     /// The indicator of this kind and value.
     pub fn get(&self, kind: Kind, value: &str) -> Option<&Indicator> {
         self.all.get(&(kind, value.to_owned()))
+    }
+
+    /// The sources that they speak against at `at`.
+    pub fn suspects(&self, at: SystemTime) -> Suspects {
+        let of = |kind| self.all.range((kind, String::new())..).take_while(move |((of, _), _)| *of == kind);
+        let all = of(Kind::Address).chain(of(Kind::Prefix));
+        Suspects::new(all.map(|(_, indicator)| indicator), at)
     }
 
     /// What has changed since the last call, at the most `limit`; a value that is none is gone.

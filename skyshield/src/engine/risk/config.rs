@@ -192,10 +192,10 @@ mod tests {
         let mut config = Config::default();
         config.weights.countries.insert("XK".to_owned(), 0.25);
         let origin = Origin { country: Some(*b"XK"), is_tor: true, ..Origin::default() };
-        let standing = Standing::default().with_origin(origin).with_reputation(0.5);
+        let standing = Standing::default().with_origin(origin).with_reputation(0.5).with_indicator(0.5);
         let bill = config.bill(&[], &standing);
         let rules: Vec<_> = bill.terms.iter().map(|term| (&*term.rule, term.adds_milli)).collect();
-        assert_eq!(rules, [("tor", 300), ("reputation", 175), ("country", 75)]);
+        assert_eq!(rules, [("tor", 300), ("reputation", 175), ("country", 75), ("indicators", 45)]);
     }
 
     #[test]

@@ -14,7 +14,7 @@ pub enum Kind {
     Finding,
     /// What the source has been doing for a while.
     Behaviour,
-    /// Earlier incidents of the source.
+    /// Earlier incidents of the source and around it.
     Incidents,
     /// What others say of the source.
     Reputation,

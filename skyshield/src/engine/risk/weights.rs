@@ -9,6 +9,9 @@ use crate::engine::behaviour::Detector;
 use crate::engine::standing::{Origin, Standing};
 use crate::inspect::{Class, Finding};
 
+/// The term of threat indicators.
+const INDICATOR: &str = "indicators";
+
 /// The section `risk.weights`: 0 is not counted, 1 counts in full.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -19,6 +22,9 @@ pub struct Weights {
     pub behaviour: BTreeMap<String, f64>,
     /// Earlier incidents of the source, as they fade. Default 0.5.
     pub incidents: f64,
+    /// Attacks of the last days from the address of the source and from its neighbourhood (/24, /48): threat
+    /// indicators. Default 0.2.
+    pub indicators: f64,
     /// What others say of the source. Default 0.5.
     pub reputation: f64,
     /// A source that is an exit of Tor. Default 0.3.
@@ -39,6 +45,7 @@ impl Default for Weights {
             classes: BTreeMap::new(),
             behaviour: BTreeMap::new(),
             incidents: 0.5,
+            indicators: 0.2,
             reputation: 0.5,
             tor: 0.3,
             proxy: 0.2,
@@ -54,6 +61,7 @@ impl Weights {
     pub(super) fn problem(&self) -> Option<(&'static str, String)> {
         let single = [
             ("risk.weights.incidents", self.incidents),
+            ("risk.weights.indicators", self.indicators),
             ("risk.weights.reputation", self.reputation),
             ("risk.weights.tor", self.tor),
             ("risk.weights.proxy", self.proxy),
@@ -116,6 +124,7 @@ impl Weights {
                 class.map_or(1.0, |(_, &weight)| weight)
             }
             Kind::Behaviour => self.behaviour.get(&*term.rule).copied().unwrap_or(1.0),
+            Kind::Incidents if term.rule == INDICATOR => self.indicators,
             Kind::Incidents => self.incidents,
             Kind::Reputation => self.reputation,
             Kind::Origin => match &*term.rule {
@@ -150,6 +159,10 @@ impl Weights {
         }
         let past = standing.weight();
         add(Kind::Incidents, "earlier-incidents", "they fade by half each hour".into(), past, self.incidents);
+        if let Some(sure) = standing.indicator() {
+            let told = "attacks of the last days from its address or its neighbourhood".into();
+            add(Kind::Incidents, INDICATOR, told, f64::from(sure), self.indicators);
+        }
         if let Some(reputation) = standing.reputation() {
             let told = "what others say of the source".into();
             add(Kind::Reputation, "reputation", told, f64::from(reputation), self.reputation);

@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use super::View;
 use crate::engine::feeds::Lists;
+use crate::engine::indicators::Suspects;
 use crate::engine::place::{self, Atlas, Policy};
 use crate::engine::reputation::Hearsay;
 use crate::engine::response::Measures;
@@ -30,6 +31,9 @@ impl View {
             (Some(share), None) | (None, Some(share)) => standing.with_reputation(share),
             (None, None) => standing,
         };
+        if let Some(sure) = self.suspects.load().of(address) {
+            standing = standing.with_indicator(sure);
+        }
         let atlas = self.atlas.load();
         let said = said.filter(|said| said.is_tor || said.is_proxy || said.is_hosting).map(|said| Origin {
             is_tor: said.is_tor,
@@ -69,6 +73,11 @@ impl View {
         })?;
         let is_spared = self.never_ban.load().protects(address).is_some() || self.lets_through(address, now);
         (!is_spared).then_some(unwanted)
+    }
+
+    /// Publishes whom indicators speak against.
+    pub fn set_suspects(&self, suspects: Suspects) {
+        self.suspects.store(Arc::new(suspects));
     }
 
     /// Where sources are.
