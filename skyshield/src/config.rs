@@ -2,6 +2,7 @@
 
 mod changes;
 mod problem;
+mod responses;
 mod rules;
 mod shown;
 
@@ -12,8 +13,6 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::engine::behaviour::Detector;
-use crate::engine::response::BEHAVIOUR;
 use crate::engine::{behaviour, escalation, feeds, reputation, response, risk};
 use crate::inspect::own;
 use crate::monitor::{business, levels};
@@ -195,20 +194,6 @@ impl Config {
             .or_else(|| self.upstream_is_ourselves())
     }
 
-    /// Rules of response name classes and users, which `limits` knows.
-    fn response_means_nobody(&self) -> Option<(&'static str, String)> {
-        let unknown = self.response.tightened().find(|class| !self.limits.classes.contains_key(*class));
-        if let Some(class) = unknown {
-            return Some(("response.rules", format!("there is no class `{class}` in `limits.classes`")));
-        }
-        let user = &self.limits.user;
-        let nobody = user.header.is_none() && user.cookie.is_none() && user.jwt_claim.is_none();
-        (self.response.requires_login() && nobody).then(|| {
-            let what = "to ask for a login it has to be known who is logged in: set limits.user";
-            ("response.rules", what.to_owned())
-        })
-    }
-
     /// Lists are dropped in the kernel, and its maps are made once.
     fn lists_have_no_room(&self) -> Option<(&'static str, String)> {
         let (hosts, prefixes) = (self.dataplane.max_listed, self.dataplane.max_listed_prefixes);
@@ -232,29 +217,6 @@ impl Config {
             )
         });
         stray.or_else(|| own::unknown_id(&self.inspect)).or_else(|| self.response_means_nothing(known))
-    }
-
-    /// Rules of response name findings and routes; what never is, is written wrongly.
-    fn response_means_nothing(&self, known: impl Fn(&str) -> bool) -> Option<(&'static str, String)> {
-        let is_found = |named: &str| {
-            let detects = |detector: Detector| match named.strip_suffix('*') {
-                Some(start) => detector.name().starts_with(start),
-                None => detector.name() == named,
-            };
-            named == BEHAVIOUR
-                || Detector::ALL.into_iter().any(detects)
-                || own::answers_to(&self.inspect, named)
-        };
-        let found = self.response.findings().find(|(_, named)| !is_found(named)).map(|(rule, named)| {
-            format!(
-                "the rule `{rule}` waits for the finding `{named}`, and nothing is called so: name a class \
-                 (`sqli`, `behaviour`), or one of what `skyshield rules list` has"
-            )
-        });
-        let route = self.response.routes().find(|(_, named)| !known(named)).map(|(rule, named)| {
-            format!("the rule `{rule}` waits for the route `{named}`, and there is none; add it to `routes`")
-        });
-        found.or(route).map(|what| ("response.rules", what))
     }
 
     /// What is wrong with the files that it names, one sentence each. Reads them: may block.
