@@ -103,6 +103,7 @@ fn main() -> ExitCode {
         ("version_with_less_room_keeps_what_fits", versions::without_room),
         ("cookies_let_honest_clients_connect_in_a_flood", cookies::connect),
         ("cookies_are_given_by_both_families", cookies::both_families),
+        ("cookies_and_the_tap_do_not_disturb_each_other", cookies::beside_the_tap),
         ("cookies_end_with_the_flood", cookies::disarm),
         ("cookies_are_refused_where_the_stack_takes_none", cookies::refused),
         ("tap_copies_what_a_connection_carries", tap::copies),

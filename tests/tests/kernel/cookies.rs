@@ -12,7 +12,7 @@ use anyhow::{Context as _, ensure};
 use nix::sys::socket::{
     AddressFamily, MsgFlags, SockFlag, SockProtocol, SockType, SockaddrIn, sendto, socket,
 };
-use skyshield::dataplane::{Config, Kernel, OpenError};
+use skyshield::dataplane::{Config, Kernel, OpenError, Tapped};
 use skyshield_common::Reason;
 use skyshield_ebpf::handshake;
 
@@ -167,6 +167,33 @@ pub(crate) fn connect() -> anyhow::Result<()> {
             ensure!(answered * 10 > sent * 9, "{answered} of {sent} were answered: it did not arm");
         }
         let _ = kernel;
+        Ok(())
+    })
+}
+
+/// Both at once: what honest clients send in the flood is copied, and of the flood nothing.
+pub(crate) fn beside_the_tap() -> anyhow::Result<()> {
+    const CLIENTS: usize = 100;
+    let bench = Bench::new()?;
+    set_syncookies(&bench, "2")?;
+    let _client = polling_client(&bench)?;
+    let to = echo(&bench, HOST_V4)?;
+    let tapped = Tapped { ports: vec![to.port()], ring_bytes: 1 << 20, flow_bytes: 1 << 18, flows: 1 << 10 };
+    let config = Config { tapped: Some(tapped), ..config(&bench) };
+    bench.with_kernel(&config, |kernel| {
+        let before = Counted::now(kernel)?;
+        let (connected, sent) = under_flood(&bench, to, true, || honest(&bench, to, CLIENTS))?;
+        ensure!(connected == CLIENTS, "{connected} of {CLIENTS} connected");
+        let counted = Counted::now(kernel)?.since(&before);
+        let answered = counted.get(&Reason::SynAnswered).map_or(0, |counted| counted.0);
+        ensure!(answered * 10 > sent * 9, "{answered} of {sent} were answered: it did not arm");
+        let segments = &mut kernel.segments.as_mut().context("no tap")?.0;
+        let (mut words, mut strange) = (0, 0);
+        while segments.poll(|_, held, _| if held == b"ping" { words += 1 } else { strange += held.len() }) > 0
+        {
+        }
+        crate::report(&format!("{sent} spoofed SYNs, {words} of {CLIENTS} honest words copied"));
+        ensure!(words == CLIENTS && strange == 0, "{words} words, {strange} bytes of others");
         Ok(())
     })
 }
