@@ -62,17 +62,21 @@ impl View {
     /// Why nothing of what `address` sends is wanted at `now`, where a list or a policy says so; never of one
     /// that the never-ban set protects, or whose place is let through.
     pub fn unwanted(&self, address: IpAddr, now: Instant) -> Option<Unwanted> {
-        let listed = self.lists.load().banning(address).map(|list| {
-            list.hits.fetch_add(1, Ordering::Relaxed);
-            Unwanted::Listed(Arc::clone(&list.name))
-        });
-        let unwanted = listed.or_else(|| {
+        let lists = self.lists.load();
+        let list = lists.banning(address);
+        let of_place = || {
             let atlas = self.atlas.load();
             let policy = atlas.policy_of(address).filter(|policy| policy.action == place::Action::Ban)?;
             Some(Unwanted::Place(policy.name.as_str().into()))
-        })?;
-        let is_spared = self.never_ban.load().protects(address).is_some() || self.lets_through(address, now);
-        (!is_spared).then_some(unwanted)
+        };
+        let unwanted = list.map(|list| Unwanted::Listed(Arc::clone(&list.name))).or_else(of_place)?;
+        if self.never_ban.load().protects(address).is_some() || self.lets_through(address, now) {
+            return None;
+        }
+        if let Some(list) = list {
+            list.hits.fetch_add(1, Ordering::Relaxed);
+        }
+        Some(unwanted)
     }
 
     /// Publishes whom indicators speak against.
