@@ -1,7 +1,9 @@
 //! The admin API under a million incidents and a thousand readers: the real daemon, on loopback.
 
+mod audience;
 mod incidents;
 mod readers;
+mod verdicts;
 
 use std::fs;
 use std::net::SocketAddr;
@@ -14,6 +16,8 @@ use serde_json::{Value, json};
 use crate::daemon::{self, Daemon};
 use crate::loopback::free;
 use crate::shop::Shop;
+
+pub use audience::sit;
 
 /// How much there is to be.
 #[derive(Clone, Copy, Debug)]
@@ -32,7 +36,7 @@ pub struct Size {
 pub fn run(size: Size, say: &dyn Fn(&str)) -> anyhow::Result<Value> {
     skyshield::lifecycle::raise_descriptor_limit();
     let dir = tempfile::tempdir()?;
-    let (gateway, api) = (free()?, free()?);
+    let (gateway, api, metrics) = (free()?, free()?, free()?);
     let shop = std::net::TcpListener::bind((std::net::Ipv4Addr::LOCALHOST, 0))?;
     let upstream = shop.local_addr()?;
     let _shop = Shop::open(shop);
@@ -42,10 +46,9 @@ pub fn run(size: Size, say: &dyn Fn(&str)) -> anyhow::Result<Value> {
         &config,
         format!(
             "[store]\ndir = \"{place}/state\"\n[store.keep.incidents]\nrows = 10000000\nmebibytes = 65536\ndays = 36500\n\
-             [api]\nlisten = \"{api}\"\nmetrics_listen = \"{}\"\nsocket = \"{place}/admin.sock\"\n\
+             [api]\nlisten = \"{api}\"\nmetrics_listen = \"{metrics}\"\nsocket = \"{place}/admin.sock\"\n\
              [gateway]\nlisten = [\"{gateway}\"]\nupstream = \"{upstream}\"\n[log]\nlevel = \"error\"\n\
-             [limits.classes.default]\nrequests = 1000000\nwindow_secs = 60\n",
-            free()?
+             [limits.classes.default]\nrequests = 1000000\nwindow_secs = 60\n"
         ),
     )?;
     say(&format!("writing {} incidents", size.incidents));
@@ -57,8 +60,8 @@ pub fn run(size: Size, say: &dyn Fn(&str)) -> anyhow::Result<Value> {
     say(&format!("the daemon was ready after {:.1} s", began.elapsed().as_secs_f64()));
     let pages = incidents::pages(&daemon, size.incidents, say)?;
     let export = incidents::export(&daemon, dir.path(), size.incidents, say)?;
-    let stream =
-        readers::run(&daemon, &Places { api, gateway, socket: dir.path().join("admin.sock") }, size, say)?;
+    let places = Places { api, gateway, metrics, socket: dir.path().join("admin.sock") };
+    let stream = readers::run(&daemon, &places, size, say)?;
     daemon.stop()?;
     Ok(json!({ "incidents": size.incidents, "pages": pages, "export": export, "stream": stream }))
 }
@@ -67,6 +70,7 @@ pub fn run(size: Size, say: &dyn Fn(&str)) -> anyhow::Result<Value> {
 struct Places {
     api: SocketAddr,
     gateway: SocketAddr,
+    metrics: SocketAddr,
     socket: std::path::PathBuf,
 }
 

@@ -1,5 +1,7 @@
 //! Where operators and scrapers connect: a root-only socket, loopback with tokens, loopback for metrics.
 
+mod background;
+
 use std::convert::Infallible;
 use std::fs;
 use std::io;
@@ -19,6 +21,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 
@@ -28,6 +31,7 @@ use super::tls::Tls;
 use super::{Api, Config, Operator, metrics_router, router};
 use crate::clock;
 use crate::lifecycle::handover::{Sockets, take_tcp};
+use background::Background;
 
 /// Connections at once, of each listener; further ones wait in the kernel's backlog.
 const MAX_CONNECTIONS: usize = 2048;
@@ -56,6 +60,7 @@ pub struct Listeners {
     metrics: TcpListener,
     tls: Option<Arc<Tls>>,
     names: Names,
+    background: Option<Handle>,
 }
 
 impl Listeners {
@@ -84,7 +89,13 @@ impl Listeners {
         let socket = socket.map_err(failed(config.socket.display().to_string(), "api.socket"))?;
         let tls = config.tls.as_ref().map(Tls::new).transpose();
         let tls = tls.map_err(failed(config.listen.to_string(), "api.tls"))?.map(Arc::new);
-        Ok(Self { admin, socket, metrics, tls, names: Names::new(config) })
+        Ok(Self { admin, socket, metrics, tls, names: Names::new(config), background: None })
+    }
+
+    /// What has no end is answered by these threads, and by those that serve where this is not said.
+    #[must_use]
+    pub fn in_background(self, threads: Handle) -> Self {
+        Self { background: Some(threads), ..self }
     }
 
     /// The sockets they listen on, once more, for a successor.
@@ -99,12 +110,18 @@ impl Listeners {
         let mut api = api;
         api.own.is_encrypted = self.tls.is_some();
         let guarded = from_fn_with_state(self.names, guard::check);
-        let by_token = Entrance { router: router(api.clone()).layer(guarded), tls: self.tls };
-        let by_socket = router(api.clone()).layer(Extension(Operator::root()));
-        let by_socket = Entrance { router: by_socket, tls: None };
-        let metrics = Entrance { router: metrics_router(api.registry.clone()), tls: None };
+        let background = self.background;
+        let entrance = |router, tls| Entrance { router, tls, background: background.clone() };
+        let by_token = entrance(router(api.clone()).layer(guarded), self.tls);
+        let by_socket = entrance(router(api.clone()).layer(Extension(Operator::root())), None);
+        let metrics = entrance(metrics_router(api.registry.clone()), None);
         let (going_on, ended) = mpsc::channel(1);
         let live = api.own.live.clone();
+        let herald = live.clone().herald();
+        match &background {
+            Some(threads) => threads.spawn(herald),
+            None => tokio::spawn(herald),
+        };
         let following = async {
             if let Some(happenings) = api.control.follow() {
                 let _stopped = stop.run_until_cancelled(live.clone().follow(happenings)).await;
@@ -173,10 +190,12 @@ fn bind_socket(path: &Path) -> io::Result<(UnixListener, PathBuf)> {
 }
 
 /// The connection that a request came by.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Connection {
     /// Since when it stands.
     pub(super) since: Instant,
+    /// Where it goes on once what is answered has no end.
+    pub(super) background: Background,
 }
 
 /// Where connections come from.
@@ -195,6 +214,7 @@ enum Arrived {
 struct Entrance {
     router: Router,
     tls: Option<Arc<Tls>>,
+    background: Option<Handle>,
 }
 
 impl Accept for TcpListener {
@@ -254,9 +274,12 @@ async fn serve(
         match accepted {
             Ok((arrived, place)) => {
                 let (mut entrance, stop, going_on) = (entrance.clone(), stop.clone(), going_on.clone());
-                entrance.router = entrance.router.layer(Extension(Connection { since: clock::now() }));
+                let connection = Connection { since: clock::now(), background: Background::default() };
+                let background = connection.background.clone();
+                entrance.router = entrance.router.layer(Extension(connection));
                 tokio::spawn(async move {
-                    receive(arrived, entrance, stop).await;
+                    let threads = entrance.background.take();
+                    background.have(receive(arrived, entrance, stop), threads.as_ref()).await;
                     drop((place, going_on));
                 });
             }
@@ -269,7 +292,7 @@ async fn serve(
 }
 
 /// Lets somebody in: encrypted where that is asked for, with what the network says of them.
-async fn receive(arrived: Arrived, Entrance { router, tls }: Entrance, stop: CancellationToken) {
+async fn receive(arrived: Arrived, Entrance { router, tls, .. }: Entrance, stop: CancellationToken) {
     match (arrived, tls) {
         (Arrived::Unix(stream), _) => converse(stream, router, stop).await,
         (Arrived::Tcp(stream, peer), None) => {

@@ -1,19 +1,23 @@
 //! What happens, as it is sent to those who follow: events in one ring, changes to decisions in another.
 //!
 //! Each event is made into text once, whoever reads it. A ring is bounded: who falls further behind than it
-//! reaches has missed something, and is told.
+//! reaches has missed something, and is told. Readers run on threads that may have to wait long for a processor: what is
+//! new is handed to them by a herald that runs among them, so that none of them holds a lock, while it waits, that
+//! the rest of the API needs. Only who is behind looks into the ring.
 
+mod metrics;
 mod ring;
 
 use std::fmt::Write as _;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use axum::body::Bytes;
-use prometheus::{IntCounterVec, IntGauge, Opts, Registry};
+use prometheus::Registry;
 use serde::Serialize;
 use serde_json::json;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 use super::decisions::DecisionBody;
 use super::time::rfc3339;
@@ -21,8 +25,10 @@ use crate::clock;
 use crate::control::{Change, Happenings, millis, moment};
 use crate::engine::decision::Decision;
 use crate::store::IncidentRow;
+use metrics::Metrics;
 use ring::{Numbered, Ring};
 
+pub(super) use metrics::Reading;
 pub(super) use ring::TooFarBehind;
 
 /// Events that can be asked for again.
@@ -35,9 +41,6 @@ const GATHER: Duration = Duration::from_millis(100);
 /// Events that are passed on together at the most.
 const TOGETHER: usize = 1024;
 
-/// What is told instead of a number once all is over.
-pub(super) const CLOSED: u64 = u64::MAX;
-
 /// What happens, to be followed.
 #[derive(Clone)]
 pub(super) struct Live(Arc<Rings>);
@@ -45,13 +48,31 @@ pub(super) struct Live(Arc<Rings>);
 struct Rings {
     events: Mutex<Ring<Frame>>,
     changes: Mutex<Ring<Made>>,
-    newest: watch::Sender<u64>,
+    /// Wakes the herald.
+    news: Notify,
+    is_over: AtomicBool,
+    /// What the herald has told last; the herald alone writes it.
+    told: watch::Sender<Told>,
     metrics: Metrics,
+}
+
+/// What readers are told of.
+#[derive(Clone, Default)]
+pub(super) enum Told {
+    /// Nothing yet.
+    #[default]
+    Nothing,
+    /// The newest events.
+    Events(Frame),
+    /// All is over.
+    End,
 }
 
 /// Events that were passed on together.
 #[derive(Clone)]
 pub(super) struct Frame {
+    /// The number before the first of them.
+    pub(super) before: u64,
     /// The number of the last of them.
     pub(super) last: u64,
     /// Where in the text each begins, by number.
@@ -75,29 +96,6 @@ pub(super) struct Made {
     pub(super) change: Change,
 }
 
-#[derive(Clone)]
-struct Metrics {
-    readers: IntGauge,
-    dropped: IntCounterVec,
-}
-
-impl Metrics {
-    fn new(registry: &Registry) -> Result<Self, prometheus::Error> {
-        let readers = IntGauge::new("skyshield_stream_readers", "Readers of the live stream")?;
-        let dropped = Opts::new(
-            "skyshield_stream_dropped_total",
-            "Readers of the live stream that were let go: too slow, or one too many; and changes lost before they reached it",
-        );
-        let dropped = IntCounterVec::new(dropped, &["reason"])?;
-        for reason in ["slow", "too_many", "lost"] {
-            dropped.with_label_values(&[reason]).inc_by(0);
-        }
-        registry.register(Box::new(readers.clone()))?;
-        registry.register(Box::new(dropped.clone()))?;
-        Ok(Self { readers, dropped })
-    }
-}
-
 impl Live {
     /// Numbers go on from the time of the day, so that no number of an earlier daemon is taken for one of this.
     pub(super) fn new(registry: &Registry) -> Result<Self, prometheus::Error> {
@@ -106,7 +104,9 @@ impl Live {
         let rings = Rings {
             events: Mutex::new(Ring::from(began)),
             changes: Mutex::new(Ring::from(began)),
-            newest: watch::Sender::new(began),
+            news: Notify::new(),
+            is_over: AtomicBool::new(false),
+            told: watch::Sender::default(),
             metrics: Metrics::new(registry)?,
         };
         Ok(Self(Arc::new(rings)))
@@ -167,21 +167,48 @@ impl Live {
     fn publish(&self, told: &[(&str, String)]) {
         let mut events = self.events();
         let (mut begins, mut all) = (Vec::with_capacity(told.len()), String::new());
-        let mut number = events.newest;
+        let before = events.newest;
+        let mut number = before;
         for (kind, data) in told {
             number += 1;
             begins.push((number, all.len()));
             // To a string nothing fails to be written.
             let _written = write!(all, "id: {number}\nevent: {kind}\ndata: {data}\n\n");
         }
-        events.push(Frame { last: number, begins: begins.into(), text: all.into() }, number, EVENTS);
+        let frame = Frame { before, last: number, begins: begins.into(), text: all.into() };
+        events.push(frame, number, EVENTS);
         drop(events);
-        self.0.newest.send_replace(number);
+        self.0.news.notify_one();
     }
 
-    /// Tells of the newest event's number.
-    pub(super) fn newest(&self) -> watch::Receiver<u64> {
-        self.0.newest.subscribe()
+    /// Tells readers what is new, until all is over. There is one herald, on the threads of those it tells.
+    pub(super) async fn herald(self) {
+        let mut seen = self.newest();
+        while !self.0.is_over.load(Ordering::Acquire) {
+            self.0.news.notified().await;
+            loop {
+                match self.after(seen) {
+                    Ok(Some(frame)) => {
+                        seen = frame.last;
+                        self.0.told.send_replace(Told::Events(frame));
+                    }
+                    Ok(None) => break,
+                    // It is gone for readers too, who are told when they look.
+                    Err(behind) => seen = behind.oldest,
+                }
+            }
+        }
+        self.0.told.send_replace(Told::End);
+    }
+
+    /// The number of the newest event.
+    pub(super) fn newest(&self) -> u64 {
+        self.events().newest
+    }
+
+    /// What is told from now on.
+    pub(super) fn told(&self) -> watch::Receiver<Told> {
+        self.0.told.subscribe()
     }
 
     /// The first events after number `seen` that were passed on together, if there are any.
@@ -194,7 +221,8 @@ impl Live {
 
     /// Ends every reader: the daemon is about to stop, or to hand over.
     pub(super) fn close(&self) {
-        self.0.newest.send_replace(CLOSED);
+        self.0.is_over.store(true, Ordering::Release);
+        self.0.news.notify_one();
     }
 
     /// The number of the newest change to what is in force.
@@ -237,8 +265,7 @@ impl Live {
 
     /// Counts a reader, until what is given back is dropped.
     pub(super) fn reader(&self) -> Reading {
-        self.0.metrics.readers.inc();
-        Reading(self.0.metrics.readers.clone())
+        self.0.metrics.reader()
     }
 
     /// Counts a reader that was let go.
@@ -253,15 +280,6 @@ impl Live {
 
     fn changes(&self) -> MutexGuard<'_, Ring<Made>> {
         self.0.changes.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// A reader of the stream.
-pub(super) struct Reading(IntGauge);
-
-impl Drop for Reading {
-    fn drop(&mut self) {
-        self.0.dec();
     }
 }
 
@@ -309,7 +327,7 @@ mod tests {
     #[test]
     fn who_was_away_gets_what_was_missed_and_nothing_twice() {
         let live = live();
-        let began = *live.newest().borrow();
+        let began = live.newest();
         live.publish(&[("a", "1".to_owned()), ("a", "2".to_owned())]);
         live.publish(&[("a", "3".to_owned())]);
         let after = |mut seen| {
@@ -331,7 +349,7 @@ mod tests {
     #[test]
     fn who_is_too_far_behind_is_told() {
         let live = live();
-        let began = *live.newest().borrow();
+        let began = live.newest();
         for _ in 0..EVENTS + 10 {
             live.publish(&[("a", "1".to_owned())]);
         }
@@ -345,7 +363,7 @@ mod tests {
     #[test]
     fn who_is_erased_is_not_told_of_again_and_who_has_heard_goes_on() {
         let live = live();
-        let began = *live.newest().borrow();
+        let began = live.newest();
         live.publish(&[("a", "\"203.0.113.7\"".to_owned())]);
         live.erase("203.0.113.9");
         assert!(live.after(began).unwrap().is_some(), "another was erased");

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use axum::body::{Body, Bytes};
 use axum::extract::rejection::QueryRejection;
-use axum::extract::{Query, State};
+use axum::extract::{Extension, Query, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use futures_util::stream;
@@ -14,7 +14,8 @@ use serde::Deserialize;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use utoipa::IntoParams;
 
-use super::live::{CLOSED, Live, Reading};
+use super::listen::Connection;
+use super::live::{Live, Reading, Told};
 use super::problem::Problem;
 
 /// A stream on which nothing happens says so this often, so that both ends know that the other lives.
@@ -63,14 +64,14 @@ pub(super) struct StreamQuery {
 pub(super) async fn follow(
     State(live): State<Live>,
     State(streams): State<Streams>,
+    connection: Option<Extension<Connection>>,
     headers: HeaderMap,
     query: Result<Query<StreamQuery>, QueryRejection>,
 ) -> Result<Response, Problem> {
     let Query(query) = query.map_err(|rejection| Problem::bad_request(rejection.body_text()))?;
-    let newest = live.newest();
     let seen = match (last_seen(&headers)?, query.since) {
         (Some(seen), _) | (None, Some(seen)) => seen,
-        (None, None) => *newest.borrow(),
+        (None, None) => live.newest(),
     };
     live.after(seen).map_err(|behind| {
         let what = format!("events up to {} are not kept any more; begin without an id", behind.oldest);
@@ -81,7 +82,9 @@ pub(super) async fn follow(
         let what = "too many follow already; come again later";
         return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, what));
     };
-    let reader = Reader { reading: live.reader(), live, newest, seen, is_over: false, place };
+    let connection = connection.map(|Extension(connection)| connection);
+    let reader =
+        Reader { reading: live.reader(), told: live.told(), live, seen, is_over: false, connection, place };
     let body = stream::unfold(reader, async |mut reader| {
         let piece = reader.next().await?;
         Some((Ok::<_, Infallible>(piece), reader))
@@ -99,9 +102,11 @@ fn last_seen(headers: &HeaderMap) -> Result<Option<u64>, Problem> {
 /// Somebody who follows.
 struct Reader {
     live: Live,
-    newest: watch::Receiver<u64>,
+    told: watch::Receiver<Told>,
     seen: u64,
     is_over: bool,
+    /// Until something was asked for.
+    connection: Option<Connection>,
     #[expect(dead_code, reason = "it counts as long as it is held")]
     reading: Reading,
     #[expect(dead_code, reason = "the place is taken as long as it is held")]
@@ -111,15 +116,27 @@ struct Reader {
 impl Reader {
     /// What is to be sent next; none is the end.
     async fn next(&mut self) -> Option<Bytes> {
+        // From here on there is no end; and the head of the answer goes out with this look, before that.
+        if let Some(connection) = self.connection.take() {
+            connection.background.go();
+        }
         loop {
             if self.is_over {
                 return None;
             }
-            if *self.newest.borrow_and_update() == CLOSED {
-                return None;
-            }
-            match self.live.after(self.seen) {
-                Ok(None) => match tokio::time::timeout(BREATH, self.newest.changed()).await {
+            let has_all = match &*self.told.borrow_and_update() {
+                Told::End => return None,
+                Told::Events(frame) if (frame.before..frame.last).contains(&self.seen) => {
+                    let text = frame.after(self.seen);
+                    self.seen = frame.last;
+                    return Some(text);
+                }
+                Told::Events(frame) => frame.last == self.seen,
+                Told::Nothing => false,
+            };
+            let behind = if has_all { Ok(None) } else { self.live.after(self.seen) };
+            match behind {
+                Ok(None) => match tokio::time::timeout(BREATH, self.told.changed()).await {
                     Ok(Ok(())) => {}
                     Ok(Err(_ended)) => return None,
                     Err(_) => return Some(Bytes::from_static(b": still here\n\n")),

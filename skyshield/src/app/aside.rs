@@ -1,36 +1,55 @@
-//! Work that takes none of the doors' turns: on a thread of its own, behind them in the queue for a processor.
+//! Work that takes none of the doors' turns: on threads of its own, behind them in the queue for a processor.
 
 use std::io;
 
 use nix::libc;
-use tokio::runtime::{Builder, Runtime};
+use tokio::runtime::{Builder, Handle, Runtime};
 
 /// How far behind: a third of what a door gets, where both want all.
 const NICE: libc::c_int = 5;
 
-/// Runs `task`, and whatever it spawns, on a thread called `name`. A thousand readers of one stream would
-/// otherwise each take a turn before the next request is read. Ends with `task`, and with the future.
+/// Runs `task`, and whatever it spawns, on a thread called `name`, a step behind. A page of a million rows would otherwise
+/// take as many turns as the requests at the doors. Ends with `task`, and with the future.
 pub(super) fn aside(
     name: &'static str,
     task: impl Future<Output = anyhow::Result<()>> + Send + 'static,
 ) -> io::Result<impl Future<Output = anyhow::Result<()>> + Send> {
-    let runtime = Builder::new_multi_thread()
-        .worker_threads(1)
-        .enable_all()
-        .thread_name(name)
-        .on_thread_start(step_back)
-        .build()?;
-    let running = runtime.spawn(task);
-    let held = Held(Some(runtime));
+    let runtime = Held::new(name, step_back)?;
+    let running = runtime.handle().spawn(task);
     Ok(async move {
         let outcome = running.await;
-        drop(held);
+        drop(runtime);
         outcome?
     })
 }
 
-/// A runtime that may be let go of from within another, which a bare one may not.
-struct Held(Option<Runtime>);
+/// A thread called `name` that runs where nobody else wants to, and gives way to whoever comes: for a thousand readers
+/// of one stream, who would otherwise each take a turn before the next request is read. Where others want all there is,
+/// it gets a few thousandths of it, which is for a dozen readers; who falls behind is told.
+pub(super) fn last(name: &'static str) -> io::Result<Held> {
+    Held::new(name, go_last)
+}
+
+/// A runtime of one thread that may be let go of from within another, which a bare one may not.
+pub(super) struct Held(Option<Runtime>, Handle);
+
+impl Held {
+    fn new(name: &'static str, begin: fn()) -> io::Result<Self> {
+        let runtime = Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .thread_name(name)
+            .on_thread_start(begin)
+            .build()?;
+        let handle = runtime.handle().clone();
+        Ok(Self(Some(runtime), handle))
+    }
+
+    /// Spawns tasks on it.
+    pub(super) fn handle(&self) -> Handle {
+        self.1.clone()
+    }
+}
 
 impl Drop for Held {
     fn drop(&mut self) {
@@ -50,6 +69,18 @@ fn step_back() {
     }
 }
 
+/// Runs when nobody else does. A waking thread of any other kind has the processor at once, which niceness
+/// alone does not see to: there the kernel lets a turn of milliseconds end first.
+fn go_last() {
+    const THIS_THREAD: libc::pid_t = 0;
+    let parameters = libc::sched_param { sched_priority: 0 };
+    // SAFETY: the parameters live as long as the call, which only reads them.
+    #[expect(unsafe_code, reason = "a system call that the library does not offer")]
+    unsafe {
+        libc::sched_setscheduler(THIS_THREAD, libc::SCHED_IDLE, &raw const parameters);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -65,6 +96,18 @@ mod tests {
         };
         let outcome = aside("sky-test", task).expect("a thread").await;
         assert_eq!(outcome.expect_err("it fails").to_string(), "Some(\"sky-test\") at 5");
+    }
+
+    #[tokio::test]
+    async fn what_goes_last_runs_when_nobody_else_does() {
+        let last = last("sky-last").expect("a thread");
+        let running = last.handle().spawn(async {
+            // SAFETY: takes and gives numbers only.
+            #[expect(unsafe_code, reason = "what the thread has set")]
+            let policy = unsafe { libc::sched_getscheduler(0) };
+            (std::thread::current().name().map(str::to_owned), policy)
+        });
+        assert_eq!(running.await.expect("it ends"), (Some("sky-last".to_owned()), libc::SCHED_IDLE));
     }
 
     #[tokio::test]

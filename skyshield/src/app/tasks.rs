@@ -7,6 +7,7 @@ use anyhow::Context;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
+use super::aside;
 use super::interfaces::Keeper;
 use super::reload::{Known, Reloader};
 use super::succession::Succession;
@@ -40,14 +41,16 @@ pub(super) async fn held(
     outcome
 }
 
-/// Serves the admin API until `release`. Answers on their way keep nobody's place.
+/// Serves the admin API until `release`; what has no end by a thread that goes last. Answers on their way keep nobody's
+/// place.
 pub(super) async fn answer(
     listeners: Listeners,
     api: Api,
     release: CancellationToken,
     hold: mpsc::Sender<Infallible>,
 ) -> anyhow::Result<()> {
-    let conversations = listeners.serve(api, release).await;
+    let streams = aside::last("streams").context("no thread for the stream")?;
+    let conversations = listeners.in_background(streams.handle()).serve(api, release).await;
     drop(hold);
     conversations.end().await;
     Ok(())

@@ -9,6 +9,7 @@ async fn app() -> TestApp {
     let app = TestApp::new().await;
     let happenings = app.api.control.follow().unwrap();
     tokio::spawn(app.api.own.live.clone().follow(happenings));
+    tokio::spawn(app.api.own.live.clone().herald());
     app
 }
 
@@ -70,7 +71,7 @@ async fn read(app: &TestApp, request: axum::http::request::Builder, last: &str) 
 #[tokio::test]
 async fn the_stream_tells_what_happens_and_what_was_missed() {
     let app = app().await;
-    let begin = *app.api.own.live.newest().borrow();
+    let begin = app.api.own.live.newest();
     let (text, _) = tokio::join!(read(&app, Request::get("/api/v1/stream"), "203.0.113.9"), async {
         tokio::time::sleep(Duration::from_millis(50)).await;
         ban(&app, "203.0.113.9").await
