@@ -24,10 +24,12 @@ mod kernel;
 mod knowing;
 mod level;
 mod life;
+mod limits;
 mod listen;
 mod live;
 mod logs;
 mod monitoring;
+mod nodes;
 mod operators;
 mod own;
 mod page;
@@ -40,6 +42,7 @@ mod rehearsals;
 mod reputation;
 mod role;
 mod rows;
+mod rules;
 mod security;
 mod session;
 mod stream;
@@ -260,6 +263,10 @@ fn table(api: &Api) -> table::Table {
         .route(Scope(EventsRead), routes!(history::show))
         .route(Scope(EventsRead), routes!(threats::list))
         .route(Scope(EventsRead), routes!(threats::indicators))
+        .route(Scope(MonitoringRead), routes!(rules::list))
+        .route(Scope(MonitoringRead), routes!(rules::show))
+        .route(Scope(MonitoringRead), routes!(limits::show))
+        .route(Scope(MonitoringRead), routes!(nodes::list))
         .route(Scope(EventsRead), routes!(feeds::list))
         .route(Scope(DecisionsWrite), routes!(feeds::refresh))
         .route(Scope(EventsRead), routes!(reputation::show))

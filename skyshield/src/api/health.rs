@@ -221,10 +221,10 @@ impl From<Upstream> for UpstreamBody {
     }
 }
 
-fn is_well(health: &Health) -> bool {
+pub(super) fn is_well(health: &Health) -> bool {
     health.dataplane_answers && health.store_writes
 }
 
-fn status(is_well: bool) -> &'static str {
+pub(super) fn status(is_well: bool) -> &'static str {
     if is_well { "ok" } else { "degraded" }
 }

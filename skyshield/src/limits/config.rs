@@ -265,7 +265,7 @@ impl Config {
     }
 
     /// The classes in the order they are tried.
-    pub(super) fn in_order(&self) -> impl Iterator<Item = (&str, &Class)> {
+    pub fn in_order(&self) -> impl Iterator<Item = (&str, &Class)> {
         let own = self.classes.iter().filter(|(name, _)| !KNOWN.contains(&name.as_str()));
         let known = KNOWN.iter().filter_map(|&name| self.classes.get_key_value(name));
         own.chain(known).map(|(name, class)| (name.as_str(), class))

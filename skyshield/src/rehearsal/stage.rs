@@ -9,7 +9,7 @@ use super::Metrics;
 use super::config::Config;
 use super::outcome::Outcome;
 use super::task;
-use crate::inspect::Limits;
+use crate::inspect::{Limits, RuleInfo, own};
 use crate::verdict::Settings;
 
 /// What a rehearsal goes by.
@@ -45,6 +45,13 @@ impl Stage {
     /// What the last rehearsal came to.
     pub fn last(&self) -> Option<Arc<Outcome>> {
         self.last.load_full()
+    }
+
+    /// Every rule by its id, with what comes of it under the configuration in force.
+    pub fn rules(&self) -> Vec<RuleInfo> {
+        let mut rules: Vec<_> = own::infos(&self.script.load().limits).collect();
+        rules.sort_by(|one, other| one.id.cmp(&other.id));
+        rules
     }
 
     pub(super) fn config(&self) -> Config {

@@ -68,3 +68,51 @@ async fn nobody_replaces_a_configuration_that_he_has_not_seen() {
         assert!(status == 400 && body.contains(told), "{query}: {body}");
     }
 }
+
+#[tokio::test]
+async fn rules_come_in_pages_by_their_ids_and_each_by_its_own() {
+    let app = TestApp::new().await;
+    let (mut seen, mut path) = (Vec::new(), "/api/v1/rules?limit=25".to_owned());
+    loop {
+        let page = app.get(&path).await.body;
+        seen.extend(page["items"].as_array().unwrap().iter().cloned());
+        match page["next_cursor"].as_str() {
+            Some(next) => path = format!("/api/v1/rules/?limit=25&cursor={next}"),
+            None => break,
+        }
+    }
+    let mut ids: Vec<_> = crate::inspect::built_in_rules().map(|rule| rule.id.into_owned()).collect();
+    ids.sort();
+    let named: Vec<_> = seen.iter().map(|rule| rule["id"].as_str().unwrap()).collect();
+    assert_eq!(named, ids);
+    let one = app.get(&format!("/api/v1/rules/{}", ids[0])).await.body;
+    assert_eq!(one, seen[0]);
+    assert_eq!((&one["action"], &one["origin"]), (&json!("weigh"), &json!("built-in")));
+    app.get("/api/v1/rules/no.such").await.is_problem(404, "no.such");
+    let of_a_class = app.get("/api/v1/rules?class=sqli&limit=1000").await.body;
+    let of_a_class = of_a_class["items"].as_array().unwrap();
+    assert!(!of_a_class.is_empty() && of_a_class.iter().all(|rule| rule["class"] == "sqli"));
+    app.get("/api/v1/rules?class=evil").await.is_problem(400, "class");
+    let lines = app.get("/api/v1/rules?format=ndjson").await.text;
+    assert_eq!(lines.lines().count(), ids.len());
+}
+
+#[tokio::test]
+async fn limits_are_those_of_the_configuration_in_force_in_the_order_they_are_tried() {
+    let app = TestApp::new().await;
+    let text = "v6_prefix = 56\nexempt = ['10.0.0.0/8']\n[per_source]\nbytes = 5\n[classes.api]\nrequests = 7\n\
+        [classes.upload]\npaths = ['/up']\n[user]\njwt_claim = 'sub'\njwt_secret = 'short'\n";
+    let config: crate::limits::Config = toml::from_str(text).unwrap();
+    let shown = Arc::new(json!({ "limits": config }));
+    app.api.wishes.shown().set(InForce { shown, revision: "one".into() });
+    let limits = app.get("/api/v1/limits/").await.body;
+    let classes = limits["items"].as_array().unwrap();
+    let named: Vec<_> = classes.iter().map(|class| class["class"].as_str().unwrap()).collect();
+    assert_eq!(named, ["upload", "chart", "auth", "api", "default"]);
+    assert_eq!(classes[0]["requests"], Value::Null, "a class without a limit");
+    assert_eq!((&classes[3]["requests"], &classes[3]["window_seconds"]), (&json!(7), &json!(3600)));
+    assert_eq!((&classes[3]["by"], &classes[3]["limited"]), (&json!("source"), &json!(0)));
+    assert_eq!((&limits["v6_prefix"], &limits["exempt"]), (&json!(56), &json!(["10.0.0.0/8"])));
+    assert_eq!(limits["bytes"], json!({ "bytes": 5, "window_seconds": 3600 }));
+    assert!(!limits.to_string().contains("short"), "{limits}");
+}

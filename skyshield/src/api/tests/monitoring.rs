@@ -44,3 +44,15 @@ async fn what_is_wrong_with_a_batch_is_said_and_nothing_of_it_counted() {
     app.get("/api/v1/monitoring/business/?period=2h").await.is_problem(400, "unknown variant `2h`");
     app.get("/api/v1/monitoring/history/?hours=0").await.is_problem(400, "hours: 1 to 9600");
 }
+
+#[tokio::test]
+async fn a_daemon_that_decides_alone_is_the_only_node() {
+    let app = TestApp::new().await;
+    app.ask(post("/api/v1/decisions", &json!({ "source": "203.0.113.7" }))).await;
+    let nodes = app.get("/api/v1/nodes").await.body;
+    let [node] = nodes["items"].as_array().unwrap().as_slice() else { panic!("{nodes}") };
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap();
+    assert_eq!((&node["name"], &node["is_self"]), (&json!(host.trim()), &json!(true)));
+    assert_eq!((&node["status"], &node["decisions_in_force"]), (&json!("ok"), &json!(1)));
+    assert_eq!(nodes["next_cursor"], Value::Null);
+}
