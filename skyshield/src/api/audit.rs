@@ -1,5 +1,7 @@
 //! `/api/v1/audit`: who changed what, when and why; and whether the log is whole.
 
+use std::collections::BTreeMap;
+
 use axum::Json;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
@@ -28,11 +30,30 @@ pub(super) struct LineBody {
     role: String,
     /// What was done: method and route, or a name.
     action: String,
-    /// To whom (`target`), from where (`from`), why (`reason`), what was `before` and what came `after`;
-    /// none where it was erased.
-    content: Option<serde_json::Value>,
+    /// The rest; none where it was erased.
+    content: Option<ContentBody>,
     /// What the next line hangs on.
     hash: String,
+}
+
+/// What a line says of a change.
+#[derive(Debug, Default, Serialize, Deserialize, ToSchema)]
+#[serde(default)]
+#[schema(as = AuditContent)]
+pub(super) struct ContentBody {
+    /// To whom: the path that was asked for.
+    target: Option<String>,
+    /// From where.
+    from: Option<String>,
+    /// Why.
+    reason: Option<String>,
+    /// What was before, in its resource's own shape.
+    before: serde_json::Value,
+    /// What came after, in its resource's own shape.
+    after: serde_json::Value,
+    /// What a rule of response says beside: `rule`, `act`, `source`, `incident`, `dry_run`.
+    #[serde(flatten)]
+    more: BTreeMap<String, serde_json::Value>,
 }
 
 impl From<AuditLine> for LineBody {

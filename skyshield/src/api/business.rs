@@ -22,6 +22,102 @@ const STEPS_AT_ONCE: i64 = 24;
 /// A key, in bytes.
 const MAX_KEY: usize = 128;
 
+/// A batch of events, for the document.
+#[derive(ToSchema)]
+#[schema(as = BusinessEvents)]
+#[expect(dead_code, reason = "it describes what the business reads")]
+struct EventsShape {
+    /// 1 to 5000 of them.
+    events: Vec<EventShape>,
+}
+
+/// Something that happened.
+#[derive(ToSchema)]
+#[schema(as = BusinessEvent)]
+#[expect(dead_code, reason = "it describes what the business reads")]
+struct EventShape {
+    /// One that is declared in `business.kinds`.
+    kind: String,
+    /// How often, of a kind that is counted; once where nothing is said.
+    count: Option<u32>,
+    /// How much, in whole minor units, of a kind that is summed.
+    amount: Option<i64>,
+    currency: Option<String>,
+    /// Who, of a kind whose users are counted.
+    user: Option<String>,
+    /// When (RFC 3339), up to 48 hours ago; now where nothing is said.
+    at: Option<String>,
+}
+
+/// What a period came to: the shape of [`business::Report`], for the document.
+#[derive(ToSchema)]
+#[schema(as = BusinessReport)]
+#[expect(dead_code, reason = "it describes the monitor's own type, which is what is sent")]
+struct ReportShape {
+    /// `1h`, `24h`, `7d` or `30d`.
+    period: String,
+    /// Seconds since 1970. The first step is whole, the last goes on.
+    from: i64,
+    to: i64,
+    kinds: Vec<KindShape>,
+    conversions: Vec<ConversionShape>,
+}
+
+/// What one kind of events came to.
+#[derive(ToSchema)]
+#[schema(as = BusinessKind)]
+#[expect(dead_code, reason = "it describes the monitor's own type, which is what is sent")]
+struct KindShape {
+    name: String,
+    /// `count`, `sum` or `unique`.
+    kind: String,
+    /// Events.
+    count: i64,
+    count_before: i64,
+    /// How much more that is: 0.1 is a tenth. None where there was nothing before.
+    change: Option<f64>,
+    /// By currency; left out where there are none.
+    #[schema(required = false)]
+    amounts: Vec<AmountShape>,
+    /// Different users; left out, as what follows, where they are not counted.
+    #[schema(required = false)]
+    users: u64,
+    #[schema(required = false)]
+    users_before: u64,
+    #[schema(required = false)]
+    users_change: Option<f64>,
+    /// The share of the users before who came again.
+    #[schema(required = false)]
+    retention: Option<f64>,
+    /// The standard error of a number of users.
+    #[schema(required = false)]
+    users_error: f64,
+}
+
+/// An amount of one currency.
+#[derive(ToSchema)]
+#[schema(as = BusinessAmount)]
+#[expect(dead_code, reason = "it describes the monitor's own type, which is what is sent")]
+struct AmountShape {
+    currency: String,
+    /// In minor units, exact.
+    amount: i64,
+    amount_before: i64,
+    change: Option<f64>,
+}
+
+/// How many of one kind led to another.
+#[derive(ToSchema)]
+#[schema(as = BusinessConversion)]
+#[expect(dead_code, reason = "it describes the monitor's own type, which is what is sent")]
+struct ConversionShape {
+    name: String,
+    from: String,
+    to: String,
+    rate: Option<f64>,
+    rate_before: Option<f64>,
+}
+
 /// What came of a batch.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct ReceiptBody {
@@ -42,7 +138,7 @@ impl From<Receipt> for ReceiptBody {
 /// `{"events": [{"kind": "revenue", "amount": 1999, "currency": "EUR"}, {"kind": "orders"}, {"kind": "active_users", "user": "u-17"}]}`.
 /// Amounts are whole minor units. `at` (RFC 3339) says when, up to 48 hours ago. The `Idempotency-Key` is
 /// asked for: what comes again under it is not counted again, for a day and the last 200,000 batches.
-#[utoipa::path(post, path = "/api/v1/business/events", tag = "business", request_body = serde_json::Value, params(("Idempotency-Key" = String, Header, description = "The same whenever the batch is sent again")), responses((status = 200, body = ReceiptBody)))]
+#[utoipa::path(post, path = "/api/v1/business/events", tag = "business", request_body = EventsShape, params(("Idempotency-Key" = String, Header, description = "The same whenever the batch is sent again")), responses((status = 200, body = ReceiptBody)))]
 pub(super) async fn count(
     State(business): State<Business>,
     Extension(operator): Extension<Operator>,
@@ -107,7 +203,7 @@ struct TotalBody {
     path = "/api/v1/monitoring/business/",
     tag = "business",
     params(ReportQuery),
-    responses((status = 200, content((serde_json::Value = "application/json"), (String = "text/csv"), (String = "application/x-ndjson"))))
+    responses((status = 200, content((ReportShape = "application/json"), (String = "text/csv"), (String = "application/x-ndjson"))))
 )]
 pub(super) async fn report(
     State(business): State<Business>,

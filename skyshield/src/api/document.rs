@@ -150,7 +150,7 @@ fn title(status: u16) -> &'static str {
 }
 
 /// This document.
-#[utoipa::path(get, path = "/openapi.json", tag = "about", responses((status = 200, description = "The document", body = serde_json::Value)))]
+#[utoipa::path(get, path = "/openapi.json", tag = "about", responses((status = 200, description = "The document", body = Object)))]
 pub(super) async fn show(Extension(Document(text)): Extension<Document>) -> impl IntoResponse {
     ([(header::CONTENT_TYPE, "application/json")], text.to_string())
 }

@@ -26,7 +26,7 @@ use crate::store::{IncidentRow, Reader};
 #[derive(ToSchema)]
 #[schema(as = Thresholds)]
 #[expect(dead_code, reason = "it describes the engine's own type, which is what is sent")]
-struct ThresholdsBody {
+pub(super) struct ThresholdsBody {
     shape: f64,
     refuse: f64,
     ban: f64,

@@ -6,9 +6,11 @@ use axum::Json;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
 use serde::Deserialize;
-use utoipa::IntoParams;
+use utoipa::{IntoParams, ToSchema};
 
+use super::explain::ThresholdsBody;
 use super::problem::Problem;
+use super::terms::PlaceShape;
 use super::time::{Ttl, ttl};
 use crate::clock;
 use crate::control::millis;
@@ -26,9 +28,53 @@ pub(super) struct HistoryQuery {
     within: Option<String>,
 }
 
+/// What is kept of a request: the shape of [`Kept`], for the document.
+#[derive(ToSchema)]
+#[schema(as = KeptRequest)]
+#[expect(dead_code, reason = "it describes the rehearsal's own type, which is what is sent")]
+struct KeptShape {
+    /// The incident; none where it only came near.
+    incident: Option<String>,
+    /// The route that took it.
+    route: String,
+    /// What became of it: `pass`, `refuse` or `ban`.
+    fate: String,
+    assessment: AssessmentShape,
+}
+
+/// What a score was made of, and measured against.
+#[derive(ToSchema)]
+#[schema(as = Assessment)]
+#[expect(dead_code, reason = "it describes the engine's own type, which is what is sent")]
+struct AssessmentShape {
+    terms: Vec<TermShape>,
+    thresholds: ThresholdsBody,
+    /// The rules that matched and refuse whatever the score.
+    demanded_by: Vec<String>,
+    /// The limit of `inspect` that it outgrew, where it was refused for that.
+    unread: Option<String>,
+}
+
+/// A term of a score as it is kept.
+#[derive(ToSchema)]
+#[schema(as = KeptTerm)]
+#[expect(dead_code, reason = "it describes the engine's own type, which is what is sent")]
+struct TermShape {
+    kind: String,
+    rule: String,
+    /// Claims of one kind and family are one claim seen twice.
+    family: String,
+    place: Option<PlaceShape>,
+    matched: String,
+    confidence: f64,
+    weight: f64,
+    /// What it adds to the score, in thousandths.
+    adds_milli: u16,
+}
+
 /// What is kept of flagged requests and of those that came near: the terms of their scores, and nothing of
 /// what they said.
-#[utoipa::path(get, path = "/api/v1/history", tag = "events", params(HistoryQuery), responses((status = 200, body = Vec<serde_json::Value>)))]
+#[utoipa::path(get, path = "/api/v1/history", tag = "events", params(HistoryQuery), responses((status = 200, body = Vec<KeptShape>)))]
 pub(super) async fn show(
     State(reader): State<Reader>,
     query: Result<Query<HistoryQuery>, QueryRejection>,

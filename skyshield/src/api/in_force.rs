@@ -23,7 +23,7 @@ use crate::lifecycle::{Proposal, Proposed, Wishes};
     tag = "configuration",
     params(("If-None-Match" = Option<String>, Header, description = "The `ETag` that is known already")),
     responses(
-        (status = 200, body = serde_json::Value, headers(("ETag" = String, description = "Its revision"))),
+        (status = 200, body = Object, headers(("ETag" = String, description = "Its revision"))),
         (status = 304, description = "It is the one that is known")
     )
 )]

@@ -13,9 +13,10 @@ use utoipa::{IntoParams, ToSchema};
 use super::export::{BATCH, Exports, Format};
 use super::page::{Page, limit_of};
 use super::problem::{Name, Problem};
-use super::terms::TermBody;
+use super::terms::{PlaceShape, TermBody};
 use super::time::rfc3339;
 use crate::control::moment;
+use crate::inspect::Place;
 use crate::store::{Filter, IncidentPage, IncidentRow, Reader};
 
 #[derive(Debug, Serialize, ToSchema)]
@@ -33,9 +34,22 @@ pub(super) struct IncidentBody {
     target: String,
     /// What the score is made of: `adds` of all terms is the score.
     terms: Vec<TermBody>,
-    /// What was found in it: rule, place, bytes that matched, confidence.
-    #[schema(value_type = Vec<serde_json::Value>)]
-    findings: serde_json::Value,
+    /// What was found in it.
+    findings: Vec<FindingBody>,
+}
+
+/// A claim of a rule's.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[schema(as = Finding)]
+struct FindingBody {
+    rule: String,
+    class: String,
+    #[schema(value_type = PlaceShape)]
+    place: Place,
+    /// How sure it is, 0 to 1.
+    confidence: f64,
+    /// The bytes that matched, as text, shortened and with control characters escaped.
+    matched: String,
 }
 
 impl IncidentBody {
@@ -43,8 +57,7 @@ impl IncidentBody {
         Self {
             at: rfc3339(moment(row.at_ms)),
             // What was written as a list is a list, unless the disk says otherwise.
-            findings: serde_json::from_str(&row.findings)
-                .unwrap_or_else(|_| serde_json::Value::Array(Vec::new())),
+            findings: serde_json::from_str(&row.findings).unwrap_or_default(),
             terms: row.assessment().bill.terms.into_iter().map(TermBody::new).collect(),
             id: row.id,
             address: row.address,

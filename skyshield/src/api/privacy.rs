@@ -60,7 +60,7 @@ pub(super) struct ErasedBody {
     notes: Vec<String>,
 }
 
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
 pub(super) struct ErasedRows {
     kind: String,
     rows: usize,

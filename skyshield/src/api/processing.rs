@@ -2,15 +2,15 @@
 
 use axum::Json;
 use axum::extract::State;
-use serde::Serialize;
-use serde_json::{Value, json};
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::Api;
+use super::privacy::ErasedRows;
 use super::problem::Problem;
 use super::time::rfc3339;
 use crate::control::moment;
-use crate::store::{Keep, Kinds};
+use crate::store::{AuditLine, Keep, Kinds};
 
 /// What the daemon keeps, for the record of processing.
 #[derive(Clone, Debug, Default)]
@@ -30,7 +30,38 @@ pub(super) struct RecordBody {
     /// Days after which addresses stand under a pseudonym; none is never.
     pseudonymised_after_days: Option<u32>,
     /// Erasures in the audit log's newest ten thousand lines: whom (by pseudonym), when, and what went.
-    erasures: Vec<Value>,
+    erasures: Vec<ErasureBody>,
+}
+
+/// An erasure that was carried out.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Erasure)]
+struct ErasureBody {
+    at: String,
+    by: String,
+    /// By pseudonym; none where the line says nothing any more.
+    whom: Option<String>,
+    /// What went, by kind.
+    rows: Vec<ErasedRows>,
+}
+
+impl ErasureBody {
+    fn new(line: AuditLine) -> Self {
+        #[derive(Default, Deserialize)]
+        #[serde(default)]
+        struct Said {
+            after: After,
+        }
+        #[derive(Default, Deserialize)]
+        #[serde(default)]
+        struct After {
+            whom: Option<String>,
+            rows: Vec<ErasedRows>,
+        }
+        let content = line.content.as_deref().unwrap_or_default();
+        let Said { after: After { whom, rows } } = serde_json::from_str(content).unwrap_or_default();
+        Self { at: rfc3339(moment(line.at_ms)), by: line.actor, whom, rows }
+    }
 }
 
 #[derive(Debug, Serialize, ToSchema)]
@@ -87,21 +118,6 @@ pub(super) async fn record(State(api): State<Api>) -> Result<Json<RecordBody>, P
     Ok(Json(RecordBody {
         kinds: kinds.collect(),
         pseudonymised_after_days: (days > 0).then_some(days),
-        erasures: erasures
-            .into_iter()
-            .map(|line| {
-                let content: Value = line
-                    .content
-                    .as_deref()
-                    .and_then(|content| serde_json::from_str(content).ok())
-                    .unwrap_or_default();
-                json!({
-                    "at": rfc3339(moment(line.at_ms)),
-                    "by": line.actor,
-                    "whom": content["after"]["whom"],
-                    "rows": content["after"]["rows"],
-                })
-            })
-            .collect(),
+        erasures: erasures.into_iter().map(ErasureBody::new).collect(),
     }))
 }

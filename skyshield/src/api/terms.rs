@@ -4,6 +4,17 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::engine::risk::{Kind, Term};
+use crate::inspect::Place;
+
+/// Where in a request bytes were: `path`, or `query`, `header` or `body` with a name.
+#[derive(ToSchema)]
+#[schema(as = Place)]
+#[expect(dead_code, reason = "it describes the inspection's own type, which is what is sent")]
+pub(super) struct PlaceShape {
+    part: String,
+    /// The parameter, the header or the field; left out for the path.
+    name: Option<String>,
+}
 
 /// One line of the bill. `adds` of all lines, taken as decimals, is the score.
 #[derive(Debug, Serialize, ToSchema)]
@@ -11,7 +22,9 @@ pub(super) struct TermBody {
     #[schema(value_type = String)]
     kind: Kind,
     rule: String,
-    place: serde_json::Value,
+    /// Where the bytes were, where it is about bytes.
+    #[schema(value_type = Option<PlaceShape>)]
+    place: Option<Place>,
     matched: String,
     confidence: f64,
     weight: f64,
@@ -24,8 +37,7 @@ impl TermBody {
         Self {
             kind,
             rule: rule.into_owned(),
-            // A place is two plain strings at the most.
-            place: serde_json::to_value(place).unwrap_or_default(),
+            place,
             matched,
             confidence,
             weight,

@@ -228,9 +228,53 @@ pub(in crate::api) struct ExportQuery {
     format: Option<String>,
 }
 
+/// A list as others read it, for the document.
+#[derive(ToSchema)]
+#[serde(untagged)]
+#[schema(as = ExportedDecisions)]
+#[expect(dead_code, reason = "it describes what the exchange writes")]
+enum ExportShape {
+    Json(Vec<ExportedShape>),
+    Cscli(Vec<CscliShape>),
+}
+
+/// A decision in a list for another host, `json`.
+#[derive(ToSchema)]
+#[schema(as = ExportedDecision)]
+#[expect(dead_code, reason = "it describes what the exchange writes")]
+struct ExportedShape {
+    /// `ban`, `limit` or `allow`.
+    kind: String,
+    subject: String,
+    /// None is until it is lifted.
+    ttl_seconds: Option<u64>,
+    /// The same in words: `3600s`, `forever`.
+    ttl: String,
+    origin: String,
+    reason: String,
+    comment: Option<String>,
+    /// Of a limit.
+    requests_per_min: Option<u32>,
+}
+
+/// A decision as `cscli decisions import` reads it.
+#[derive(ToSchema)]
+#[schema(as = CscliDecision)]
+#[expect(dead_code, reason = "it describes what the exchange writes")]
+struct CscliShape {
+    /// `1h0m0s`.
+    duration: String,
+    reason: String,
+    /// `ip`, `range`, `as`, `country` or `username`.
+    scope: String,
+    /// `ban` or `throttle`.
+    r#type: String,
+    value: String,
+}
+
 /// All decisions in force, as one text. What its format cannot say is left out, and counted in the header
 /// `X-Left-Out`.
-#[utoipa::path(get, path = "/api/v1/decisions/export", tag = "decisions", params(ExportQuery), responses((status = 200, content((Vec<serde_json::Value> = "application/json"), (String = "text/csv; charset=utf-8"), (String = "text/plain; charset=utf-8")))))]
+#[utoipa::path(get, path = "/api/v1/decisions/export", tag = "decisions", params(ExportQuery), responses((status = 200, content((ExportShape = "application/json"), (String = "text/csv; charset=utf-8"), (String = "text/plain; charset=utf-8")))))]
 pub(in crate::api) async fn export(
     State(control): State<Control>,
     query: Result<Query<ExportQuery>, QueryRejection>,
