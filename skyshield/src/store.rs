@@ -32,7 +32,7 @@ use tokio::sync::oneshot;
 pub use allows::AllowRow;
 pub use audit::{AuditLine, AuditRow, Audited, ERASED};
 pub use collector::Collector;
-pub use erase::{Found, names};
+pub use erase::{Found, names, tables_of_people};
 pub use incidents::{Filter, IncidentPage};
 pub use known::KnownRow;
 pub use monitoring::{AlertRow, BatchKey, HistoryRow, Kept, LevelRow, Outgoing, Point, SketchRow, TotalRow};
@@ -54,7 +54,8 @@ pub struct Config {
     pub dir: PathBuf,
     /// How much is kept of each kind of record.
     pub keep: Kinds,
-    /// After so many days, the addresses in incidents and ended decisions stand under a pseudonym; 0 is never.
+    /// After so many days, the addresses in incidents, ended decisions, ended alerts and the audit log stand under a
+    /// pseudonym; 0 is never.
     pub pseudonymise_after_days: u32,
 }
 
@@ -68,20 +69,31 @@ pub struct Kinds {
     pub decisions: Keep,
     /// Lines of the audit log.
     pub audit: Keep,
+    /// Alerts that have ended.
+    pub alerts: Keep,
+    /// What is kept of requests that passed although something spoke against them: terms of scores, without a word of theirs.
+    pub near_misses: Keep,
+    /// Totals of hours, and sketches of days, of the business.
+    pub business: Keep,
 }
 
 impl Default for Kinds {
     fn default() -> Self {
-        let (incidents, decisions) = (Keep { rows: 100_000, ..Keep::default() }, Keep::default());
-        Self { incidents, decisions, audit: Keep { days: 400, ..Keep::default() } }
+        let kept = Keep::default();
+        Self {
+            incidents: Keep { rows: 100_000, ..kept },
+            decisions: kept,
+            audit: Keep { days: 400, ..kept },
+            alerts: Keep { rows: 100_000, days: 400, ..kept },
+            near_misses: Keep { rows: 100_000, days: 2, ..kept },
+            business: Keep { days: 761, ..kept },
+        }
     }
 }
 
 impl Config {
     fn retention(&self) -> prune::Retention {
-        let Kinds { incidents, decisions, audit } = self.keep;
-        let pseudonymise_after_days = self.pseudonymise_after_days;
-        prune::Retention { incidents, decisions, audit, pseudonymise_after_days }
+        prune::Retention { keep: self.keep, pseudonymise_after_days: self.pseudonymise_after_days }
     }
 
     /// What is wrong with it, if anything: the key and how to mend it.
@@ -90,6 +102,9 @@ impl Config {
             ("store.keep.incidents", self.keep.incidents),
             ("store.keep.decisions", self.keep.decisions),
             ("store.keep.audit", self.keep.audit),
+            ("store.keep.alerts", self.keep.alerts),
+            ("store.keep.near_misses", self.keep.near_misses),
+            ("store.keep.business", self.keep.business),
         ];
         let (key, _) = kinds.into_iter().find(|(_, keep)| {
             keep.rows == 0

@@ -1,6 +1,8 @@
 //! From alerts to messages: grouped, told once, repeated seldom, held at night, never more than so many
 //! an hour. Pure: time comes in, notices go out.
 
+mod erase;
+
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::config::{Config, Severity};

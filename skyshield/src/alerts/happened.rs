@@ -72,6 +72,11 @@ impl Happened {
         over.map(|(_, (alert, _))| Alert { resolved_at_ms: Some(now_ms), ..alert }).collect()
     }
 
+    /// Forgets what names `whom`; how many that were.
+    pub(super) fn erase(&mut self, whom: &str) -> usize {
+        self.alerts.extract_if(.., |_, (alert, _)| alert.names(whom)).count()
+    }
+
     /// How many of this severity there are.
     pub(super) fn firing(&self, severity: Severity) -> usize {
         self.alerts.values().filter(|(alert, _)| alert.severity == severity).count()

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::config::{RuleConfig, Severity};
 use crate::engine::reading::Readings;
+use crate::store::names;
 
 /// Alerts that are watched at once; beyond it a further one is not begun, and that is counted.
 pub(super) const MAX_ALERTS: usize = 20_000;
@@ -22,6 +23,13 @@ pub(super) struct Alert {
     pub(super) value: f64,
     pub(super) started_at_ms: i64,
     pub(super) resolved_at_ms: Option<i64>,
+}
+
+impl Alert {
+    /// Whether it says who `whom` is.
+    pub(super) fn names(&self, whom: &str) -> bool {
+        names(&self.which, whom) || names(&self.summary, whom)
+    }
 }
 
 #[derive(Debug)]

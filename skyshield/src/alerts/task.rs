@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use prometheus::{IntCounter, Registry};
 use serde::Serialize;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -33,8 +33,12 @@ const KEPT_WITHIN: Duration = Duration::from_secs(5);
 pub struct Alerts {
     receivers: Receivers,
     happenings: mpsc::Sender<Happening>,
+    erasures: mpsc::Sender<Erasure>,
     dropped: IntCounter,
 }
+
+/// Whom to forget, and who waits for it: how many alerts named them.
+type Erasure = (String, oneshot::Sender<usize>);
 
 /// What came of a test.
 #[derive(Clone, Debug, Serialize)]
@@ -52,6 +56,7 @@ pub struct Task {
     judge: Judge,
     happened: Happened,
     happenings: mpsc::Receiver<Happening>,
+    erasures: mpsc::Receiver<Erasure>,
     desk: Desk,
     metrics: Metrics,
     receivers: Receivers,
@@ -71,6 +76,14 @@ impl Alerts {
                 dropped.inc();
             }
         })
+    }
+
+    /// Has everything forgotten that names `whom` and is not on the disk; how many alerts that were. None where nobody
+    /// watches.
+    pub async fn erase(&self, whom: &str) -> Option<usize> {
+        let (waiting, forgotten) = oneshot::channel();
+        self.erasures.send((whom.to_owned(), waiting)).await.ok()?;
+        forgotten.await.ok()
     }
 
     /// Sends a message to everyone and waits for what comes of it.
@@ -120,10 +133,12 @@ impl Task {
             happened.restore(alert, now_ms());
         }
         let (sender, happenings) = mpsc::channel(HAPPENINGS);
+        let (eraser, erasures) = mpsc::channel(1);
         let dropped = metrics.refused.clone();
-        let handle = Alerts { receivers: receivers.clone(), happenings: sender, dropped };
+        let handle = Alerts { receivers: receivers.clone(), happenings: sender, erasures: eraser, dropped };
         let left = reader.alerts_outgoing()?;
-        let task = Self { judge, happened, happenings, desk, metrics, receivers, store, left, orphans };
+        let task =
+            Self { judge, happened, happenings, erasures, desk, metrics, receivers, store, left, orphans };
         Ok((task, handle))
     }
 
@@ -162,6 +177,12 @@ impl Task {
                     self.judge(&seen);
                 }
                 Some(happening) = self.happenings.recv() => self.take_up(happening),
+                Some((whom, waiting)) = self.erasures.recv() => {
+                    self.desk.erase(&whom);
+                    // Who has gone meanwhile need not know how many.
+                    let _gone = waiting.send(self.happened.erase(&whom));
+                    self.count_firing();
+                }
                 _ = period.tick() => self.tell(&queues).await,
             }
         }

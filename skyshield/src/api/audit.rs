@@ -123,6 +123,8 @@ pub(super) struct AuditedBody {
     lines: u64,
     /// Lines whose content was erased, as another line says.
     erased: u64,
+    /// Lines in which addresses stand under a pseudonym by now, as another line says.
+    restated: u64,
     /// The number of the last line.
     last: Option<u64>,
     /// Its hash: kept elsewhere, it shows later whether the log was cut short and begun anew.
@@ -138,6 +140,7 @@ impl From<Audited> for AuditedBody {
             whole: audited.wrong.is_empty(),
             lines: audited.lines,
             erased: audited.erased,
+            restated: audited.restated,
             last,
             last_hash,
             wrong: audited.wrong,

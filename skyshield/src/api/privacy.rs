@@ -67,7 +67,7 @@ pub(super) struct ErasedRows {
 }
 
 /// Erases what names an address or a person: in decisions and rulings (which are lifted), the allow list, exceptions,
-/// incidents, threat indicators, the audit log's contents, log files, what is known of its past, what is held to be
+/// incidents, near misses, alerts, threat indicators, the audit log's contents, log files, what is known of its past, what is held to be
 /// told again, and the free parts of the disk's files.
 #[utoipa::path(post, path = "/api/v1/privacy/erase", tag = "privacy", request_body = EraseBody, responses((status = 200, body = ErasedBody)))]
 pub(super) async fn erase(
@@ -97,6 +97,8 @@ pub(super) async fn erase(
     let allows_removed = allow_no_more(&api, &whom).await?;
     let exceptions_removed = except_no_more(&api, &whom).await?;
     let indicators_removed = api.knowing.indicators.erase(|value| names(value, &whom));
+    // What fires is written anew when it ends.
+    let _none_watch = api.monitoring.alerts.erase(&whom).await;
     let (rows, lines) = take_out(&api, &whom).await?;
     // What was on its way meanwhile has arrived.
     api.own.live.erase(&whom);

@@ -4,12 +4,16 @@
 //! content. So content that names a person can be erased, salt and all, and the chain holds. Where the
 //! log begins and ends is kept under the same key, so that neither end can be cut off unseen.
 
+mod restated;
+
 use std::collections::BTreeSet;
 
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 use serde::Serialize;
 use sha2::Sha256;
+
+pub(super) use restated::take_the_place;
 
 /// What an erasure is called in the log.
 pub const ERASED: &str = "privacy.erase";
@@ -85,6 +89,8 @@ pub struct AuditLine {
     /// The rest, as JSON; none where it was erased.
     pub content: Option<String>,
     salt: Option<Vec<u8>>,
+    /// What guards the content where it was restated.
+    restated: Option<Vec<u8>>,
     commitment: Vec<u8>,
     /// What the next line hangs on.
     pub hash: Vec<u8>,
@@ -97,6 +103,8 @@ pub struct Audited {
     pub lines: u64,
     /// Lines whose content was erased, and is listed as such.
     pub erased: u64,
+    /// Lines in which addresses stand under a pseudonym by now, and which are listed as such.
+    pub restated: u64,
     /// The number of the last line and its hash: to be kept elsewhere, and asked for later.
     pub last: Option<(u64, Vec<u8>)>,
     /// What is wrong, the first few.
@@ -130,12 +138,16 @@ impl AuditRow {
             action: self.action.clone(),
             content: None,
             salt: None,
+            restated: None,
             commitment: commitment.to_vec(),
             hash: Vec::new(),
         };
         let hash = line.hash(&before, key);
         connection
-            .prepare_cached("INSERT INTO audit VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)")?
+            .prepare_cached(
+                "INSERT INTO audit (seq, at_ms, actor, token, role, action, content, salt, commitment, hash)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+            )?
             .execute(params![
                 seq.cast_signed(),
                 self.at_ms,
@@ -154,7 +166,7 @@ impl AuditRow {
 
 impl AuditLine {
     /// The columns this reads, in its order.
-    const COLUMNS: &str = "seq, at_ms, actor, token, role, action, content, salt, commitment, hash";
+    const COLUMNS: &str = "seq, at_ms, actor, token, role, action, content, salt, commitment, hash, restated";
 
     fn hash(&self, before: &[u8], key: &Key) -> [u8; 32] {
         let token = self.token.as_deref().map_or_else(Vec::new, |token| [b"t", token.as_bytes()].concat());
@@ -182,12 +194,18 @@ impl AuditLine {
             salt: row.get(7)?,
             commitment: row.get(8)?,
             hash: row.get(9)?,
+            restated: row.get(10)?,
         })
     }
 
     /// The lines whose content an erasure says it took.
     fn takes_back(&self) -> Vec<u64> {
-        let content = self.content.as_deref().filter(|_| self.action == ERASED);
+        self.lists(ERASED)
+    }
+
+    /// The lines that this one lists, if it is an `action`.
+    fn lists(&self, action: &str) -> Vec<u64> {
+        let content = self.content.as_deref().filter(|_| self.action == action);
         let content = content.and_then(|content| serde_json::from_str::<serde_json::Value>(content).ok());
         let lines = content.as_ref().and_then(|content| content["after"]["audit_lines"].as_array());
         lines.into_iter().flatten().filter_map(serde_json::Value::as_u64).collect()
@@ -282,6 +300,7 @@ pub(super) fn verify(connection: &Connection, key: &Key) -> rusqlite::Result<Aud
     let [first, last] = [ends.remove(0), ends.remove(0)];
     let (mut seq, mut before) = first;
     let (mut empty, mut taken_back) = (BTreeSet::new(), BTreeSet::new());
+    let (mut in_other_words, mut restated) = (BTreeSet::new(), BTreeSet::new());
     let sql = format!("SELECT {} FROM audit ORDER BY seq", AuditLine::COLUMNS);
     let mut statement = connection.prepare(&sql)?;
     let mut rows = statement.query([])?;
@@ -293,15 +312,25 @@ pub(super) fn verify(connection: &Connection, key: &Key) -> rusqlite::Result<Aud
         } else if line.hash(&before, key) != line.hash.as_slice() {
             audited.wrong(format!("line {} was changed or inserted, or the line before it was", line.seq));
         }
-        match (&line.content, &line.salt) {
-            (Some(content), Some(salt)) => {
-                if mac(salt, &[content.as_bytes()]) != line.commitment.as_slice() {
-                    audited.wrong(format!("the content of line {} was changed", line.seq));
-                }
+        let is_as_said = match (&line.content, &line.salt, &line.restated) {
+            (Some(content), Some(salt), None) => {
+                mac(salt, &[content.as_bytes()]) == line.commitment.as_slice()
             }
-            _ => _ = empty.insert(line.seq),
+            (Some(content), None, Some(guard)) => {
+                in_other_words.insert(line.seq);
+                restated::guard(key, line.seq, content) == guard.as_slice()
+            }
+            (None, None, None) => {
+                empty.insert(line.seq);
+                true
+            }
+            _ => false,
+        };
+        if !is_as_said {
+            audited.wrong(format!("the content of line {} was changed", line.seq));
         }
         taken_back.extend(line.takes_back());
+        restated.extend(line.restates());
         (seq, before) = (line.seq, line.hash);
     }
     if (seq, &before) != (last.0, &last.1) {
@@ -310,7 +339,11 @@ pub(super) fn verify(connection: &Connection, key: &Key) -> rusqlite::Result<Aud
     for seq in empty.difference(&taken_back) {
         audited.wrong(format!("the content of line {seq} was removed, and by no erasure"));
     }
+    for seq in in_other_words.difference(&restated) {
+        audited.wrong(format!("line {seq} was restated, and no line says so"));
+    }
     audited.erased = empty.len() as u64;
+    audited.restated = in_other_words.len() as u64;
     audited.last = (seq > 0).then_some((seq, before));
     Ok(audited)
 }

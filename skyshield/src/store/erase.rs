@@ -40,7 +40,7 @@ const HOLDS: &[(&str, &str, &[&str], Fate)] = &[
     ("alerts", "id", &["which", "summary"], Fate::Deleted),
     ("alerts_outgoing", "id", &["notice"], Fate::Deleted),
     // The chain holds by the commitment, which says nothing without its salt.
-    ("audit", "seq", &["content"], Fate::Emptied("content = NULL, salt = NULL")),
+    ("audit", "seq", &["content"], Fate::Emptied("content = NULL, salt = NULL, restated = NULL")),
 ];
 
 /// Tables that hold nothing of those who are guarded against: the rules found in incidents (their rows go with
@@ -59,6 +59,11 @@ const EXEMPT: &[&str] = &[
     "sizes",
     "tokens",
 ];
+
+/// The tables where people and addresses may be named.
+pub fn tables_of_people() -> impl Iterator<Item = &'static str> {
+    HOLDS.iter().map(|(table, ..)| *table)
+}
 
 /// Rows found at a time.
 const BATCH: usize = 500;
@@ -124,18 +129,35 @@ pub fn names(text: &str, what: &str) -> bool {
     find(text, what, None).is_some()
 }
 
-/// The rows that name `what`, by table.
-pub(super) fn find_all(connection: &Connection, what: &str) -> rusqlite::Result<Vec<Found>> {
-    HOLDS.iter().map(|(table, key, texts, _)| find_in(connection, (table, key, texts), what)).collect()
+/// The rows that name `what`, or one of its `pseudonyms`, by table.
+pub(super) fn find_all(
+    connection: &Connection,
+    what: &str,
+    pseudonyms: &[String],
+) -> rusqlite::Result<Vec<Found>> {
+    let mut all = Vec::with_capacity(HOLDS.len());
+    for (table, key, texts, _) in HOLDS {
+        let mut found = find_in(connection, (table, key, texts), what, "")?;
+        // Erasures themselves say by pseudonym whom they erased, and the log is looked through by them.
+        let but = if *table == "audit" { "AND action NOT LIKE 'privacy.%'" } else { "" };
+        for pseudonym in pseudonyms {
+            found.keys.extend(find_in(connection, (table, key, texts), pseudonym, but)?.keys);
+        }
+        found.keys.sort();
+        found.keys.dedup();
+        all.push(found);
+    }
+    Ok(all)
 }
 
 fn find_in(
     connection: &Connection,
     (table, key, texts): (&'static str, &str, &[&str]),
     what: &str,
+    but: &str,
 ) -> rusqlite::Result<Found> {
     let any: Vec<_> = texts.iter().map(|text| format!("instr({text}, ?1) > 0")).collect();
-    let sql = format!("SELECT {key}, {} FROM {table} WHERE {}", texts.join(", "), any.join(" OR "));
+    let sql = format!("SELECT {key}, {} FROM {table} WHERE ({}) {but}", texts.join(", "), any.join(" OR "));
     let mut statement = connection.prepare(&sql)?;
     let mut rows = statement.query([what])?;
     let mut found = Found { table, keys: Vec::new() };
@@ -238,6 +260,6 @@ mod tests {
                 "say in store/erase.rs what erasure does to `{table}`"
             );
         }
-        assert!(find_all(&connection, "203.0.113.7").is_ok());
+        assert!(find_all(&connection, "203.0.113.7", &["anon-1".to_owned()]).is_ok());
     }
 }

@@ -16,6 +16,7 @@ const STEPS: &[M<'static>] = &[
     M::up(SEALS),
     M::up(KNOWN),
     M::up(MONITORING),
+    M::up(RETENTION),
 ];
 
 const FIRST: &str = "CREATE TABLE decisions (
@@ -190,6 +191,68 @@ const KNOWN: &str = "CREATE TABLE known (
      ) STRICT, WITHOUT ROWID;";
 
 const MONITORING: &str = super::monitoring::TABLES;
+
+/// How much there is of the kinds that were not counted, and what stands under a pseudonym in the log and in alerts.
+const RETENTION: &str = "ALTER TABLE audit ADD COLUMN restated BLOB;
+     ALTER TABLE alerts ADD COLUMN is_anonymous INTEGER NOT NULL DEFAULT 0;
+     CREATE INDEX alerts_to_name_no_more ON alerts (resolved_at_ms) WHERE is_anonymous = 0;
+     CREATE INDEX alerts_by_end ON alerts (resolved_at_ms);
+     CREATE INDEX near_misses_by_age ON near_misses (at_ms);
+     INSERT INTO sizes SELECT 'rulings', count(*), coalesce(sum(120 + length(subject) + length(reason) + length(comment)), 0) FROM rulings;
+     INSERT INTO sizes SELECT 'alerts', count(*), coalesce(sum(120 + length(which) + length(summary)), 0) FROM alerts;
+     INSERT INTO sizes SELECT 'near_misses', count(*), coalesce(sum(40 + length(assessment)), 0) FROM near_misses;
+     INSERT INTO sizes SELECT 'business', (SELECT count(*) FROM business_totals) + (SELECT count(*) FROM business_sketches),
+         (SELECT coalesce(sum(60 + length(kind)), 0) FROM business_totals)
+         + (SELECT coalesce(sum(60 + length(registers)), 0) FROM business_sketches);
+     UPDATE sizes SET bytes = (SELECT coalesce(sum(120 + length(source) + length(reason)), 0) FROM decisions)
+         WHERE kind = 'decisions';
+     CREATE TRIGGER decision_changed AFTER UPDATE ON decisions BEGIN
+         UPDATE sizes SET bytes = bytes + length(NEW.source) + length(NEW.reason) - length(OLD.source) - length(OLD.reason)
+             WHERE kind = 'decisions';
+     END;
+     CREATE TRIGGER ruling_made AFTER INSERT ON rulings BEGIN
+         UPDATE sizes SET rows = rows + 1, bytes = bytes + 120 + length(NEW.subject) + length(NEW.reason)
+             + length(NEW.comment) WHERE kind = 'rulings';
+     END;
+     CREATE TRIGGER ruling_gone AFTER DELETE ON rulings BEGIN
+         UPDATE sizes SET rows = rows - 1, bytes = bytes - 120 - length(OLD.subject) - length(OLD.reason)
+             - length(OLD.comment) WHERE kind = 'rulings';
+     END;
+     CREATE TRIGGER ruling_changed AFTER UPDATE ON rulings BEGIN
+         UPDATE sizes SET bytes = bytes + length(NEW.subject) + length(NEW.reason) + length(NEW.comment)
+             - length(OLD.subject) - length(OLD.reason) - length(OLD.comment) WHERE kind = 'rulings';
+     END;
+     CREATE TRIGGER alert_made AFTER INSERT ON alerts BEGIN
+         UPDATE sizes SET rows = rows + 1, bytes = bytes + 120 + length(NEW.which) + length(NEW.summary) WHERE kind = 'alerts';
+     END;
+     CREATE TRIGGER alert_gone AFTER DELETE ON alerts BEGIN
+         UPDATE sizes SET rows = rows - 1, bytes = bytes - 120 - length(OLD.which) - length(OLD.summary) WHERE kind = 'alerts';
+     END;
+     CREATE TRIGGER alert_changed AFTER UPDATE OF which, summary ON alerts BEGIN
+         UPDATE sizes SET bytes = bytes + length(NEW.which) + length(NEW.summary) - length(OLD.which) - length(OLD.summary)
+             WHERE kind = 'alerts';
+     END;
+     CREATE TRIGGER near_miss_made AFTER INSERT ON near_misses BEGIN
+         UPDATE sizes SET rows = rows + 1, bytes = bytes + 40 + length(NEW.assessment) WHERE kind = 'near_misses';
+     END;
+     CREATE TRIGGER near_miss_gone AFTER DELETE ON near_misses BEGIN
+         UPDATE sizes SET rows = rows - 1, bytes = bytes - 40 - length(OLD.assessment) WHERE kind = 'near_misses';
+     END;
+     CREATE TRIGGER total_made AFTER INSERT ON business_totals BEGIN
+         UPDATE sizes SET rows = rows + 1, bytes = bytes + 60 + length(NEW.kind) WHERE kind = 'business';
+     END;
+     CREATE TRIGGER total_gone AFTER DELETE ON business_totals BEGIN
+         UPDATE sizes SET rows = rows - 1, bytes = bytes - 60 - length(OLD.kind) WHERE kind = 'business';
+     END;
+     CREATE TRIGGER sketch_made AFTER INSERT ON business_sketches BEGIN
+         UPDATE sizes SET rows = rows + 1, bytes = bytes + 60 + length(NEW.registers) WHERE kind = 'business';
+     END;
+     CREATE TRIGGER sketch_gone AFTER DELETE ON business_sketches BEGIN
+         UPDATE sizes SET rows = rows - 1, bytes = bytes - 60 - length(OLD.registers) WHERE kind = 'business';
+     END;
+     CREATE TRIGGER sketch_changed AFTER UPDATE ON business_sketches BEGIN
+         UPDATE sizes SET bytes = bytes + length(NEW.registers) - length(OLD.registers) WHERE kind = 'business';
+     END;";
 
 /// The steps.
 pub(super) const MIGRATIONS: Migrations<'static> = Migrations::from_slice(STEPS);

@@ -24,16 +24,14 @@ impl NearMissRow {
     }
 }
 
-/// Deletes, `rows` at the most, what is older than `oldest_ms` or beyond `most`; how many.
-pub(super) fn prune(
-    connection: &Connection,
-    oldest_ms: i64,
-    most: u32,
-    rows: u32,
-) -> rusqlite::Result<usize> {
-    connection.execute(
-        "DELETE FROM near_misses WHERE id IN (SELECT id FROM near_misses
-         WHERE at_ms < ?1 OR id <= (SELECT max(id) FROM near_misses) - ?2 ORDER BY id LIMIT ?3)",
-        params![oldest_ms, most, rows],
-    )
+/// Deletes, `limit` at the most, what is older than `oldest_ms`; how many.
+pub(super) fn prune(connection: &Connection, oldest_ms: i64, limit: u32) -> rusqlite::Result<usize> {
+    let sql = "DELETE FROM near_misses WHERE id IN (SELECT id FROM near_misses WHERE at_ms < ?1 LIMIT ?2)";
+    connection.prepare_cached(sql)?.execute(params![oldest_ms, limit])
+}
+
+/// Deletes the oldest `surplus`; how many.
+pub(super) fn prune_surplus(connection: &Connection, surplus: i64) -> rusqlite::Result<usize> {
+    let sql = "DELETE FROM near_misses WHERE id IN (SELECT id FROM near_misses ORDER BY id LIMIT ?1)";
+    connection.prepare_cached(sql)?.execute([surplus])
 }

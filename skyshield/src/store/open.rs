@@ -103,6 +103,8 @@ fn connect(path: &Path) -> Result<Connection, rusqlite::Error> {
     connection.pragma_update(None, "synchronous", "FULL")?;
     // What is deleted is overwritten: an erased address is not to be read off the disk.
     connection.pragma_update(None, "secure_delete", "ON")?;
+    // What takes the place of a row is counted as one that has gone and one that was made.
+    connection.pragma_update(None, "recursive_triggers", "ON")?;
     let verdict: String = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
     if verdict == "ok" {
         Ok(connection)

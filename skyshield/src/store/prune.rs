@@ -4,18 +4,20 @@
 use rusqlite::{Connection, OptionalExtension as _, params};
 use serde::{Deserialize, Serialize};
 
+use super::Kinds;
 use super::audit;
 use super::incidents::id_at;
+use super::monitoring::{alerts, business};
 use super::near_misses;
-use super::pseudonym::Pseudonyms;
+use super::pseudonym::{self, Pseudonyms};
 
 /// Rows deleted at a time, so that no commit waits long behind it.
 const ROWS: u32 = 1000;
 const MS_PER_DAY: i64 = 86_400_000;
-/// Days that near misses are kept.
-const NEAR_MISS_DAYS: i64 = 2;
-/// Near misses kept at the most.
-const MAX_NEAR_MISSES: u32 = 100_000;
+/// How often lines of the audit log are restated, where there are few: each time takes a line itself.
+const RESTATE_EVERY_MS: i64 = MS_PER_DAY;
+/// When that was done last.
+const RESTATED_AT: &str = "audit_restated_at";
 
 /// How much of one kind of record is kept: the oldest go beyond any of these.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -55,9 +57,7 @@ pub struct Size {
 /// What is kept, and for how long.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Retention {
-    pub(super) incidents: Keep,
-    pub(super) decisions: Keep,
-    pub(super) audit: Keep,
+    pub(super) keep: Kinds,
     /// After so many days, addresses stand under a pseudonym; never where it is 0.
     pub(super) pseudonymise_after_days: u32,
 }
@@ -99,13 +99,14 @@ impl Retention {
         (audit_key, pseudonyms): (&audit::Key, &Pseudonyms),
         now_ms: i64,
     ) -> rusqlite::Result<bool> {
+        let Kinds { incidents, decisions, audit, alerts, near_misses, business } = self.keep;
         let transaction = connection.transaction()?;
         let mut most = 0;
         let old = transaction
             .prepare_cached("DELETE FROM incidents WHERE id IN (SELECT id FROM incidents WHERE id < ?1 ORDER BY id LIMIT ?2)")?
-            .execute(params![id_at(self.incidents.oldest_ms(now_ms)), ROWS])?;
+            .execute(params![id_at(incidents.oldest_ms(now_ms)), ROWS])?;
         most = most.max(old);
-        let too_many = surplus(size(&transaction, "incidents")?, self.incidents);
+        let too_many = surplus(size(&transaction, "incidents")?, incidents);
         most = most.max(
             transaction
                 .prepare_cached(
@@ -118,19 +119,25 @@ impl Retention {
                 "DELETE FROM rulings WHERE id IN (SELECT id FROM rulings
                  WHERE coalesce(ended_at_ms, expires_at_ms) < ?1 AND id < (SELECT max(id) FROM rulings) LIMIT ?2)",
             )?
-            .execute(params![self.decisions.oldest_ms(now_ms), ROWS])?;
+            .execute(params![decisions.oldest_ms(now_ms), ROWS])?;
         most = most.max(rulings);
-        let near_since = now_ms.saturating_sub(NEAR_MISS_DAYS * MS_PER_DAY);
-        most = most.max(near_misses::prune(&transaction, near_since, MAX_NEAR_MISSES, ROWS)?);
+        let too_many = |kind, keep| Ok::<_, rusqlite::Error>(surplus(size(&transaction, kind)?, keep));
+        most = most.max(near_misses::prune(&transaction, near_misses.oldest_ms(now_ms), ROWS)?);
+        let surplus_of = too_many("near_misses", near_misses)?;
+        most = most.max(near_misses::prune_surplus(&transaction, surplus_of)?);
+        most = most.max(alerts::prune(&transaction, alerts.oldest_ms(now_ms), ROWS)?);
+        most = most.max(alerts::prune_surplus(&transaction, too_many("alerts", alerts)?)?);
+        most = most.max(business::prune_kept(&transaction, business.oldest_ms(now_ms) / 1000)?);
+        most = most.max(business::prune_surplus(&transaction, too_many("business", business)?)?);
         // The newest decision stays: its number is where numbering goes on. What is in force stays anyway.
         let ended = transaction
             .prepare_cached(
                 "DELETE FROM decisions WHERE id IN (SELECT id FROM decisions
                  WHERE coalesce(ended_at_ms, expires_at_ms) < ?1 AND id < (SELECT max(id) FROM decisions) LIMIT ?2)",
             )?
-            .execute(params![self.decisions.oldest_ms(now_ms), ROWS])?;
+            .execute(params![decisions.oldest_ms(now_ms), ROWS])?;
         most = most.max(ended);
-        let too_many = surplus(size(&transaction, "decisions")?, self.decisions);
+        let too_many = surplus(size(&transaction, "decisions")?, decisions);
         most = most.max(
             transaction
                 .prepare_cached(
@@ -140,13 +147,23 @@ impl Retention {
                 .execute([too_many])?,
         );
         let (lines, bytes) = size(&transaction, "audit")?;
-        let lines_kept = lines - surplus((lines, bytes), self.audit);
-        let limits = (self.audit.oldest_ms(now_ms), u64::try_from(lines_kept).unwrap_or(0));
+        let lines_kept = lines - surplus((lines, bytes), audit);
+        let limits = (audit.oldest_ms(now_ms), u64::try_from(lines_kept).unwrap_or(0));
         audit::prune(&transaction, audit_key, limits, ROWS)?;
         if self.pseudonymise_after_days > 0 {
             let days = i64::from(self.pseudonymise_after_days);
             let before_ms = now_ms.saturating_sub(days.saturating_mul(MS_PER_DAY));
             most = most.max(pseudonyms.take_the_place(&transaction, before_ms, ROWS)?);
+            most = most.max(alerts::name_no_more(&transaction, pseudonyms, before_ms, ROWS)?);
+            let last = pseudonym::mark(&transaction, RESTATED_AT)?.parse::<i64>().unwrap_or(0);
+            if now_ms.saturating_sub(last) >= RESTATE_EVERY_MS {
+                let keys = (audit_key, pseudonyms);
+                let looked_at = audit::take_the_place(&transaction, keys, (before_ms, now_ms), ROWS)?;
+                if looked_at < ROWS as usize {
+                    pseudonym::set_mark(&transaction, RESTATED_AT, &now_ms.to_string())?;
+                }
+                most = most.max(looked_at);
+            }
         }
         transaction.commit()?;
         connection.execute_batch("PRAGMA incremental_vacuum(1000)")?;
@@ -155,17 +172,4 @@ impl Retention {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_oldest_go_beyond_rows_or_bytes_and_no_more_than_those() {
-        let keep = Keep { rows: 100, mebibytes: 1, days: 1 };
-        assert_eq!(surplus((100, 1000), keep), 0);
-        assert_eq!(surplus((105, 1000), keep), 5);
-        // Half a mebibyte too much, of 15,000 bytes each.
-        assert_eq!(surplus((100, 1_572_864), keep), 524_288 / 15_728 + 1);
-        assert_eq!(surplus((1_000_000, 1000), keep), 1000, "a bounded number at a time");
-        assert_eq!(surplus((0, 0), keep), 0);
-    }
-}
+mod tests;

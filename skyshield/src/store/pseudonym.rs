@@ -1,5 +1,7 @@
 //! Pseudonyms: names that are the same for the same address, and that only this host's key leads to.
 
+mod text;
+
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use rusqlite::{Connection, OptionalExtension as _, params};
 use sha2::Sha256;
@@ -95,12 +97,12 @@ impl Pseudonyms {
     }
 }
 
-fn mark(connection: &Connection, name: &str) -> rusqlite::Result<String> {
+pub(super) fn mark(connection: &Connection, name: &str) -> rusqlite::Result<String> {
     let sql = "SELECT at FROM marks WHERE name = ?1";
     Ok(connection.prepare_cached(sql)?.query_row([name], |row| row.get(0)).optional()?.unwrap_or_default())
 }
 
-fn set_mark(connection: &Connection, name: &str, at: &str) -> rusqlite::Result<usize> {
+pub(super) fn set_mark(connection: &Connection, name: &str, at: &str) -> rusqlite::Result<usize> {
     connection.prepare_cached("INSERT OR REPLACE INTO marks VALUES (?1, ?2)")?.execute([name, at])
 }
 
@@ -108,7 +110,7 @@ fn set_mark(connection: &Connection, name: &str, at: &str) -> rusqlite::Result<u
 mod tests {
     use super::super::migrations::MIGRATIONS;
     use super::super::prune::Retention;
-    use super::super::{Keep, audit};
+    use super::super::{Keep, Kinds, audit};
     use super::*;
     use crate::engine::incident::IncidentId;
 
@@ -173,8 +175,8 @@ mod tests {
             over(&connection, table, whom, at_ms);
         }
         let keep = Keep { rows: 1000, mebibytes: 100, days: 400 };
-        let retention =
-            Retention { incidents: keep, decisions: keep, audit: keep, pseudonymise_after_days: 30 };
+        let keep = Kinds { incidents: keep, decisions: keep, ..Kinds::default() };
+        let retention = Retention { keep, pseudonymise_after_days: 30 };
         let (key, pseudonyms) = (audit::Key::of(&[7; 32]), Pseudonyms::new(&[7; 32]));
         assert!(!retention.prune(&mut connection, (&key, &pseudonyms), NOW_MS).unwrap());
 

@@ -247,9 +247,10 @@ impl Reader {
         self.with(prune::sizes)
     }
 
-    /// The rows that name `what`, by table.
+    /// The rows that name `what`, or whoever stands under its pseudonym, by table.
     pub fn naming(&self, what: &str) -> rusqlite::Result<Vec<Found>> {
-        self.with(|connection| erase::find_all(connection, what))
+        let pseudonyms = [self.pseudonyms.of(what), self.pseudonyms.of(&format!("user:{what}"))];
+        self.with(|connection| erase::find_all(connection, what, &pseudonyms))
     }
 
     /// The name under which `what` stands where it must not be named.

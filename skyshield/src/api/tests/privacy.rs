@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::engine::indicators::{Kind, Table};
-use crate::store::Record;
+use crate::store::{AlertRow, Kept, NearMissRow, Outgoing, Record};
 
 const WHOM: &str = "203.0.113.77";
 
@@ -16,6 +16,42 @@ fn on_disk(app: &TestApp) -> Vec<u8> {
 
 fn says(bytes: &[u8], what: &str) -> bool {
     memchr::memmem::find(bytes, what.as_bytes()).is_some()
+}
+
+/// An alert of each, a message on its way, a near miss, and an incident that is old enough to stand under a pseudonym.
+fn keep_more_of(app: &TestApp, whom: &[&str]) {
+    for (number, source) in (8..).zip(whom) {
+        let alert = AlertRow {
+            id: format!("of {source}"),
+            rule: "response/tell".to_owned(),
+            which: format!("source={source}"),
+            severity: "warning".to_owned(),
+            summary: format!("{source} scans"),
+            value: 1.0,
+            started_at_ms: 1,
+            resolved_at_ms: None,
+            notified_at_ms: None,
+        };
+        let message = Outgoing {
+            id: format!("to {source}"),
+            receiver: "email".to_owned(),
+            notice: format!("{{\"which\":\"{source}\"}}"),
+            made_at_ms: 1,
+        };
+        let near = NearMissRow {
+            at_ms: 1,
+            route: "default".to_owned(),
+            assessment: format!("{{\"terms\":[{{\"matched\":\"{source}\"}}]}}"),
+        };
+        app.api.store.append(Record::Monitoring(Box::new(Kept::Alerts(vec![alert]))));
+        let outgoing = Kept::Outgoing { messages: vec![message], told: Vec::new(), at_ms: 1 };
+        app.api.store.append(Record::Monitoring(Box::new(outgoing)));
+        app.api.store.append(Record::NearMiss(near));
+        // What stood under its pseudonym by then.
+        let mut row = super::incidents::row(number);
+        row.address = app.api.reader.pseudonym(source);
+        app.api.store.append(Record::Incident(Box::new(row)));
+    }
 }
 
 #[tokio::test]
@@ -43,6 +79,7 @@ async fn an_erased_address_is_nowhere_and_others_stay() {
     assert_eq!(office.status, StatusCode::CREATED);
     let slow = json!({ "source": WHOM, "kind": "limit", "requests_per_min": 5 });
     assert_eq!(app.ask(post("/api/v1/decisions", &slow)).await.status, StatusCode::CREATED);
+    keep_more_of(&app, &[WHOM, "203.0.113.78"]);
     let mut table = Table::default();
     for whom in [WHOM, "203.0.113.78"] {
         table.note(Kind::Address, whom.to_owned(), 0.9, &["sqli".to_owned()], "incident", clock::wall());
@@ -50,6 +87,8 @@ async fn an_erased_address_is_nowhere_and_others_stay() {
     app.api.knowing.indicators.take_up(table);
     tokio::time::sleep(Duration::from_millis(200)).await;
     assert!(says(&on_disk(&app), WHOM), "or there is nothing to erase");
+    let pseudonym = app.api.reader.pseudonym(WHOM);
+    assert!(app.get("/api/v1/incidents").await.text.contains(&pseudonym), "or there is nothing to erase");
     assert!(app.get("/api/v1/security/threats").await.text.contains(WHOM));
 
     let asked = json!({ "whom": WHOM, "reason": "asked for by letter" });
@@ -67,6 +106,11 @@ async fn an_erased_address_is_nowhere_and_others_stay() {
     assert!(!erased.text.contains(WHOM));
 
     assert!(!says(&on_disk(&app), WHOM), "it is on the disk still");
+    let of_both = ["alerts", "alerts_outgoing", "near_misses", "incidents"].map(|kind| {
+        let rows = erased.body["rows"].as_array().unwrap().iter().find(|rows| rows["kind"] == kind);
+        rows.map_or(0, |rows| rows["rows"].as_u64().unwrap())
+    });
+    assert_eq!(of_both, [1, 1, 1, 2], "{}", erased.text);
     assert!(says(&on_disk(&app), "203.0.113.78"), "another was erased with it");
     assert_eq!(std::fs::read_to_string(&log).unwrap(), "ban ------------\nban 203.0.113.78\n");
     for path in [
@@ -78,6 +122,9 @@ async fn an_erased_address_is_nowhere_and_others_stay() {
         "/api/v1/incidents",
         "/api/v1/incidents?format=ndjson",
         "/api/v1/incidents?format=csv",
+        "/api/v1/monitoring/alerts/",
+        "/api/v1/monitoring/alerts/?format=csv",
+        "/api/v1/history?within=20000d",
         "/api/v1/allowlist",
         "/api/v1/audit",
         "/api/v1/audit?format=ndjson",
@@ -87,7 +134,9 @@ async fn an_erased_address_is_nowhere_and_others_stay() {
         assert_eq!(answer.status, StatusCode::OK, "{path}");
         assert!(!answer.text.contains(WHOM), "{path}: {}", answer.text);
     }
-    for path in ["/api/v1/incidents", "/api/v1/security/threats"] {
+    let left = app.get("/api/v1/incidents").await.text;
+    assert!(!left.contains(&pseudonym), "{left}");
+    for path in ["/api/v1/incidents", "/api/v1/security/threats", "/api/v1/monitoring/alerts/"] {
         assert!(app.get(path).await.text.contains("203.0.113.78"), "{path}: another was erased with it");
     }
     let audited = app.get("/api/v1/audit/verify").await.body;

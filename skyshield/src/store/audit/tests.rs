@@ -71,7 +71,7 @@ fn an_inserted_line_is_noticed_even_when_numbers_are_moved_up() {
         connection
             .execute_batch(&format!(
                 "UPDATE audit SET seq = -seq WHERE seq >= {at}; UPDATE audit SET seq = 1 - seq WHERE seq < 0;
-                 INSERT INTO audit SELECT {at}, at_ms, 'mallory', token, role, action, content, salt, commitment, hash
+                 INSERT INTO audit SELECT {at}, at_ms, 'mallory', token, role, action, content, salt, commitment, hash, restated
                  FROM audit WHERE seq = 5;
                  UPDATE audit_ends SET seq = 21"
             ))
@@ -133,4 +133,84 @@ proptest! {
         connection.execute("UPDATE audit SET content = ?2 WHERE seq = ?1", params![line, changed]).unwrap();
         prop_assert!(!verify(&connection, &key).unwrap().wrong.is_empty());
     }
+}
+
+/// The log of twenty lines, with the addresses of the first ten under pseudonyms.
+fn restated() -> (Connection, Key) {
+    let (connection, key) = log(20);
+    let pseudonyms = super::super::pseudonym::Pseudonyms::new(&[7; 32]);
+    for _again in 0..2 {
+        let looked_at = take_the_place(&connection, (&key, &pseudonyms), (10_001, 30_000), 7).unwrap();
+        assert!(looked_at <= 7);
+    }
+    assert_eq!(take_the_place(&connection, (&key, &pseudonyms), (10_001, 30_000), 7).unwrap(), 0);
+    (connection, key)
+}
+
+#[test]
+fn what_is_restated_names_nobody_and_the_chain_holds() {
+    let (connection, key) = restated();
+    let audited = verify(&connection, &key).unwrap();
+    assert_eq!((audited.wrong.len(), audited.restated, audited.erased), (0, 10, 0), "{audited:?}");
+    // Each of the two times is a line of its own.
+    assert_eq!(audited.lines, 22);
+    let lines = lines(&connection, None, 100).unwrap();
+    for line in &lines {
+        let says = line.content.as_deref().unwrap();
+        let names = says.contains("\"203.0.113.");
+        assert_eq!(names, (11..=20).contains(&line.seq), "line {}: {says}", line.seq);
+        assert_eq!(says.contains("anon-"), line.seq <= 10, "line {}: {says}", line.seq);
+    }
+}
+
+#[test]
+fn nobody_restates_a_line_without_the_key() {
+    let forged = guarded("203.0.113.9", &Key::of(&[8; 32]));
+    for change in [
+        "UPDATE audit SET content = replace(content, 'anon-', 'anon-0') WHERE seq = 3".to_owned(),
+        "UPDATE audit SET restated = NULL WHERE seq = 3".to_owned(),
+        "UPDATE audit SET restated = (SELECT restated FROM audit WHERE seq = 4) WHERE seq = 3".to_owned(),
+        "UPDATE audit SET content = (SELECT content FROM audit WHERE seq = 4), restated = (SELECT restated FROM audit WHERE seq = 4) WHERE seq = 3".to_owned(),
+        "UPDATE audit SET content = NULL, restated = NULL WHERE seq = 3".to_owned(),
+        format!("UPDATE audit SET content = '203.0.113.9', salt = NULL, restated = x'{forged}' WHERE seq = 15"),
+    ] {
+        let (connection, key) = restated();
+        assert_eq!(connection.execute(&change, []).unwrap(), 1);
+        assert!(!verify(&connection, &key).unwrap().wrong.is_empty(), "{change}");
+    }
+    // And by the right key, but said by no line.
+    let (connection, key) = restated();
+    let guard = guarded("203.0.113.9", &key);
+    let sql = format!(
+        "UPDATE audit SET content = '203.0.113.9', salt = NULL, restated = x'{guard}' WHERE seq = 15"
+    );
+    connection.execute(&sql, []).unwrap();
+    let wrong = verify(&connection, &key).unwrap().wrong;
+    assert_eq!(wrong, ["line 15 was restated, and no line says so"]);
+}
+
+fn guarded(content: &str, key: &Key) -> String {
+    restated::guard(key, 15, content).iter().fold(String::new(), |text, byte| format!("{text}{byte:02x}"))
+}
+
+#[test]
+fn users_are_named_no_more_either() {
+    let (connection, key) = log(0);
+    let pseudonyms = super::super::pseudonym::Pseudonyms::new(&[7; 32]);
+    let row = AuditRow {
+        at_ms: 1,
+        actor: "alice the operator".to_owned(),
+        token: None,
+        role: "admin".to_owned(),
+        action: "POST /api/v1/decisions".to_owned(),
+        content: "{\"reason\":\"bob shares\",\"after\":{\"subject\":\"user:bob\"}}".to_owned(),
+        salt: [1; 16],
+    };
+    row.write(&connection, &key).unwrap();
+    take_the_place(&connection, (&key, &pseudonyms), (10, 10), 10).unwrap();
+    let lines = lines(&connection, None, 10).unwrap();
+    let said = lines[1].content.as_deref().unwrap();
+    assert!(!said.contains("bob") && said.contains(&pseudonyms.of("user:bob")), "{said}");
+    assert_eq!(lines[1].actor, "alice the operator", "who did something answers for it");
+    assert!(verify(&connection, &key).unwrap().wrong.is_empty());
 }

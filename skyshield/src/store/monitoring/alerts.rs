@@ -3,13 +3,8 @@
 use rusqlite::{Connection, Row, params};
 
 use crate::store::Reader;
+use crate::store::pseudonym::Pseudonyms;
 
-/// Days that ended alerts are kept.
-const KEEP_DAYS: i64 = 400;
-/// Alerts that are kept at the most; beyond it the oldest that have ended go.
-const MAX_ALERTS: i64 = 100_000;
-/// Rows deleted at a time.
-const PRUNE_ROWS: i64 = 5000;
 /// Messages that wait at the most; the sender refuses more.
 const MAX_OUTGOING: i64 = 10_000;
 
@@ -70,7 +65,8 @@ impl AlertRow {
 
 pub(super) fn write(rows: &[AlertRow], connection: &Connection) -> rusqlite::Result<usize> {
     let mut statement = connection.prepare_cached(
-        "INSERT INTO alerts VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)
+        "INSERT INTO alerts (id, rule, which, severity, summary, value, started_at_ms, resolved_at_ms, notified_at_ms)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)
          ON CONFLICT (id) DO UPDATE SET value = excluded.value, resolved_at_ms = excluded.resolved_at_ms",
     )?;
     for row in rows {
@@ -108,17 +104,43 @@ pub(super) fn forget_outgoing(ids: &[String], connection: &Connection) -> rusqli
     ids.iter().map(|id| statement.execute([id])).sum()
 }
 
-pub(super) fn prune(now_ms: i64, connection: &Connection) -> rusqlite::Result<usize> {
-    let old = connection.execute(
-        "DELETE FROM alerts WHERE id IN (SELECT id FROM alerts WHERE resolved_at_ms < ?1 LIMIT ?2)",
-        params![now_ms - KEEP_DAYS * 86_400_000, PRUNE_ROWS],
-    )?;
-    let many = connection.execute(
-        "DELETE FROM alerts WHERE id IN (SELECT id FROM alerts WHERE resolved_at_ms IS NOT NULL ORDER BY id
-         LIMIT min(?2, max(0, (SELECT count(*) FROM alerts) - ?1)))",
-        params![MAX_ALERTS, PRUNE_ROWS],
-    )?;
-    Ok(old + many)
+/// Deletes at the most `limit` alerts that ended before `oldest_ms`; how many.
+pub(in crate::store) fn prune(
+    connection: &Connection,
+    oldest_ms: i64,
+    limit: u32,
+) -> rusqlite::Result<usize> {
+    let sql = "DELETE FROM alerts WHERE id IN (SELECT id FROM alerts WHERE resolved_at_ms < ?1 LIMIT ?2)";
+    connection.prepare_cached(sql)?.execute(params![oldest_ms, limit])
+}
+
+/// Deletes the `surplus` alerts that ended first; how many.
+pub(in crate::store) fn prune_surplus(connection: &Connection, surplus: i64) -> rusqlite::Result<usize> {
+    let sql = "DELETE FROM alerts WHERE id IN (SELECT id FROM alerts WHERE resolved_at_ms IS NOT NULL
+               ORDER BY resolved_at_ms LIMIT ?1)";
+    connection.prepare_cached(sql)?.execute([surplus])
+}
+
+/// Puts pseudonyms in the place of the addresses that at the most `limit` alerts name which ended before `before_ms`;
+/// of how many that was done.
+pub(in crate::store) fn name_no_more(
+    connection: &Connection,
+    pseudonyms: &Pseudonyms,
+    before_ms: i64,
+    limit: u32,
+) -> rusqlite::Result<usize> {
+    let sql = "SELECT id, which, summary FROM alerts WHERE is_anonymous = 0 AND resolved_at_ms < ?1 LIMIT ?2";
+    let rows = connection
+        .prepare_cached(sql)?
+        .query_map(params![before_ms, limit], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?
+        .collect::<Result<Vec<(String, String, String)>, _>>()?;
+    let mut update = connection
+        .prepare_cached("UPDATE alerts SET which = ?2, summary = ?3, is_anonymous = 1 WHERE id = ?1")?;
+    for (id, which, summary) in &rows {
+        let over = |text: &String| pseudonyms.over_addresses(text).unwrap_or_else(|| text.clone());
+        update.execute([id, &over(which), &over(summary)])?;
+    }
+    Ok(rows.len())
 }
 
 impl Reader {

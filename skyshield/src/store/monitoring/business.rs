@@ -4,14 +4,10 @@ use rusqlite::{Connection, OptionalExtension as _, params};
 
 use crate::store::Reader;
 
-/// Minutes of totals that are kept, in seconds; hours are kept for [`TOTALS_SECS`].
+/// Minutes of totals that are kept, in seconds; hours are kept as long as is configured.
 const MINUTES_SECS: i64 = 3 * 3600;
-/// Hours of totals that are kept, in seconds: two years and a month.
-const TOTALS_SECS: i64 = 761 * 86_400;
-/// Sketches of hours that are kept, in seconds.
+/// Sketches of hours that are kept, in seconds; days are kept as long as is configured.
 const HOUR_SKETCHES_SECS: i64 = 50 * 3600;
-/// Sketches of days that are kept, in seconds.
-const DAY_SKETCHES_SECS: i64 = 400 * 86_400;
 /// How long a batch's key is remembered, in seconds.
 const KEYS_SECS: i64 = 86_400;
 /// Keys that are remembered at the most; beyond it the oldest go.
@@ -85,18 +81,12 @@ pub(super) fn write(
     Ok(keys.len() + totals.len() + sketches.len())
 }
 
+/// What is kept for a fixed time: minutes, sketches of hours, keys of batches.
 pub(super) fn prune(now: i64, connection: &Connection) -> rusqlite::Result<usize> {
-    let mut gone = 0;
-    for (step, kept) in [(60, MINUTES_SECS), (3600, TOTALS_SECS)] {
-        gone += connection
-            .execute("DELETE FROM business_totals WHERE step = ?1 AND at < ?2", params![step, now - kept])?;
-    }
-    for (step, kept) in [(3600, HOUR_SKETCHES_SECS), (86_400, DAY_SKETCHES_SECS)] {
-        gone += connection.execute(
-            "DELETE FROM business_sketches WHERE step = ?1 AND at < ?2",
-            params![step, now - kept],
-        )?;
-    }
+    let mut gone = connection
+        .execute("DELETE FROM business_totals WHERE step = 60 AND at < ?1", [now - MINUTES_SECS])?;
+    gone += connection
+        .execute("DELETE FROM business_sketches WHERE step = 3600 AND at < ?1", [now - HOUR_SKETCHES_SECS])?;
     gone +=
         connection.execute("DELETE FROM business_batches WHERE at_ms < ?1", [(now - KEYS_SECS) * 1000])?;
     gone += connection.execute(
@@ -105,6 +95,25 @@ pub(super) fn prune(now: i64, connection: &Connection) -> rusqlite::Result<usize
         [MAX_KEYS],
     )?;
     Ok(gone)
+}
+
+/// Deletes the totals of hours and the sketches of days that began before `oldest` (seconds since 1970); how many.
+pub(in crate::store) fn prune_kept(connection: &Connection, oldest: i64) -> rusqlite::Result<usize> {
+    let totals = "DELETE FROM business_totals WHERE step = 3600 AND at < ?1";
+    let sketches = "DELETE FROM business_sketches WHERE step = 86400 AND at < ?1";
+    Ok(connection.prepare_cached(totals)?.execute([oldest])?
+        + connection.prepare_cached(sketches)?.execute([oldest])?)
+}
+
+/// Deletes those of them that began first, `surplus` of them and what began at the same time; how many.
+pub(in crate::store) fn prune_surplus(connection: &Connection, surplus: i64) -> rusqlite::Result<usize> {
+    if surplus == 0 {
+        return Ok(0);
+    }
+    let last = "SELECT at FROM (SELECT at FROM business_totals WHERE step = 3600
+                UNION ALL SELECT at FROM business_sketches WHERE step = 86400) ORDER BY at LIMIT 1 OFFSET ?1";
+    let last = connection.prepare_cached(last)?.query_row([surplus - 1], |row| row.get::<_, i64>(0));
+    last.optional()?.map_or(Ok(0), |last| prune_kept(connection, last + 1))
 }
 
 impl Reader {
