@@ -10,6 +10,7 @@ mod happenings;
 mod imports;
 mod incidents;
 mod kernel;
+mod let_through;
 mod metrics;
 mod near_misses;
 mod orders;
@@ -26,7 +27,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Serialize;
-use tokio::sync::{broadcast, mpsc, oneshot};
+use tokio::sync::{Notify, broadcast, mpsc, oneshot};
 
 use crate::engine::allow::{Allow, DnsName, NewAllow};
 use crate::engine::behaviour::Signal;
@@ -168,6 +169,7 @@ pub struct Control {
     outcomes: Arc<Outcomes>,
     teller: happenings::Teller,
     told: broadcast::Sender<Arc<Incident>>,
+    let_through: Arc<Notify>,
 }
 
 impl Control {
@@ -175,7 +177,8 @@ impl Control {
     pub fn channel(metrics: Metrics) -> (Self, mpsc::Receiver<Order>) {
         let (orders, queue) = mpsc::channel(QUEUE);
         let (teller, told) = (happenings::Teller::new(), incidents::telling());
-        (Self { orders, metrics, exceptions: Arc::default(), outcomes: Arc::default(), teller, told }, queue)
+        let (exceptions, outcomes, let_through) = (Arc::default(), Arc::default(), Arc::default());
+        (Self { orders, metrics, exceptions, outcomes, teller, told, let_through }, queue)
     }
 
     /// What happens; only the first who asks follows.

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use prometheus::Registry;
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::tasks::held;
@@ -118,10 +118,10 @@ impl Knowledge {
         let Self { places, feeder, asker, indicators, learning, notebook, view, responding } = self;
         let response = responding.response(control, &view, &indicators)?;
         lifecycle.spawn("response", held(hold.clone(), response.run(control.incidents(), release.clone())));
-        let changed = Arc::new(Notify::new());
+        let changed = control.let_through();
         changed.notify_one();
         let tell = || {
-            let changed = Arc::clone(&changed);
+            let changed = Arc::clone(changed);
             move || changed.notify_one()
         };
         lifecycle.spawn("places", held(hold.clone(), places.run(release.clone(), tell())));
@@ -130,7 +130,7 @@ impl Knowledge {
         let learn =
             indicators.learn(control.incidents(), Arc::clone(&view), notebook, learning, release.clone());
         lifecycle.spawn("indicators", held(hold.clone(), learn));
-        let listing = keep_listed(view, control.clone(), Arc::clone(&changed), release.clone());
+        let listing = keep_listed(view, control.clone(), release.clone());
         lifecycle.spawn("listing", held(hold.clone(), listing));
         Ok(())
     }
@@ -165,21 +165,31 @@ impl Responding {
 }
 
 /// Keeps the kernel's list and what it knows of places true to the lists and policies.
-async fn keep_listed(
-    view: Arc<View>,
-    control: Control,
-    changed: Arc<Notify>,
-    stop: CancellationToken,
-) -> anyhow::Result<()> {
-    while stop.run_until_cancelled(changed.notified()).await.is_some() {
+async fn keep_listed(view: Arc<View>, control: Control, stop: CancellationToken) -> anyhow::Result<()> {
+    while stop.run_until_cancelled(control.let_through().notified()).await.is_some() {
         let view = Arc::clone(&view);
-        let (list, places) = tokio::task::spawn_blocking(move || {
+        let (list, places, let_through) = tokio::task::spawn_blocking(move || {
             let protected = view.never_ban();
             let protected = Ranges::of(protected.entries().iter().map(|(source, _)| source.as_prefix()));
-            let wanted = view.lists().banned().without(&protected).without(special_purpose());
-            (wanted.prefixes().collect::<Vec<_>>(), view.atlas().places())
+            let spared = view.places_let_through(clock::now());
+            let wanted =
+                view.lists().banned().without(&protected).without(special_purpose()).without(&spared);
+            let banned = view.banned_prefixes();
+            let let_through = banned.without(&banned.without(&spared));
+            (
+                wanted.prefixes().collect::<Vec<_>>(),
+                view.atlas().places(&spared),
+                let_through.prefixes().collect::<Vec<_>>(),
+            )
         })
         .await?;
+        if let Err(error) = control.set_let_through(let_through).await {
+            let error = format!("{:#}", anyhow::Error::new(error));
+            tracing::error!(
+                error,
+                "the kernel drops whom a place lets through, where a banned prefix has them"
+            );
+        }
         // Where the kernel refuses, what was last stays, and doors go by what is new.
         let (prefixes, of_places) = (list.len(), places.prefixes.len());
         match control.set_listed(list).await {

@@ -124,7 +124,9 @@ impl Task {
     /// The kernel's allow list first: whoever comes under protection is let through before anything else.
     pub(super) fn protect(&mut self) -> Result<(), dataplane::Error> {
         let never_ban = together(&self.host_protected, &self.allows);
-        let taken = self.enforcer.set_allowed(&never_ban.sources()).inspect_err(|error| {
+        let mut sources = never_ban.sources();
+        sources.extend(&self.let_through.sources);
+        let taken = self.enforcer.set_allowed(&sources).inspect_err(|error| {
             self.metrics.dataplane_failures.inc();
             tracing::error!(%error, "the never-ban set did not reach the kernel");
         });

@@ -214,6 +214,7 @@ impl Task {
     pub(super) fn install(&mut self, source: Source, decision: &Decision) -> Result<(), dataplane::Error> {
         let ttl = decision.remaining(clock::now());
         let entry = Entry { decision: decision.id, origin: decision.origin, ttl };
+        self.let_through.banned(source);
         self.enforcer.install(source, entry).inspect_err(|error| {
             self.metrics.dataplane_failures.inc();
             tracing::error!(%source, decision = %decision.id, %error, "a ban did not reach the kernel");
@@ -221,6 +222,7 @@ impl Task {
     }
 
     pub(super) fn remove(&mut self, source: Source) -> Result<(), dataplane::Error> {
+        self.let_through.banned(source);
         self.enforcer.remove(source).map(|_was_there| ()).inspect_err(|error| {
             self.metrics.dataplane_failures.inc();
             tracing::error!(%source, %error, "a ban could not be taken out of the kernel");

@@ -25,6 +25,8 @@ pub enum KernelOrder {
     Places(Box<Places>, oneshot::Sender<Result<(), OrderError>>),
     /// All that is dropped beside the bans.
     Listed(Vec<IpNet>, oneshot::Sender<Result<Replaced, OrderError>>),
+    /// All of places that are let through that stands in banned prefixes.
+    LetThrough(Vec<IpNet>, oneshot::Sender<Result<(), OrderError>>),
     /// What the bans of these sources have met.
     Met(Vec<Source>, oneshot::Sender<Result<Vec<Met>, OrderError>>),
     /// What rules and places have met, and who sends most.
@@ -74,7 +76,7 @@ impl Control {
         self.kernel(KernelOrder::Seen).await
     }
 
-    async fn kernel<T>(
+    pub(super) async fn kernel<T>(
         &self,
         order: impl FnOnce(oneshot::Sender<Result<T, OrderError>>) -> KernelOrder,
     ) -> Result<T, OrderError> {
@@ -90,6 +92,9 @@ impl Task {
             }
             KernelOrder::Listed(list, reply) => {
                 let _gone = reply.send(self.enforcer.load_list(&list).map_err(Into::into));
+            }
+            KernelOrder::LetThrough(prefixes, reply) => {
+                let _gone = reply.send(self.let_through(prefixes));
             }
             KernelOrder::Met(sources, reply) => {
                 let met = sources.into_iter().take(MET_AT_ONCE).map(|source| self.enforcer.met(source));

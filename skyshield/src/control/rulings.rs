@@ -120,8 +120,9 @@ impl Task {
         self.publish_rulings();
     }
 
-    pub(super) fn publish_rulings(&self) {
+    pub(super) fn publish_rulings(&mut self) {
         self.view.set_book(self.docket.book());
+        self.let_through.ruled(&self.docket);
         for kind in Kind::ALL {
             let count = self.docket.after(None).filter(|ruling| ruling.kind == kind).count();
             let gauge = self.metrics.watched.rulings.with_label_values(&[kind.name()]);

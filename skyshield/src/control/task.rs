@@ -14,6 +14,7 @@ use super::enact::Committed;
 use super::happenings::Teller;
 use super::imports;
 use super::kernel::Senders;
+use super::let_through::LetThrough;
 use super::near_misses;
 use super::outcomes::Outcomes;
 use super::reconcile::Look;
@@ -78,6 +79,7 @@ pub struct Task {
     pub(super) ruling_changes: JoinSet<rulings::Change>,
     /// Sources that were found to be let through.
     pub(super) spared: JoinSet<Vec<Source>>,
+    pub(super) let_through: LetThrough,
     pub(super) imports: JoinSet<imports::Committed>,
     /// What the host protects by itself.
     pub(super) host_protected: Arc<NeverBan>,
@@ -179,6 +181,7 @@ impl Task {
             near: near_misses::Budget::default(),
             ruling_changes: JoinSet::new(),
             spared: JoinSet::new(),
+            let_through: LetThrough::telling(&control),
             imports: JoinSet::new(),
             host_protected,
             drift: 0,

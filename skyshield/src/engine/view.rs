@@ -18,6 +18,7 @@ use super::incident::IncidentId;
 use super::indicators::Suspects;
 use super::never_ban::NeverBan;
 use super::place::Atlas;
+use super::ranges::Ranges;
 use super::reputation::Hearsay;
 use super::response::Measures;
 use super::risk::Score;
@@ -138,6 +139,21 @@ impl View {
     pub fn lets_through(&self, address: IpAddr, now: Instant) -> bool {
         let book = self.book.load();
         book.asks_place() && book.about(address, &self.place_of(address), None, now).allow.is_some()
+    }
+
+    /// The addresses whose place is let through at `now`.
+    pub fn places_let_through(&self, now: Instant) -> Ranges {
+        let book = self.book.load();
+        if !book.asks_place() {
+            return Ranges::default();
+        }
+        self.atlas.load().ranges(|place| book.lets_through(place, now))
+    }
+
+    /// The prefixes that the kernel bans.
+    pub fn banned_prefixes(&self) -> Ranges {
+        let held = self.prefixes.pin();
+        Ranges::of(held.iter().filter(|(_, ban)| ban.layer == Layer::Packet).map(|(prefix, _)| *prefix))
     }
 
     /// Whether some user is let through, so that no ban can be told by an address alone.

@@ -54,6 +54,21 @@ pub(crate) fn and_placed() -> anyhow::Result<()> {
     daemon.ask("POST", "/api/v1/allowlist", "{\"whom\":\"45.96.1.9\"}")?;
     ensure!(ask("45.96.1.9", PATIENCE)?.status == 200);
     ensure!(is_dropped("45.96.1.10")?);
+    // Neither does a list, a policy or a ban of a prefix stop who is where all are let through.
+    daemon.ask("POST", "/api/v1/decisions", "{\"source\":\"46.96.0.0/24\"}")?;
+    ensure!(is_dropped("46.96.0.1")?);
+    let allow = "{\"kind\":\"allow\",\"subject\":\"country:XK\"}";
+    daemon.ask("POST", "/api/v1/decisions", allow)?;
+    until("the place is let through", || Ok(ask("46.96.0.1", SHORT).is_ok_and(|page| page.status == 200)))?;
+    ensure!(ask("46.96.1.1", PATIENCE)?.status == 200, "the policy bans whom a decision lets through");
+    daemon.ask("POST", "/api/v1/decisions", "{\"source\":\"46.96.1.0/24\"}")?;
+    until("the ban spares the place", || Ok(ask("46.96.1.1", SHORT).is_ok_and(|page| page.status == 200)))?;
+    ensure!(is_dropped("45.96.1.10")?, "the list is as it was");
+    daemon.ask("DELETE", "/api/v1/decisions?subject=country:XK", "")?;
+    until("it is over", || Ok(is_dropped("46.96.0.1")? && is_dropped("46.96.1.1")?))?;
+    for prefix in ["46.96.0.0/24", "46.96.1.0/24"] {
+        daemon.ask("DELETE", &format!("/api/v1/decisions?source={prefix}"), "")?;
+    }
     // A place that has moved is let in, and the list goes on to be dropped without the daemon.
     fs::write(&places, database("FR"))?;
     until("the policy means nobody", || Ok(ask("46.96.0.1", SHORT).is_ok_and(|page| page.status == 200)))?;

@@ -57,15 +57,18 @@ impl Atlas {
         self.policies.of(&self.origin_of(address)?)
     }
 
-    /// What policies want of the kernel: of each policy, where it is the first that takes an address.
-    pub fn places(&self) -> Places {
+    /// The addresses at whose place `wanted` is true.
+    pub fn ranges(&self, wanted: impl Fn(&Origin) -> bool) -> Ranges {
+        self.tables.iter().fold(Ranges::default(), |all, table| all.and(&table.ranges(&wanted)))
+    }
+
+    /// What policies want of the kernel: of each policy, where it is the first that takes an address; of
+    /// `spared` nothing.
+    pub fn places(&self, spared: &Ranges) -> Places {
         let mut places = Places::default();
-        let mut taken = special_purpose().clone();
+        let mut taken = special_purpose().and(spared);
         for policy in self.policies.iter() {
-            let here = self
-                .tables
-                .iter()
-                .fold(Ranges::default(), |all, table| all.and(&table.ranges(|origin| policy.takes(origin))));
+            let here = self.ranges(|origin| policy.takes(origin));
             let act = match policy.action {
                 Action::Ban => Some(PlaceAct::Ban),
                 Action::Limit => {
@@ -138,7 +141,7 @@ mod tests {
             (policy(10), policy(15), policy(22), policy(28), policy(5)),
             (Some("land"), Some("net"), Some("net"), None, None)
         );
-        let places = atlas.places();
+        let places = atlas.places(&Ranges::default());
         let acts: Vec<_> = places.policies.iter().map(|policy| policy.act).collect();
         assert_eq!(acts, [PlaceAct::Limit { packets_per_sec: 200, burst: 400 }, PlaceAct::Ban]);
         let at = |bits: u32| {

@@ -102,6 +102,14 @@ impl Book {
         !self.asns.is_empty() || !self.countries.is_empty()
     }
 
+    /// Whether whoever is at `place` is let through at `now`.
+    pub fn lets_through(&self, place: &Place, now: Instant) -> bool {
+        let mut about = About::default();
+        about.add(place.asn.and_then(|asn| self.asns.get(&asn)), now);
+        about.add(place.country.and_then(|country| self.countries.get(&country)), now);
+        about.allow.is_some()
+    }
+
     /// Whether anything is ruled about users.
     pub fn asks_user(&self) -> bool {
         !self.users.is_empty()

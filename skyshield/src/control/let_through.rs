@@ -1,0 +1,75 @@
+//! Places that are let through: what the kernel has to be told of them, which knows addresses alone.
+
+use std::sync::Arc;
+
+use ipnet::IpNet;
+use tokio::sync::Notify;
+
+use super::kernel::KernelOrder;
+use super::{Control, OrderError, Task};
+use crate::engine::ruling::{Docket, Kind, Subject};
+use crate::engine::source::Source;
+
+/// Which places are let through, and which addresses of theirs stand in a banned prefix.
+#[derive(Debug)]
+pub(super) struct LetThrough {
+    places: Vec<Subject>,
+    /// In the kernel's allow list, beside the never-ban set.
+    pub(super) sources: Vec<Source>,
+    changed: Arc<Notify>,
+}
+
+impl LetThrough {
+    pub(super) fn telling(control: &Control) -> Self {
+        Self { places: Vec::new(), sources: Vec::new(), changed: Arc::clone(&control.let_through) }
+    }
+
+    /// Takes up what is ruled.
+    pub(super) fn ruled(&mut self, docket: &Docket) {
+        let places = docket.after(None).filter(|ruling| {
+            ruling.kind == Kind::Allow && matches!(ruling.subject, Subject::Asn(_) | Subject::Country(_))
+        });
+        let places: Vec<_> = places.map(|ruling| ruling.subject.clone()).collect();
+        if places != self.places {
+            self.places = places;
+            self.changed.notify_one();
+        }
+    }
+
+    /// Notes that the ban of `source` came or went.
+    pub(super) fn banned(&self, source: Source) {
+        if !source.is_host() && !self.places.is_empty() {
+            self.changed.notify_one();
+        }
+    }
+}
+
+impl Control {
+    /// Told when the kernel has to be told anew of lists, places and [who is let
+    /// through](Self::set_let_through).
+    pub fn let_through(&self) -> &Arc<Notify> {
+        &self.let_through
+    }
+
+    /// Has the kernel let through `prefixes` of places that are let through, which stand in prefixes that
+    /// are banned. Fails where the allow list has no room for them; then nothing changes.
+    pub async fn set_let_through(&self, prefixes: Vec<IpNet>) -> Result<(), OrderError> {
+        self.kernel(|reply| KernelOrder::LetThrough(prefixes, reply)).await
+    }
+}
+
+impl Task {
+    pub(super) fn let_through(&mut self, prefixes: Vec<IpNet>) -> Result<(), OrderError> {
+        let sources: Vec<_> = prefixes.into_iter().map(Source::prefix).collect();
+        if sources == self.let_through.sources {
+            return Ok(());
+        }
+        let before = std::mem::replace(&mut self.let_through.sources, sources);
+        let taken = self.protect();
+        if taken.is_err() {
+            self.let_through.sources = before;
+            let _told = self.protect();
+        }
+        Ok(taken?)
+    }
+}
