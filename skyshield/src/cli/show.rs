@@ -183,8 +183,13 @@ pub(super) fn on_trial(answer: &Value, as_json: bool) {
     }
     said(answer, as_json, || {
         let secs = &answer["confirm_within_secs"];
+        let untried = if answer["needs_restart"].as_array().is_some_and(|keys| !keys.is_empty()) {
+            "\nnot on trial: what is in force only after a restart; confirming says nothing of it"
+        } else {
+            ""
+        };
         format!(
-            "on trial: rolled back in {secs} s, unless `skyshield confirm` says otherwise from a new connection"
+            "on trial: rolled back in {secs} s, unless `skyshield confirm` says otherwise from a new connection{untried}"
         )
     });
 }
