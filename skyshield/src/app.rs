@@ -3,7 +3,6 @@
 //! The order is what makes a failed start harmless: the configuration is checked, then every port is
 //! bound, then the store is opened, and only then is the kernel touched.
 
-mod ahead;
 mod aside;
 mod interfaces;
 mod knowledge;
@@ -23,7 +22,8 @@ use std::time::Duration;
 
 use anyhow::Context;
 use prometheus::Registry;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use self::knowledge::Knowledge;
@@ -148,8 +148,8 @@ pub async fn run(start: Start<'_>) -> anyhow::Result<()> {
         monitoring: measures.shown(logs.level()),
     };
     // The control task outlives the doors: what they reported last is still carried out.
-    let deciding = decide(task, finish.clone(), (opened.store, opened.writer), released.clone());
-    let controlling = ahead::ahead("control", deciding)?;
+    let controlling =
+        tokio::spawn(decide(task, finish.clone(), (opened.store, opened.writer), released.clone()));
     lifecycle.spawn("control", tasks::outlive(control.clone(), release.clone()));
     let gateway = gateway.open(judge.clone(), gateway_metrics, stop.clone());
     let forward_auth = forward_auth.open(judge.clone(), &forward_auth_metrics, stop.clone());
@@ -201,7 +201,7 @@ pub async fn run(start: Start<'_>) -> anyhow::Result<()> {
 async fn until_the_end(
     lifecycle: Lifecycle,
     finish: &CancellationToken,
-    controlling: oneshot::Receiver<anyhow::Result<()>>,
+    controlling: JoinHandle<anyhow::Result<()>>,
 ) -> anyhow::Result<()> {
     let outcome = lifecycle.run().await;
     finish.cancel();
