@@ -12,13 +12,15 @@ use utoipa::ToSchema;
 use super::decisions::DecisionBody;
 use super::exceptions::ScopeBody;
 use super::incidents::IncidentBody;
+use super::knowing::Knowing;
 use super::problem::{Name, Problem};
 use super::terms::TermBody;
 use crate::clock;
 use crate::control::{Control, Wanted, millis};
+use crate::engine::decision::DecisionId;
 use crate::engine::incident::Assessment;
 use crate::engine::risk::Thresholds;
-use crate::engine::source::Source;
+use crate::engine::view::View;
 use crate::exceptions::{Change, Circumstances, Past, Scope, change, place_text, preview, propose};
 use crate::store::{IncidentRow, Reader};
 
@@ -61,8 +63,10 @@ pub(super) struct ExplainedIncident {
     /// The same for every source.
     exceptions_for_all: Vec<ScopeBody>,
     preview_for_all: PreviewBody,
-    /// The ban that its source is under.
+    /// The ban that its source is under: of its address, of a prefix or a place that it is in.
     ban: Option<DecisionBody>,
+    /// Where nothing of its source is wanted: the list (`list drop`) or the policy on places (`policy away`).
+    unwanted_by: Option<String>,
 }
 
 #[derive(Debug, Serialize, ToSchema)]
@@ -99,7 +103,10 @@ pub(super) struct ExplainedSource {
     terms: Vec<TermBody>,
     #[schema(value_type = ThresholdsBody)]
     thresholds: Thresholds,
+    /// The ban that it is under: of itself, of a prefix or a place that it is in.
     ban: Option<DecisionBody>,
+    /// Where nothing of it is wanted: the list (`list drop`) or the policy on places (`policy away`).
+    unwanted_by: Option<String>,
     /// Its newest incidents of the last 24 hours.
     incidents: Vec<IncidentBody>,
 }
@@ -109,10 +116,12 @@ pub(super) struct ExplainedSource {
 pub(super) async fn explain(
     State(control): State<Control>,
     State(reader): State<Reader>,
+    State(knowing): State<Knowing>,
     Name(what): Name,
 ) -> Result<Json<Explained>, Problem> {
+    let view = &knowing.view;
     if let Ok(address) = what.parse::<IpAddr>() {
-        return source(&control, reader, address.to_canonical()).await.map(Json);
+        return source(&control, view, reader, address.to_canonical()).await.map(Json);
     }
     let wanted = what.clone();
     let found = super::read({
@@ -120,23 +129,47 @@ pub(super) async fn explain(
         move || reader.incident(&wanted)
     });
     let row = found.await?.ok_or_else(|| Problem::no_such("incident or address", &what))?;
-    let ban = match row.address.parse() {
-        Ok(address) => ban_of(&control, address).await?,
-        Err(_) => None,
+    let shut = match row.address.parse() {
+        Ok(address) => shut(&control, view, address).await?,
+        Err(_) => Shut::default(),
     };
-    let explained = super::read(move || incident(&reader, row, ban)).await?;
+    let explained = super::read(move || incident(&reader, row, shut)).await?;
     Ok(Json(Explained::Incident(Box::new(explained))))
 }
 
-async fn ban_of(control: &Control, address: IpAddr) -> Result<Option<DecisionBody>, Problem> {
-    let wanted = Wanted { after: None, source: Some(Source::host(address)), limit: 1 };
-    let found = control.decisions(wanted).await?.into_iter().next();
-    Ok(found.map(|decision| DecisionBody::new(decision, clock::now())))
+/// What shuts a source out now.
+#[derive(Default)]
+struct Shut {
+    ban: Option<DecisionBody>,
+    unwanted_by: Option<String>,
 }
 
-async fn source(control: &Control, reader: Reader, address: IpAddr) -> Result<Explained, Problem> {
+async fn shut(control: &Control, view: &View, address: IpAddr) -> Result<Shut, Problem> {
+    let now = clock::now();
+    let unwanted_by = view.unwanted_by(address, now).map(|unwanted| unwanted.to_string());
+    let Some(held) = view.ban_of(address, now) else { return Ok(Shut { ban: None, unwanted_by }) };
+    let before = held.id.0.checked_sub(1).map(DecisionId);
+    let wanted = Wanted { after: before, source: None, limit: 1 };
+    let decision = control.decisions(wanted).await?.into_iter().find(|decision| decision.id == held.id);
+    let ban = if let Some(decision) = decision {
+        Some(DecisionBody::new(decision, now))
+    } else {
+        // Of a place it is.
+        let rulings = control.rulings(before, 1).await?;
+        let ruling = rulings.iter().find(|ruling| ruling.id == held.id);
+        ruling.map(|ruling| DecisionBody::of_ruling(ruling, now))
+    };
+    Ok(Shut { ban, unwanted_by })
+}
+
+async fn source(
+    control: &Control,
+    view: &View,
+    reader: Reader,
+    address: IpAddr,
+) -> Result<Explained, Problem> {
     let (bill, thresholds) = control.bill_of(address).await?;
-    let ban = ban_of(control, address).await?;
+    let Shut { ban, unwanted_by } = shut(control, view, address).await?;
     let since = millis(clock::wall() - PREVIEW);
     let named = u32::try_from(NAMED).unwrap_or(u32::MAX);
     let rows = super::read(move || reader.refused_since(since, Some(&address.to_string()), named)).await?;
@@ -146,6 +179,7 @@ async fn source(control: &Control, reader: Reader, address: IpAddr) -> Result<Ex
         terms: bill.terms.into_iter().map(TermBody::new).collect(),
         thresholds,
         ban,
+        unwanted_by,
         incidents: rows.into_iter().map(IncidentBody::new).collect(),
     })))
 }
@@ -153,7 +187,7 @@ async fn source(control: &Control, reader: Reader, address: IpAddr) -> Result<Ex
 fn incident(
     reader: &Reader,
     row: IncidentRow,
-    ban: Option<DecisionBody>,
+    Shut { ban, unwanted_by }: Shut,
 ) -> rusqlite::Result<ExplainedIncident> {
     let past = past(&row);
     let assessment = row.assessment();
@@ -178,6 +212,7 @@ fn incident(
         exceptions_for_all: for_all.iter().map(ScopeBody::new).collect(),
         preview_for_all,
         ban,
+        unwanted_by,
         incident: IncidentBody::new(row),
     })
 }

@@ -13,7 +13,6 @@ use super::problem::{Name, Problem};
 use super::time::rfc3339;
 use crate::clock;
 use crate::engine::indicators::Kind;
-use crate::engine::view::Unwanted;
 use crate::geoip::Database;
 use crate::reputation::{ProviderState, State as AskedState};
 
@@ -117,10 +116,7 @@ pub(super) async fn known(
         lists: view.lists().naming(address).map(|list| list.name.to_string()).collect(),
         place,
         indicator_confidence: knowing.indicators.confidence(Kind::Address, &address.to_string()),
-        unwanted_by: view.unwanted(address, clock::now()).map(|unwanted| match unwanted {
-            Unwanted::Listed(name) => format!("list {name}"),
-            Unwanted::Place(name) => format!("policy {name}"),
-        }),
+        unwanted_by: view.unwanted_by(address, clock::now()).map(|unwanted| unwanted.to_string()),
     }))
 }
 

@@ -57,6 +57,15 @@ pub(crate) fn and_placed() -> anyhow::Result<()> {
     // Neither does a list, a policy or a ban of a prefix stop who is where all are let through.
     daemon.ask("POST", "/api/v1/decisions", "{\"source\":\"46.96.0.0/24\"}")?;
     ensure!(is_dropped("46.96.0.1")?);
+    for (address, ban, unwanted_by) in [
+        ("46.96.0.1", "46.96.0.0/24", "policy away"),
+        ("46.96.9.1", "", "policy away"),
+        ("45.96.2.7", "", "list drop"),
+    ] {
+        let explained = daemon.json(&format!("/api/v1/explain/{address}"))?;
+        let subject = explained["ban"]["subject"].as_str().unwrap_or_default();
+        ensure!(subject == ban && explained["unwanted_by"] == unwanted_by, "{explained}");
+    }
     let allow = "{\"kind\":\"allow\",\"subject\":\"country:XK\"}";
     daemon.ask("POST", "/api/v1/decisions", allow)?;
     until("the place is let through", || Ok(ask("46.96.0.1", SHORT).is_ok_and(|page| page.status == 200)))?;
@@ -64,6 +73,8 @@ pub(crate) fn and_placed() -> anyhow::Result<()> {
     daemon.ask("POST", "/api/v1/decisions", "{\"source\":\"46.96.1.0/24\"}")?;
     until("the ban spares the place", || Ok(ask("46.96.1.1", SHORT).is_ok_and(|page| page.status == 200)))?;
     ensure!(is_dropped("45.96.1.10")?, "the list is as it was");
+    let explained = daemon.json("/api/v1/explain/46.96.0.1")?;
+    ensure!(explained["ban"].is_null() && explained["unwanted_by"].is_null(), "{explained}");
     daemon.ask("DELETE", "/api/v1/decisions?subject=country:XK", "")?;
     until("it is over", || Ok(is_dropped("46.96.0.1")? && is_dropped("46.96.1.1")?))?;
     for prefix in ["46.96.0.0/24", "46.96.1.0/24"] {

@@ -68,7 +68,7 @@ impl DecisionBody {
         }
     }
 
-    pub(super) fn of_ruling(ruling: &Ruling, now: Instant) -> Self {
+    pub(in crate::api) fn of_ruling(ruling: &Ruling, now: Instant) -> Self {
         let remaining = ruling.remaining(now);
         Self {
             id: ruling.id,

@@ -33,7 +33,12 @@ fn incident(answer: &Value) -> String {
         told.push(format!("          without --source: {}", preview(&answer["preview_for_all"])));
     }
     told.extend(ban(&answer["ban"]));
+    told.extend(unwanted(&answer["unwanted_by"]));
     told.join("\n")
+}
+
+fn unwanted(by: &Value) -> Option<String> {
+    by.as_str().map(|by| format!("refused   by the {by}, whatever it asks for"))
 }
 
 fn source(answer: &Value) -> String {
@@ -46,6 +51,7 @@ fn source(answer: &Value) -> String {
     ];
     told.extend(rows(&answer["terms"]).map(term));
     told.extend(ban(&answer["ban"]));
+    told.extend(unwanted(&answer["unwanted_by"]));
     told.extend(rows(&answer["incidents"]).map(|row| {
         format!(
             "incident  {} {:.3} {} {}{}",

@@ -23,6 +23,15 @@ pub enum Unwanted {
     Place(Arc<str>),
 }
 
+impl std::fmt::Display for Unwanted {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Listed(name) => write!(out, "list {name}"),
+            Self::Place(name) => write!(out, "policy {name}"),
+        }
+    }
+}
+
 impl View {
     pub(super) fn with_what_others_say(&self, standing: Standing, address: IpAddr, now: Instant) -> Standing {
         let (said, listed) = (self.hearsay.of(address, now), self.lists.load().weigh(address));
@@ -59,9 +68,18 @@ impl View {
         }
     }
 
+    /// As [`Self::unwanted_by`], of a request: the list that it is refused for counts it.
+    pub fn unwanted(&self, address: IpAddr, now: Instant) -> Option<Unwanted> {
+        let unwanted = self.unwanted_by(address, now)?;
+        if let (Unwanted::Listed(_), Some(list)) = (&unwanted, self.lists.load().banning(address)) {
+            list.hits.fetch_add(1, Ordering::Relaxed);
+        }
+        Some(unwanted)
+    }
+
     /// Why nothing of what `address` sends is wanted at `now`, where a list or a policy says so; never of one
     /// that the never-ban set protects, or whose place is let through.
-    pub fn unwanted(&self, address: IpAddr, now: Instant) -> Option<Unwanted> {
+    pub fn unwanted_by(&self, address: IpAddr, now: Instant) -> Option<Unwanted> {
         let lists = self.lists.load();
         let list = lists.banning(address);
         let of_place = || {
@@ -72,9 +90,6 @@ impl View {
         let unwanted = list.map(|list| Unwanted::Listed(Arc::clone(&list.name))).or_else(of_place)?;
         if self.never_ban.load().protects(address).is_some() || self.lets_through(address, now) {
             return None;
-        }
-        if let Some(list) = list {
-            list.hits.fetch_add(1, Ordering::Relaxed);
         }
         Some(unwanted)
     }
