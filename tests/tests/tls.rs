@@ -25,7 +25,7 @@ fn main() -> ExitCode {
             .or_else(|| guard::missing(program, package))
     };
     let curl = || guard::missing("curl", "curl");
-    let tests: [(&str, Option<String>, Test); 8] = [
+    let tests: [(&str, Option<String>, Test); 9] = [
         ("curl_is_served_in_every_protocol", without("curl", "curl"), clients::every_protocol),
         ("large_bodies_pass_whole_in_every_protocol", without("curl", "curl"), clients::large_bodies),
         ("openssl_agrees_on_what_is_offered", without("openssl", "openssl"), clients::what_is_offered),
@@ -35,6 +35,7 @@ fn main() -> ExitCode {
             load::changes,
         ),
         ("operators_come_to_the_admin_api_by_their_certificates", curl(), admin::by_certificate),
+        ("a_revoked_certificate_is_taken_no_more", curl(), admin::takes_nothing_that_was_revoked),
         ("every_command_asks_the_daemon_on_the_host_that_is_named", None, admin::commands_from_another_host),
         (
             "a_configuration_is_replaced_by_whoever_has_seen_the_one_in_force",

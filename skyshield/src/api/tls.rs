@@ -11,7 +11,7 @@ use arc_swap::ArcSwap;
 use rustls::RootCertStore;
 use rustls::ServerConfig;
 use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer};
 use rustls::server::WebPkiClientVerifier;
 use serde::{Deserialize, Serialize};
 use tokio::net::TcpStream;
@@ -40,6 +40,10 @@ pub struct Config {
     /// Who vouches for operators' certificates; without it, operators come with tokens only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub client_ca: Option<PathBuf>,
+    /// The lists of those that are good no more (CRL, PEM), one of each authority that vouches for one; a new one is taken
+    /// up by itself. A list beyond its time still counts, and a certificate of an authority without a list is not taken.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_crl: Option<PathBuf>,
     /// Nobody is spoken to without a certificate that `client_ca` vouches for, token or not.
     #[serde(default)]
     pub client_required: bool,
@@ -53,6 +57,10 @@ impl Config {
     /// What is wrong with it, if anything: the key and how to mend it.
     pub(super) fn problem(&self) -> Option<(&'static str, String)> {
         let nobody = self.client_ca.is_none();
+        if nobody && self.client_crl.is_some() {
+            let what = "nobody vouches for the certificates that it takes back; set `client_ca`";
+            return Some(("api.tls.client_crl", what.to_owned()));
+        }
         (nobody && self.client_required)
             .then(|| ("api.tls.client_required", "nobody vouches for clients; set `client_ca`".to_owned()))
             .or_else(|| {
@@ -134,7 +142,8 @@ impl Tls {
 
 /// When one of the files was changed the last time.
 fn changed(config: &Config) -> Option<SystemTime> {
-    let files = [Some(&config.chain), Some(&config.key), config.client_ca.as_ref()];
+    let files =
+        [Some(&config.chain), Some(&config.key), config.client_ca.as_ref(), config.client_crl.as_ref()];
     let times = files
         .into_iter()
         .flatten()
@@ -157,6 +166,10 @@ impl Known {
                     roots.add(certificate).map_err(|error| of(path, &error))?;
                 }
                 let verifier = WebPkiClientVerifier::builder_with_provider(roots.into(), provider);
+                let verifier = match &config.client_crl {
+                    Some(path) => verifier.with_crls(revoked(path)?),
+                    None => verifier,
+                };
                 let verifier =
                     if config.client_required { verifier } else { verifier.allow_unauthenticated() };
                 builder.with_client_cert_verifier(verifier.build().map_err(|error| of(path, &error))?)
@@ -177,6 +190,17 @@ fn certificates(path: &Path) -> io::Result<Vec<CertificateDer<'static>>> {
     match found {
         Ok(found) if !found.is_empty() => Ok(found),
         Ok(_) => Err(of(path, &io::Error::other("there is no certificate in it"))),
+        Err(error) => Err(of(path, &error)),
+    }
+}
+
+fn revoked(path: &Path) -> io::Result<Vec<CertificateRevocationListDer<'static>>> {
+    let bytes = bytes(path)?;
+    let found: Result<Vec<_>, _> = CertificateRevocationListDer::pem_slice_iter(&bytes).collect();
+    match found {
+        // Without a list nothing would be looked up at all.
+        Ok(found) if found.is_empty() => Err(of(path, &io::Error::other("there is no list in it"))),
+        Ok(found) => Ok(found),
         Err(error) => Err(of(path, &error)),
     }
 }

@@ -4,6 +4,8 @@ use std::fs;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Command, Output};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
 use serde_json::{Value, json};
@@ -19,6 +21,7 @@ struct Bench {
     daemon: Daemon,
     api: SocketAddr,
     dir: TempDir,
+    authority: Authority,
 }
 
 impl Bench {
@@ -34,14 +37,16 @@ impl Bench {
         let config = dir.path().join("skyshield.toml");
         let text = format!(
             "[store]\ndir = \"{place}/state\"\n[api]\nlisten = \"{api}\"\nmetrics_listen = \"{}\"\nsocket = \"{place}/admin.sock\"\n\
-             [api.tls]\nchain = \"{place}/server.pem\"\nkey = \"{place}/server.key\"\nclient_ca = \"{place}/root.pem\"\n{tls}\n\
+             [api.tls]\nchain = \"{place}/server.pem\"\nkey = \"{place}/server.key\"\nclient_ca = \"{place}/root.pem\"\n{TLS}\n\
              roles = {{ ops = \"admin\", watch = \"viewer\" }}\n[gateway]\nlisten = [\"{}\"]\nupstream = \"127.0.0.1:1\"\n",
             free()?,
             free()?,
         );
-        fs::write(&config, text)?;
+        fs::write(dir.path().join("revoked.pem"), authority.revoke(&["vic"])?)?;
+        let tls = tls.replace("PLACE", &place.to_string());
+        fs::write(&config, text.replace(TLS, &tls))?;
         let daemon = Daemon::start(Command::new(daemon::program()?), &["--no-kernel"], &config, dir.path())?;
-        Ok(Self { daemon, api, dir })
+        Ok(Self { daemon, api, dir, authority })
     }
 
     /// What `curl` gets, by the certificate of `who`.
@@ -64,6 +69,8 @@ impl Bench {
     }
 }
 
+/// Where a test's own keys stand.
+const TLS: &str = "# of the test's own";
 const LIST: &str = "/api/v1/decisions";
 const BAN: [&str; 4] =
     ["--json", "{\"source\":\"203.0.113.7\",\"ttl\":\"1h\"}", "--header", "Idempotency-Key: once"];
@@ -106,6 +113,33 @@ pub(crate) fn by_certificate() -> anyhow::Result<()> {
     ensure!(!refused.status.success(), "a foreign authority's certificate is taken");
     lenient.daemon.stop()?;
     Ok(())
+}
+
+pub(crate) fn takes_nothing_that_was_revoked() -> anyhow::Result<()> {
+    let bench = Bench::start("client_required = true\nclient_crl = \"PLACE/revoked.pem\"")?;
+    ensure!(bench.status(Some("ann"), LIST, &[])? == "200", "an operator is turned away");
+    let refused = bench.curl(Some("vic"), LIST, &[])?;
+    ensure!(!refused.status.success(), "a certificate that was revoked is taken");
+    // A new list is taken up while the daemon runs: it looks every 30 seconds.
+    fs::write(bench.dir.path().join("revoked.pem"), bench.authority.revoke(&["ann", "ida"])?)?;
+    let began = now();
+    while bench.curl(Some("ann"), LIST, &[])?.status.success() {
+        ensure!(began.elapsed() < Duration::from_mins(1), "the new list is not taken up");
+        thread::sleep(Duration::from_secs(1));
+    }
+    ensure!(bench.status(Some("vic"), LIST, &[])? == "200", "a certificate that is good again is not taken");
+    // One that cannot be read changes nothing.
+    fs::write(bench.dir.path().join("revoked.pem"), "nothing")?;
+    thread::sleep(Duration::from_secs(35));
+    ensure!(!bench.curl(Some("ann"), LIST, &[])?.status.success(), "a broken list takes nothing back");
+    ensure!(bench.status(Some("vic"), LIST, &[])? == "200", "a broken list turns an operator away");
+    bench.daemon.stop()?;
+    Ok(())
+}
+
+#[expect(clippy::disallowed_methods, reason = "a test has its own clock")]
+fn now() -> Instant {
+    Instant::now()
 }
 
 pub(crate) fn commands_from_another_host() -> anyhow::Result<()> {
