@@ -21,7 +21,15 @@ pub(super) struct Names {
 
 impl Names {
     pub(super) fn new(config: &Config) -> Self {
-        let own = config.listen.ip();
+        Self::of(config, config.listen.ip())
+    }
+
+    /// Those of the listener for scrapers; no page may ask there but its own.
+    pub(super) fn of_metrics(config: &Config) -> Self {
+        Self { origins: Arc::default(), ..Self::of(config, config.metrics_listen.ip()) }
+    }
+
+    fn of(config: &Config, own: IpAddr) -> Self {
         let own = (!own.is_unspecified()).then(|| bare(&authority(own)).to_owned());
         let loopback = ["localhost", "127.0.0.1", "[::1]"].map(str::to_owned);
         let hosts =

@@ -60,6 +60,7 @@ pub struct Listeners {
     metrics: TcpListener,
     tls: Option<Arc<Tls>>,
     names: Names,
+    metrics_names: Names,
     background: Option<Handle>,
 }
 
@@ -89,7 +90,8 @@ impl Listeners {
         let socket = socket.map_err(failed(config.socket.display().to_string(), "api.socket"))?;
         let tls = config.tls.as_ref().map(Tls::new).transpose();
         let tls = tls.map_err(failed(config.listen.to_string(), "api.tls"))?.map(Arc::new);
-        Ok(Self { admin, socket, metrics, tls, names: Names::new(config), background: None })
+        let (names, metrics_names) = (Names::new(config), Names::of_metrics(config));
+        Ok(Self { admin, socket, metrics, tls, names, metrics_names, background: None })
     }
 
     /// What has no end is answered by these threads, and by those that serve where this is not said.
@@ -114,7 +116,8 @@ impl Listeners {
         let entrance = |router, tls| Entrance { router, tls, background: background.clone() };
         let by_token = entrance(router(api.clone()).layer(guarded), self.tls);
         let by_socket = entrance(router(api.clone()).layer(Extension(Operator::root())), None);
-        let metrics = entrance(metrics_router(api.registry.clone()), None);
+        let guarded = from_fn_with_state(self.metrics_names, guard::check);
+        let metrics = entrance(metrics_router(api.registry.clone()).layer(guarded), None);
         let (going_on, ended) = mpsc::channel(1);
         let live = api.own.live.clone();
         let herald = live.clone().herald();

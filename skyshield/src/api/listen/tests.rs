@@ -14,8 +14,13 @@ fn config(dir: &Path) -> Config {
 }
 
 /// The first line that a stranger to all tokens is answered.
-async fn answer(mut stream: impl AsyncRead + AsyncWrite + Unpin, path: &str) -> String {
-    let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+async fn answer(stream: impl AsyncRead + AsyncWrite + Unpin, path: &str) -> String {
+    answer_as(stream, "localhost", path).await
+}
+
+/// The same, of who asks `host`.
+async fn answer_as(mut stream: impl AsyncRead + AsyncWrite + Unpin, host: &str, path: &str) -> String {
+    let request = format!("GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
     stream.write_all(request.as_bytes()).await.unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).await.unwrap();
@@ -36,12 +41,18 @@ async fn only_the_socket_spares_root_the_token() {
     let path = "/api/v1/decisions";
     let socket = UnixStream::connect(&config.socket).await.unwrap();
     assert_eq!(answer(socket, path).await, "HTTP/1.1 200 OK");
+    let admin_at = admin;
     let admin = TcpStream::connect(admin).await.unwrap();
     assert_eq!(answer(admin, path).await, "HTTP/1.1 401 Unauthorized");
     let page = TcpStream::connect(scrapers).await.unwrap();
     assert_eq!(answer(page, "/metrics").await, "HTTP/1.1 200 OK");
     let page = TcpStream::connect(scrapers).await.unwrap();
     assert_eq!(answer(page, path).await, "HTTP/1.1 404 Not Found");
+    // A page of somebody else's, under a name that leads here by now.
+    for (listener, path) in [(scrapers, "/metrics"), (admin_at, path)] {
+        let stranger = TcpStream::connect(listener).await.unwrap();
+        assert_eq!(answer_as(stranger, "evil.example", path).await, "HTTP/1.1 421 Misdirected Request");
+    }
 
     stop.cancel();
     serving.await.unwrap();
