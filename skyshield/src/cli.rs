@@ -23,7 +23,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 
-use words::{Allowed, Apply, Decisions, Exceptions, Import, Limit, Lists, NewException};
+use words::{Allowed, Apply, Decisions, Exceptions, Import, Incidents, Limit, Lists, NewException};
 
 use crate::engine::ruling::Subject;
 use crate::engine::source::Source;
@@ -96,13 +96,7 @@ enum Command {
     /// List what is in force; bring in and write out lists of it
     Decisions(Decisions),
     /// List what was refused, newest first, or show one incident whole
-    Incidents {
-        /// The incident's id, as on the refusal page
-        id: Option<String>,
-        /// How many at the most
-        #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..))]
-        limit: u32,
-    },
+    Incidents(Incidents),
     /// Say what a score is made of, what would have passed, and what an exception for it would let in
     Explain {
         /// The incident's id, or an address

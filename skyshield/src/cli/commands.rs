@@ -8,8 +8,8 @@ use serde_json::{Value, json};
 
 use super::client::{ask, ask_text, detail_of, encoded, stream};
 use super::{
-    Arguments, Audit, AuditCommand, Ban, Command, Decisions, Exceptions, Export, Failure, NewException,
-    Overrides, Replay, Run, Tokens,
+    Arguments, Audit, AuditCommand, Ban, Command, Decisions, Exceptions, Export, Failure, Incidents,
+    NewException, Overrides, Replay, Run, Tokens,
 };
 use super::{alerts, allow, doctor, knowledge, lists, manual, people, replay, rules, show, top, trial};
 use crate::app::{self, KernelSide, Start};
@@ -81,13 +81,14 @@ pub(super) fn obey(arguments: Arguments) -> Result<(), Failure> {
             show::decisions(&rows, json);
             Ok(())
         }
-        Command::Incidents { id: Some(id), .. } => {
+        Command::Incidents(Incidents { id: Some(id), .. }) => {
             let answer = ask(&place()?, Method::GET, &format!("/api/v1/incidents/{}", encoded(&id)), None)?;
             show::incident(&answer, json);
             Ok(())
         }
-        Command::Incidents { id: None, limit } => {
-            let rows = pages(&place()?, "/api/v1/incidents", "", limit as usize)?;
+        Command::Incidents(incidents) => {
+            let limit = incidents.limit as usize;
+            let rows = pages(&place()?, "/api/v1/incidents", &incidents.filter(), limit)?;
             show::incidents(&rows, json);
             Ok(())
         }

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
+use super::client::encoded;
 use crate::engine::allow::Whom;
 use crate::engine::ruling::Subject;
 use crate::engine::source::Source;
@@ -28,6 +29,62 @@ pub(super) struct Decisions {
     /// How many at the most
     #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..))]
     pub(super) limit: u32,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Incidents {
+    /// The incident's id, as on the refusal page; what follows is for the list
+    pub(super) id: Option<String>,
+    /// How many at the most
+    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(super) limit: u32,
+    /// Only those of this address
+    #[arg(long, conflicts_with = "id")]
+    address: Option<String>,
+    /// Only those in which this rule has found something
+    #[arg(long, conflicts_with = "id")]
+    rule: Option<String>,
+    /// Only requests for this host
+    #[arg(long, conflicts_with = "id")]
+    host: Option<String>,
+    /// Only those of which this became: ban, refuse, flag, observe
+    #[arg(long, conflicts_with = "id")]
+    act: Option<String>,
+    /// Only those that came through this door: gateway, `forward_auth`, tap
+    #[arg(long, conflicts_with = "id")]
+    door: Option<String>,
+    /// Only those that this route took
+    #[arg(long, conflicts_with = "id")]
+    route: Option<String>,
+    /// Only those of at least this score, 0 to 1
+    #[arg(long, conflicts_with = "id")]
+    min_score: Option<f64>,
+    /// Only those since then: 2026-11-28T00:00:00Z
+    #[arg(long, conflicts_with = "id", value_name = "TIME")]
+    since: Option<String>,
+    /// Only those before then
+    #[arg(long, conflicts_with = "id", value_name = "TIME")]
+    until: Option<String>,
+}
+
+impl Incidents {
+    /// The rest of the query that asks for them.
+    pub(super) fn filter(&self) -> String {
+        let min_score = self.min_score.map(|score| score.to_string());
+        let named = [
+            ("address", &self.address),
+            ("rule", &self.rule),
+            ("host", &self.host),
+            ("act", &self.act),
+            ("door", &self.door),
+            ("route", &self.route),
+            ("min_score", &min_score),
+            ("since", &self.since),
+            ("until", &self.until),
+        ];
+        let said = named.into_iter().filter_map(|(name, value)| Some((name, value.as_ref()?)));
+        said.fold(String::new(), |query, (name, value)| format!("{query}&{name}={}", encoded(value)))
+    }
 }
 
 #[derive(Debug, Subcommand)]
@@ -140,4 +197,49 @@ pub(super) struct NewException {
     /// Why, for those who read it later
     #[arg(long)]
     pub(super) comment: Option<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Said {
+        #[command(flatten)]
+        incidents: Incidents,
+    }
+
+    #[test]
+    fn every_filter_is_asked_for_as_it_was_said() {
+        let said = Said::parse_from([
+            "incidents",
+            "--address",
+            "2001:db8::1",
+            "--rule",
+            "sqli.union-select",
+            "--host",
+            "a&b",
+            "--act",
+            "ban",
+            "--door",
+            "gateway",
+            "--route",
+            "wiki",
+            "--min-score",
+            "0.9",
+            "--since",
+            "2026-11-28T00:00:00Z",
+            "--until",
+            "2026-11-29T00:00:00Z",
+        ]);
+        assert_eq!(
+            said.incidents.filter(),
+            "&address=2001%3Adb8%3A%3A1&rule=sqli.union-select&host=a%26b&act=ban&door=gateway&route=wiki&min_score=0.9\
+             &since=2026-11-28T00%3A00%3A00Z&until=2026-11-29T00%3A00%3A00Z"
+        );
+        assert_eq!(Said::parse_from(["incidents"]).incidents.filter(), "");
+        assert!(Said::try_parse_from(["incidents", "01K", "--act", "ban"]).is_err(), "one has no filter");
+    }
 }
