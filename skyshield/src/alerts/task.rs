@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use prometheus::{IntCounter, Registry};
 use serde::Serialize;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -25,6 +25,8 @@ use crate::store::{AlertRow, Kept, Outgoing, Reader, Record, Store};
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// What happens and is not taken up yet; beyond it further ones are dropped and counted.
 const HAPPENINGS: usize = 256;
+/// Alerts that a follower may be behind; beyond it he misses some, and is told how many.
+const CHANGES: usize = 1024;
 /// A message is on the disk within this long, or it is sent without.
 const KEPT_WITHIN: Duration = Duration::from_secs(5);
 
@@ -34,6 +36,7 @@ pub struct Alerts {
     receivers: Receivers,
     happenings: mpsc::Sender<Happening>,
     erasures: mpsc::Sender<Erasure>,
+    changes: broadcast::Sender<AlertRow>,
     dropped: IntCounter,
 }
 
@@ -57,6 +60,7 @@ pub struct Task {
     happened: Happened,
     happenings: mpsc::Receiver<Happening>,
     erasures: mpsc::Receiver<Erasure>,
+    changes: broadcast::Sender<AlertRow>,
     desk: Desk,
     metrics: Metrics,
     receivers: Receivers,
@@ -76,6 +80,11 @@ impl Alerts {
                 dropped.inc();
             }
         })
+    }
+
+    /// Every alert from now on, as it begins and as it ends.
+    pub fn changes(&self) -> broadcast::Receiver<AlertRow> {
+        self.changes.subscribe()
     }
 
     /// Has everything forgotten that names `whom` and is not on the disk; how many alerts that were. None where nobody
@@ -135,10 +144,28 @@ impl Task {
         let (sender, happenings) = mpsc::channel(HAPPENINGS);
         let (eraser, erasures) = mpsc::channel(1);
         let dropped = metrics.refused.clone();
-        let handle = Alerts { receivers: receivers.clone(), happenings: sender, erasures: eraser, dropped };
+        let changes = broadcast::channel(CHANGES).0;
+        let handle = Alerts {
+            receivers: receivers.clone(),
+            happenings: sender,
+            erasures: eraser,
+            changes: changes.clone(),
+            dropped,
+        };
         let left = reader.alerts_outgoing()?;
-        let task =
-            Self { judge, happened, happenings, erasures, desk, metrics, receivers, store, left, orphans };
+        let task = Self {
+            judge,
+            happened,
+            happenings,
+            erasures,
+            changes,
+            desk,
+            metrics,
+            receivers,
+            store,
+            left,
+            orphans,
+        };
         Ok((task, handle))
     }
 
@@ -299,6 +326,10 @@ impl Task {
     }
 
     fn keep(&self, rows: Vec<AlertRow>) {
+        for row in &rows {
+            // Nobody may follow.
+            let _heard = self.changes.send(row.clone());
+        }
         if !rows.is_empty() {
             // Where the store's queue is full, that is counted there.
             let _counted = self.store.append(Record::Monitoring(Box::new(Kept::Alerts(rows))));

@@ -32,7 +32,7 @@ pub(super) struct AlertBody {
 }
 
 impl AlertBody {
-    fn new(row: AlertRow) -> Self {
+    pub(super) fn new(row: AlertRow) -> Self {
         let moment = |ms: i64| rfc3339(moment(ms));
         Self {
             id: row.id,

@@ -127,7 +127,8 @@ impl Listeners {
         };
         let following = async {
             if let Some(happenings) = api.control.follow() {
-                let _stopped = stop.run_until_cancelled(live.clone().follow(happenings)).await;
+                let alerts = api.monitoring.alerts.changes();
+                let _stopped = stop.run_until_cancelled(live.clone().follow(happenings, alerts)).await;
             }
             stop.cancelled().await;
             live.close();

@@ -17,14 +17,16 @@ use axum::body::Bytes;
 use prometheus::Registry;
 use serde::Serialize;
 use serde_json::json;
-use tokio::sync::{Notify, watch};
+use tokio::sync::broadcast::error::{RecvError, TryRecvError};
+use tokio::sync::{Notify, broadcast, watch};
 
+use super::alerts::AlertBody;
 use super::decisions::DecisionBody;
 use super::time::rfc3339;
 use crate::clock;
 use crate::control::{Change, Happenings, millis, moment};
 use crate::engine::decision::Decision;
-use crate::store::IncidentRow;
+use crate::store::{AlertRow, IncidentRow};
 use metrics::Metrics;
 use ring::{Numbered, Ring};
 
@@ -113,13 +115,14 @@ impl Live {
     }
 
     /// Passes on what happens, until nothing does any more.
-    pub(super) async fn follow(self, mut happenings: Happenings) {
-        let (mut changes, mut incidents) = (Vec::new(), Vec::new());
+    pub(super) async fn follow(self, mut happenings: Happenings, mut alerts: broadcast::Receiver<AlertRow>) {
+        let (mut changes, mut incidents, mut begun) = (Vec::new(), Vec::new(), Vec::new());
         let mut lost = happenings.lost();
         loop {
             tokio::select! {
                 taken = happenings.changes.recv_many(&mut changes, TOGETHER) => if taken == 0 { return },
                 Some(incident) = happenings.incidents.recv() => incidents.push(incident),
+                alert = alerts.recv() => begun.extend(self.heard(alert)),
             }
             tokio::time::sleep(GATHER).await;
             while changes.len() < TOGETHER
@@ -132,17 +135,40 @@ impl Live {
             {
                 incidents.push(incident);
             }
+            while begun.len() < TOGETHER
+                && let Some(alert) = next(&mut alerts)
+            {
+                begun.extend(self.heard(alert));
+            }
             if happenings.lost() != lost {
                 self.0.metrics.dropped.with_label_values(&["lost"]).inc_by(happenings.lost() - lost);
                 lost = happenings.lost();
                 self.changes().forget();
             }
-            self.pass_on(std::mem::take(&mut changes), &incidents);
+            self.pass_on(std::mem::take(&mut changes), &incidents, begun.drain(..));
             incidents.clear();
         }
     }
 
-    fn pass_on(&self, changes: Vec<Change>, incidents: &[Box<IncidentRow>]) {
+    /// An alert that was told of; those that were missed are counted.
+    fn heard(&self, alert: Result<AlertRow, RecvError>) -> Option<AlertRow> {
+        match alert {
+            Ok(alert) => Some(alert),
+            Err(RecvError::Lagged(missed)) => {
+                self.0.metrics.dropped.with_label_values(&["lost"]).inc_by(missed);
+                None
+            }
+            // Whoever follows holds on to who tells.
+            Err(RecvError::Closed) => None,
+        }
+    }
+
+    fn pass_on(
+        &self,
+        changes: Vec<Change>,
+        incidents: &[Box<IncidentRow>],
+        alerts: impl Iterator<Item = AlertRow>,
+    ) {
         let mut told: Vec<(&str, String)> = Vec::with_capacity(changes.len() + incidents.len());
         let now = clock::now();
         for change in &changes {
@@ -154,6 +180,7 @@ impl Live {
             });
         }
         told.extend(incidents.iter().map(|incident| ("incident", text(&summary(incident)))));
+        told.extend(alerts.map(|alert| ("alert", text(&AlertBody::new(alert)))));
         let mut kept = self.changes();
         for change in changes {
             let revision = kept.newest + 1;
@@ -295,6 +322,15 @@ impl Numbered for Made {
     }
 }
 
+/// What is there of a channel, without waiting.
+fn next(alerts: &mut broadcast::Receiver<AlertRow>) -> Option<Result<AlertRow, RecvError>> {
+    match alerts.try_recv() {
+        Ok(alert) => Some(Ok(alert)),
+        Err(TryRecvError::Lagged(missed)) => Some(Err(RecvError::Lagged(missed))),
+        Err(TryRecvError::Empty | TryRecvError::Closed) => None,
+    }
+}
+
 /// What a follower sees of an incident; the rest is under its id.
 fn summary(incident: &IncidentRow) -> serde_json::Value {
     json!({
@@ -317,67 +353,4 @@ fn text(value: &impl Serialize) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn live() -> Live {
-        Live::new(&Registry::new()).unwrap()
-    }
-
-    #[test]
-    fn who_was_away_gets_what_was_missed_and_nothing_twice() {
-        let live = live();
-        let began = live.newest();
-        live.publish(&[("a", "1".to_owned()), ("a", "2".to_owned())]);
-        live.publish(&[("a", "3".to_owned())]);
-        let after = |mut seen| {
-            let mut all = String::new();
-            while let Some(frame) = live.after(seen).unwrap() {
-                all.push_str(std::str::from_utf8(&frame.after(seen)).unwrap());
-                seen = frame.last;
-            }
-            all
-        };
-        assert_eq!(after(began).matches("data: ").count(), 3);
-        assert_eq!(
-            after(began + 1),
-            format!("id: {}\nevent: a\ndata: 2\n\nid: {}\nevent: a\ndata: 3\n\n", began + 2, began + 3)
-        );
-        assert_eq!(after(began + 3), "");
-    }
-
-    #[test]
-    fn who_is_too_far_behind_is_told() {
-        let live = live();
-        let began = live.newest();
-        for _ in 0..EVENTS + 10 {
-            live.publish(&[("a", "1".to_owned())]);
-        }
-        assert!(live.after(began).is_err());
-        assert!(live.after(began + 9).is_err());
-        assert_eq!(live.after(began + 10).unwrap().unwrap().last, began + 11);
-        assert!(live.after(began + (EVENTS as u64) + 11).is_err(), "a number of another daemon");
-        assert!(live.after(0).is_err());
-    }
-
-    #[test]
-    fn who_is_erased_is_not_told_of_again_and_who_has_heard_goes_on() {
-        let live = live();
-        let began = live.newest();
-        live.publish(&[("a", "\"203.0.113.7\"".to_owned())]);
-        live.erase("203.0.113.9");
-        assert!(live.after(began).unwrap().is_some(), "another was erased");
-        live.erase("203.0.113.7");
-        assert!(live.after(began).is_err());
-        assert!(live.after(began + 1).unwrap().is_none());
-    }
-
-    #[test]
-    fn what_was_lost_is_nobodys_to_go_on_from() {
-        let live = live();
-        let seen = live.revision();
-        live.changes().forget();
-        assert!(live.changes_after(seen, 10).is_err());
-        assert!(live.changes_after(live.revision(), 10).is_ok());
-    }
-}
+mod tests;

@@ -48,7 +48,7 @@ pub(super) struct StreamQuery {
     since: Option<u64>,
 }
 
-/// What happens, as it happens: `incident`, `decision` (made, or lasts longer) and `ended`, each with an id. A reader
+/// What happens, as it happens: `incident`, `decision` (made, or lasts longer), `ended`, and `alert` (firing, or resolved), each with an id. A reader
 /// that comes back with `Last-Event-ID` gets what it missed; one that missed too much is told by 410, and one that falls
 /// behind while it reads by an event `dropped` before the end.
 #[utoipa::path(

@@ -106,7 +106,13 @@ pub(super) fn parts() -> (Api, tempfile::TempDir, DropGuard) {
     tokio::spawn(ingest.run(stop.clone()));
     let receivers = Receivers::new(&alerts::Config::default()).unwrap();
     let stored = (opened.store.clone(), &opened.reader);
-    let (_, alerts) = alerts::Task::new(&alerts::Config::default(), &registry, stored, receivers).unwrap();
+    let (telling, alerts) =
+        alerts::Task::new(&alerts::Config::default(), &registry, stored, receivers).unwrap();
+    let stopped = stop.clone();
+    tokio::spawn(async move {
+        let (_nobody_looks, readings) = tokio::sync::watch::channel(Arc::default());
+        telling.run(readings, stopped).await
+    });
     let levels = Levels::new(levels::Config::default(), &[]);
     let looks = monitor::Config::default();
     let (_, seen) = Sampler::new(&looks, levels, &registry, opened.store.clone(), Vec::new()).unwrap();

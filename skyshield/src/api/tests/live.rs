@@ -3,12 +3,14 @@
 use std::time::Duration;
 
 use super::*;
+use crate::engine::happening::Happening;
 
 /// The API with somebody who passes on what happens.
 async fn app() -> TestApp {
     let app = TestApp::new().await;
     let happenings = app.api.control.follow().unwrap();
-    tokio::spawn(app.api.own.live.clone().follow(happenings));
+    let alerts = app.api.monitoring.alerts.changes();
+    tokio::spawn(app.api.own.live.clone().follow(happenings, alerts));
     tokio::spawn(app.api.own.live.clone().herald());
     app
 }
@@ -86,6 +88,24 @@ async fn the_stream_tells_what_happens_and_what_was_missed() {
     app.ask(too_old.body(Body::empty()).unwrap()).await.is_problem(410, "begin without an id");
     let nonsense = Request::get("/api/v1/stream").header("last-event-id", "x");
     app.ask(nonsense.body(Body::empty()).unwrap()).await.is_problem(400, "Last-Event-ID");
+}
+
+#[tokio::test]
+async fn the_stream_tells_of_alerts_too() {
+    let app = app().await;
+    let begin = app.api.own.live.newest();
+    let tell = app.api.monitoring.alerts.teller();
+    tell(Happening { rule: "tell".into(), which: "source=203.0.113.9".into(), summary: "it scans".into() });
+    let request = Request::get("/api/v1/stream").header("last-event-id", begin);
+    let text = read(&app, request, "response/tell").await;
+    assert!(text.starts_with(&format!("id: {}\nevent: alert\ndata: {{", begin + 1)), "{text}");
+    let told: Value = serde_json::from_str(text.rsplit_once("data: ").unwrap().1.trim()).unwrap();
+    assert_eq!((&told["state"], &told["which"]), (&json!("firing"), &json!("source=203.0.113.9")));
+    // Erased, it is neither told again nor kept.
+    app.ask(post("/api/v1/privacy/erase", &json!({ "whom": "203.0.113.9" }))).await;
+    let request = Request::get("/api/v1/stream").header("last-event-id", begin);
+    app.ask(request.body(Body::empty()).unwrap()).await.is_problem(410, "begin without an id");
+    assert_eq!(app.get("/api/v1/monitoring/alerts/").await.body["items"], json!([]));
 }
 
 #[tokio::test]
