@@ -2,6 +2,7 @@
 
 mod allows;
 mod audit;
+mod checkpoint;
 mod collector;
 mod erase;
 mod incidents;
@@ -226,11 +227,11 @@ pub fn open(config: &Config) -> Result<Opened, OpenError> {
     let reader = Reader::open(&open::database(&config.dir), &key)?;
     let counters = Counters::default();
     let (queue, jobs) = std::sync::mpsc::sync_channel(QUEUE);
-    let writer = writer::Writer::new(connection, lock, config, counters.clone(), &key);
-    let writer = std::thread::Builder::new()
-        .name("store".to_owned())
-        .spawn(move || writer.run(&jobs))
-        .map_err(|source| OpenError::Io { path: config.dir.clone(), source })?;
+    let io = |source| OpenError::Io { path: config.dir.clone(), source };
+    let log = checkpoint::Checkpoints::start(&open::database(&config.dir), counters.clone()).map_err(io)?;
+    let writer = writer::Writer::new((connection, log), lock, config, counters.clone(), &key);
+    let writer =
+        std::thread::Builder::new().name("store".to_owned()).spawn(move || writer.run(&jobs)).map_err(io)?;
     Ok(Opened { store: Store { queue, counters }, reader, writer, quarantined, key })
 }
 

@@ -10,6 +10,7 @@ use nix::fcntl::{Flock, FlockArg};
 use rusqlite::{Connection, ErrorCode};
 use rusqlite_migration::MigrationDefinitionError;
 
+use super::checkpoint;
 use super::migrations::MIGRATIONS;
 use crate::clock;
 
@@ -101,6 +102,9 @@ fn connect(path: &Path) -> Result<Connection, rusqlite::Error> {
     connection.pragma_update(None, "journal_mode", "WAL")?;
     // With FULL a commit is on the platter when it returns; NORMAL would lose the last ones to a power cut.
     connection.pragma_update(None, "synchronous", "FULL")?;
+    // No commit works off the log: `checkpoint` does, and the writer where it has outgrown its bound.
+    connection.pragma_update(None, "wal_autocheckpoint", 0)?;
+    connection.pragma_update(None, "journal_size_limit", checkpoint::MOST * checkpoint::PAGE)?;
     // What is deleted is overwritten: an erased address is not to be read off the disk.
     connection.pragma_update(None, "secure_delete", "ON")?;
     // What takes the place of a row is counted as one that has gone and one that was made.

@@ -208,3 +208,75 @@ fn an_empty_file_is_a_new_store() {
     let (_dir, config, _, rows) = written();
     assert_eq!(answers_only_what_was_written(&config, b"", &rows, "empty"), "open");
 }
+
+fn log_bytes(config: &Config) -> u64 {
+    fs::metadata(config.dir.join("skyshield.db-wal")).map_or(0, |log| log.len())
+}
+
+/// A record of `kibibytes`, so that the log grows.
+fn large(id: u64, kibibytes: usize) -> Record {
+    let Record::Decision(row) = decision(id) else { unreachable!("a decision is one") };
+    Record::Decision(DecisionRow { comment: "x".repeat(kibibytes * 1024), ..row })
+}
+
+#[tokio::test]
+async fn the_log_is_worked_off_beside_the_commits() {
+    let (_dir, config) = config();
+    let opened = open(&config).unwrap();
+    // 40 MiB in all, back to back: so fast that the log is seldom worked off to its end.
+    for id in 1..=2500 {
+        opened.store.commit(large(id, 16)).await.unwrap();
+    }
+    let counters = opened.store.counters();
+    let (beside, in_commit) = (counters.checkpoints(), counters.checkpoints_in_commit());
+    assert!(beside >= 2, "somebody worked it off: {beside}");
+    assert!(in_commit <= 1, "2,500 commits, of which {in_commit} had to");
+    assert!(log_bytes(&config) <= 65 << 20, "{} bytes", log_bytes(&config));
+}
+
+#[tokio::test]
+async fn a_log_that_somebody_reads_by_grows_to_its_bound_and_is_begun_anew_afterwards() {
+    let (_dir, config) = config();
+    let opened = open(&config).unwrap();
+    opened.store.commit(decision(1)).await.unwrap();
+    let other = rusqlite::Connection::open(config.dir.join("skyshield.db")).unwrap();
+    other.execute_batch("BEGIN; SELECT count(*) FROM decisions").unwrap();
+    for id in 2..=80 {
+        opened.store.commit(large(id, 1024)).await.unwrap();
+    }
+    let counters = opened.store.counters().clone();
+    assert!(counters.checkpoints_in_commit() > 0, "beyond its bound, commits try");
+    assert!(counters.checkpoints_in_commit() < 40, "but not each of them");
+    other.execute_batch("COMMIT").unwrap();
+    for id in 81..=90 {
+        opened.store.commit(large(id, 1024)).await.unwrap();
+    }
+    assert!(counters.log_pages() < u64::from(checkpoint::MOST), "{} pages", counters.log_pages());
+    opened.store.commit(decision(91)).await.unwrap();
+    assert!(log_bytes(&config) <= u64::from(checkpoint::MOST * checkpoint::PAGE), "and the disk has it back");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn scrubbing_empties_the_log_while_it_is_worked_off() {
+    let (_dir, config) = config();
+    let opened = open(&config).unwrap();
+    for id in 1..=12 {
+        // As much as wakes the other thread.
+        opened.store.commit(large(id, 4096)).await.unwrap();
+        assert!(opened.store.scrub().await.unwrap(), "nobody reads");
+        assert_eq!(log_bytes(&config), 0);
+    }
+}
+
+#[test]
+fn a_store_that_is_closed_has_no_log() {
+    let (_dir, config) = config();
+    let Opened { store, writer, reader, .. } = open(&config).unwrap();
+    drop(reader);
+    for id in 1..=4 {
+        assert!(store.append(large(id, 4096)));
+    }
+    store.close();
+    writer.join().unwrap();
+    assert_eq!(log_bytes(&config), 0, "it was worked off at the end");
+}

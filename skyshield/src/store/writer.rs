@@ -12,6 +12,7 @@ use rusqlite::Connection;
 use tokio::sync::oneshot;
 
 use super::audit;
+use super::checkpoint::{self, Checkpoints};
 use super::erase;
 use super::prune::Retention;
 use super::pseudonym::Pseudonyms;
@@ -45,7 +46,7 @@ pub(super) enum Job {
 
 /// What the writer has done and what it could not do, since start.
 #[derive(Clone, Debug, Default)]
-pub struct Counters(Arc<[AtomicU64; 5]>);
+pub struct Counters(Arc<[AtomicU64; 9]>);
 
 impl Counters {
     /// Records on disk.
@@ -73,6 +74,34 @@ impl Counters {
         self.0[4].load(Ordering::Relaxed)
     }
 
+    /// Times that the log was worked off beside the writer.
+    pub fn checkpoints(&self) -> u64 {
+        self.0[5].load(Ordering::Relaxed)
+    }
+
+    /// Times that a commit had to work off the log, because it had grown too long.
+    pub fn checkpoints_in_commit(&self) -> u64 {
+        self.0[6].load(Ordering::Relaxed)
+    }
+
+    /// Times that the log could not be worked off beside the writer.
+    pub fn failed_checkpoints(&self) -> u64 {
+        self.0[7].load(Ordering::Relaxed)
+    }
+
+    /// Pages in the log after the last commit.
+    pub fn log_pages(&self) -> u64 {
+        self.0[8].load(Ordering::Relaxed)
+    }
+
+    pub(super) fn count_checkpoint(&self) {
+        self.add(5, 1);
+    }
+
+    pub(super) fn count_failed_checkpoint(&self) {
+        self.add(7, 1);
+    }
+
     /// Counts a record before it is handed over: what waits is never fewer than none.
     pub(super) fn count_waiting(&self) {
         self.0[4].fetch_add(1, Ordering::Relaxed);
@@ -94,6 +123,10 @@ impl Counters {
 
 /// The writer's state.
 pub(super) struct Writer {
+    /// Ends before the connection closes.
+    checkpoints: Checkpoints,
+    /// Pages in the log at which a commit works it off itself.
+    most: u32,
     connection: Connection,
     /// Held for as long as the writer lives.
     _lock: Flock<File>,
@@ -106,13 +139,15 @@ pub(super) struct Writer {
 
 impl Writer {
     pub(super) fn new(
-        connection: Connection,
+        (connection, checkpoints): (Connection, Checkpoints),
         lock: Flock<File>,
         config: &Config,
         counters: Counters,
         installation: &[u8; 32],
     ) -> Self {
         Self {
+            checkpoints,
+            most: checkpoint::MOST,
             connection,
             _lock: lock,
             counters,
@@ -154,7 +189,9 @@ impl Writer {
                     let _gone = reply.send(written.map_err(Error::Write));
                 }
                 Ok(Job::Scrub(reply)) => {
-                    let scrubbed = self.flush().and_then(|()| erase::scrub(&self.connection));
+                    let scrubbed = self.flush();
+                    let scrub = || erase::scrub(&self.connection);
+                    let scrubbed = scrubbed.and_then(|()| self.checkpoints.alone(scrub));
                     let _gone = reply.send(scrubbed.map_err(Error::Write));
                 }
                 Err(RecvTimeoutError::Timeout) => {}
@@ -202,10 +239,38 @@ impl Writer {
             transaction.commit()
         });
         match &outcome {
-            Ok(()) => self.counters.add(0, written),
+            Ok(()) => {
+                self.counters.add(0, written);
+                self.look_at_log();
+            }
             Err(_) => self.counters.add(2, 1),
         }
         outcome
+    }
+
+    /// Has the log worked off when it is worth it, and does so here when it has outgrown its bound: a disk that is
+    /// slower than what is decided slows the decisions down, rather than fill up.
+    fn look_at_log(&mut self) {
+        let looked = checkpoint::look(&self.connection).and_then(|log| {
+            self.counters.0[8].store(u64::from(log.pages), Ordering::Relaxed);
+            if log.pages < checkpoint::MOST {
+                self.most = checkpoint::MOST;
+            }
+            if log.left() > 0 && log.pages >= self.most {
+                self.counters.add(6, 1);
+                // While somebody reads by the log it is not begun anew, and no commit should pay for that alone.
+                self.most = log.pages + checkpoint::WANTED;
+                return self.checkpoints.alone(|| checkpoint::passive(&self.connection));
+            }
+            if log.left() >= checkpoint::WANTED {
+                self.checkpoints.wake();
+            }
+            Ok(log)
+        });
+        // What is committed is on disk, and stays in the log.
+        if let Err(error) = looked {
+            tracing::warn!(%error, "the store's log could not be looked at");
+        }
     }
 
     /// Deletes a part of what is too old or too much; true where there is more of it.
@@ -216,6 +281,8 @@ impl Writer {
             "DELETE FROM known WHERE (page, key) IN (SELECT page, key FROM known WHERE expires_at_ms < ?1 LIMIT 1000)",
             [now_ms],
         )?;
-        self.retention.prune(&mut self.connection, (&self.key, &self.pseudonyms), now_ms)
+        let more = self.retention.prune(&mut self.connection, (&self.key, &self.pseudonyms), now_ms)?;
+        self.look_at_log();
+        Ok(more)
     }
 }
