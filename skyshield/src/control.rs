@@ -64,7 +64,14 @@ pub enum Order {
     /// A request was refused.
     Incident(Box<Incident>, oneshot::Sender<()>),
     /// Somebody asks for a ban.
-    Ban(NewBan, oneshot::Sender<Result<Banned, OrderError>>),
+    Ban {
+        /// Whom, and why.
+        new: NewBan,
+        /// Whether what is held against him names another client.
+        forwards: bool,
+        /// What came of it.
+        reply: oneshot::Sender<Result<Banned, OrderError>>,
+    },
     /// Somebody takes a ban back.
     Lift(Target, oneshot::Sender<Result<Decision, OrderError>>),
     /// Somebody wants to see what is in force.
@@ -156,7 +163,7 @@ pub struct Health {
     pub dataplane_answers: bool,
     /// Whether the disk took the last write.
     pub store_writes: bool,
-    /// Why detectors ban no addresses, where they do not.
+    /// Why detectors do not ban the addresses of proxies, where one is in front.
     pub not_armed: Option<String>,
 }
 
@@ -244,7 +251,13 @@ impl Control {
 
     /// Bans a source. An operator's ban is on disk and in the kernel when this returns.
     pub async fn ban(&self, ban: NewBan) -> Result<Banned, OrderError> {
-        self.order(|reply| Order::Ban(ban, reply)).await?
+        self.order(|reply| Order::Ban { new: ban, forwards: false, reply }).await?
+    }
+
+    /// The same for what a request has done that may name another client: where its address may be a proxy's, a
+    /// detector's ban of it is refused.
+    pub async fn ban_for(&self, ban: NewBan, forwards: bool) -> Result<Banned, OrderError> {
+        self.order(|reply| Order::Ban { new: ban, forwards, reply }).await?
     }
 
     /// Takes a ban back: on disk and out of the kernel when this returns.

@@ -162,9 +162,9 @@ impl Response {
             asked_at: clock::wall(),
             force: false,
         };
-        let control = self.parts.control.clone();
+        let (control, forwards) = (self.parts.control.clone(), incident.traits.forwards);
         self.begin(async move {
-            if let Err(error) = control.ban(ban).await {
+            if let Err(error) = control.ban_for(ban, forwards).await {
                 tracing::warn!(%error, "a ban that a rule of response asks for was not made");
             }
         });

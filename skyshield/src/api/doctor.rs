@@ -99,7 +99,7 @@ fn of_control(health: &Health, items: &mut Vec<Check>) {
         Some(why) => Check::new(
             "address-bans",
             "failed",
-            format!("detectors ban no addresses: {why}"),
+            format!("detectors do not ban the addresses of proxies: {why}"),
             "name the proxy in gateway.trusted_proxies, and reload",
         ),
         None => Check::new("address-bans", "ok", "addresses are clients', as far as can be seen", ""),

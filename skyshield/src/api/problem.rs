@@ -92,7 +92,7 @@ impl From<OrderError> for Problem {
             | OrderError::NotAllowed(NotAllowed::Full)
             | OrderError::NotRuled(NotRuled::Full)
             | OrderError::TooManyExceptions => StatusCode::INSUFFICIENT_STORAGE,
-            OrderError::NotRuled(NotRuled::Outranked(_)) => StatusCode::CONFLICT,
+            OrderError::NotRuled(NotRuled::Outranked(_)) | OrderError::NotArmed => StatusCode::CONFLICT,
             OrderError::NotInForce | OrderError::NoSuchException | OrderError::NoSuchAllow => {
                 StatusCode::NOT_FOUND
             }

@@ -121,7 +121,7 @@ struct InForceBody {
     allowed: usize,
     /// Exceptions to rules.
     exceptions: usize,
-    /// Why detectors ban no addresses, where they do not.
+    /// Why detectors do not ban the addresses of proxies, where one is in front.
     not_armed: Option<String>,
 }
 

@@ -61,10 +61,6 @@ impl Task {
     }
 
     fn sentence(&mut self, incident: &Incident, source: Source, reason: Cow<'static, str>, ttl: Duration) {
-        if !incident.client.by_proxy && self.not_armed().is_some() {
-            self.metrics.watched.not_armed.inc();
-            return;
-        }
         let new = NewBan {
             source,
             origin: Origin::Detector,
@@ -76,6 +72,9 @@ impl Task {
             asked_at: incident.at,
             force: false,
         };
+        if self.arms(&new, incident.traits.forwards).is_err() {
+            return;
+        }
         match self.ban(new) {
             Ok(_) => self.enact(Some(incident.complete_at)),
             Err(Rejected::Protected { .. }) => {}

@@ -19,7 +19,11 @@ impl Task {
                 // Nobody may listen.
                 let _heard = self.told.send(std::sync::Arc::from(incident));
             }
-            Order::Ban(new, reply) => {
+            Order::Ban { new, forwards, reply } => {
+                if let Err(doubted) = self.arms(&new, forwards) {
+                    let _gone = reply.send(Err(doubted));
+                    return;
+                }
                 let origin = new.origin;
                 let replaced = self.ledger.get(new.source);
                 match self.ban(new) {

@@ -2,6 +2,7 @@
 
 mod allows;
 mod bench;
+mod fronting;
 
 use std::time::Duration;
 

@@ -107,6 +107,13 @@ impl Fronting {
         self.conclude();
     }
 
+    /// Whether `address` may stand for others than itself: one of those proxies has most requests; or too few are
+    /// counted to tell, and what is held against it names another client.
+    pub fn doubts(&self, address: IpAddr, forwards: bool) -> bool {
+        let is_told_by_now = self.now.all.saturating_add(self.before.all) >= FEWEST;
+        Front::of(address).is_some() && (self.found.is_some() || forwards && !is_told_by_now)
+    }
+
     /// What is concluded.
     pub fn found(&self) -> Option<Fronted> {
         self.found
@@ -158,6 +165,26 @@ mod tests {
             (&[("fd00::1", true, 30)], Some("the private address fd00::1 100")),
         ] {
             assert_eq!(told(requests).as_deref(), expected, "{requests:?}");
+        }
+    }
+
+    #[test]
+    fn whose_address_is_in_doubt_is_told_from_the_first_request_on() {
+        let (mut fronting, now) = (Fronting::default(), Instant::now());
+        let doubts = |fronting: &Fronting, address: &str, forwards: bool| {
+            fronting.doubts(address.parse().unwrap(), forwards)
+        };
+        assert!(doubts(&fronting, "172.17.0.1", true), "nothing is known yet, and it names another client");
+        assert!(!doubts(&fronting, "172.17.0.1", false), "it names nobody");
+        assert!(
+            !doubts(&fronting, "203.0.113.7", true),
+            "who has an address of his own can write what he likes"
+        );
+        (0..20).for_each(|_| fronting.observe([203, 0, 113, 9].into(), false, now));
+        assert!(!doubts(&fronting, "172.17.0.1", true), "most come by themselves");
+        (0..40).for_each(|_| fronting.observe([172, 17, 0, 1].into(), true, now));
+        for (address, doubted) in [("172.17.0.1", true), ("104.16.3.4", true), ("203.0.113.7", false)] {
+            assert_eq!(doubts(&fronting, address, false), doubted, "{address}");
         }
     }
 

@@ -88,7 +88,7 @@ pub struct Seen {
 }
 
 /// Whether a header of this name tells whom a proxy speaks for.
-fn names_another_client(name: &[u8]) -> bool {
+pub(super) fn names_another_client(name: &[u8]) -> bool {
     const NAMES: [&[u8]; 7] = [
         b"x-forwarded-for",
         b"forwarded",

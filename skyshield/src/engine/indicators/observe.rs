@@ -21,6 +21,8 @@ pub struct Traits {
     pub header_order: String,
     /// Its TLS handshake (JA4), where there was one.
     pub ja4: Option<String>,
+    /// Whether its headers name another client, as a proxy's do.
+    pub forwards: bool,
 }
 
 /// Headers that come and go with the request, and say nothing of the client.
@@ -80,7 +82,7 @@ const PAYLOADS: usize = 4;
 /// The signs of `incident`, whose source is where `atlas` says.
 pub fn signs(incident: &Incident, atlas: &Atlas) -> Vec<Sign> {
     let address = incident.client.address;
-    let Traits { user_agent, header_order, ja4 } = &incident.traits;
+    let Traits { user_agent, header_order, ja4, forwards: _ } = &incident.traits;
     let asn = atlas.origin_of(address).and_then(|origin| origin.asn);
     let said = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
     let one = [
