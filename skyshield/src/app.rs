@@ -44,7 +44,7 @@ use crate::gateway;
 use crate::lifecycle::handover::{Line, Word};
 use crate::lifecycle::{Lifecycle, Wishes, notify, raise_descriptor_limit};
 use crate::limits::Limiter;
-use crate::rehearsal::{self, Stage};
+use crate::rehearsal;
 use crate::telemetry::{self, Logs, Sentry};
 use crate::verdict::{Judge, Settings, Watch};
 use crate::{clock, dataplane, host, store};
@@ -129,7 +129,7 @@ pub async fn run(start: Start<'_>) -> anyhow::Result<()> {
     // Whoever holds on to the store or the kernel beside the control task holds one of these.
     let (hold, holders) = mpsc::channel(1);
     let judge = judge_by(&config, view, control.clone(), limiter, (&opened.key, measures.counter(&config)));
-    let stage = rehearsed(&judge, &config, &registry)?;
+    let stage = tasks::rehearsed(&judge, &control, &config, &registry)?;
     let ears = tap::Ears::new(&judge, &config.gateway);
     let listener = kernel.tapping.zip(tap_metrics);
     let listener = listener.map(|(tapping, metrics)| tapping.listener(&config.tap, &ears, metrics));
@@ -294,11 +294,6 @@ fn watch(
     lifecycle.spawn("names", tasks::held(hold.clone(), names));
     let host = tasks::watch_host(known, upstreams, control, release.clone());
     lifecycle.spawn("host", tasks::held(hold.clone(), host));
-}
-
-fn rehearsed(judge: &Judge, config: &Config, registry: &Registry) -> Result<Stage, prometheus::Error> {
-    let (limits, rehearsal) = (config.inspect.clone(), config.rehearsal.clone());
-    Ok(Stage::new(judge.shared_settings(), limits, rehearsal, rehearsal::Metrics::new(registry)?))
 }
 
 fn states_of(upstreams: gateway::Upstreams) -> UpstreamStates {

@@ -17,7 +17,6 @@ use crate::engine::incident::{Act, Assessment, Client, Door, Incident, IncidentI
 use crate::engine::risk::{self, Score};
 use crate::engine::view::View;
 use crate::engine::watcher::Watcher;
-use crate::exceptions::Circumstances;
 use crate::inspect::{Mode, OverLimit, Request};
 use crate::limits::{self, Counted, Limiter, Quota, Stay};
 use crate::routes::Route;
@@ -281,16 +280,10 @@ impl Judge {
         at: Instant,
     ) -> Opinion<'a> {
         let standing = self.view.standing(client.address, at);
-        settings.opinion_except(request, standing, |route, findings| {
-            let circumstances = Circumstances {
-                route: &route.name,
-                host: request.host(),
-                target: request.target,
-                source: client.address,
-            };
-            let needed = self.control.exceptions().load().apply(findings, &circumstances, at);
-            self.control.count_exceptions(needed);
-        })
+        let exceptions = self.control.exceptions().load();
+        let (opinion, needed) = settings.opinion_beside(request, standing, &exceptions, (client.address, at));
+        self.control.count_exceptions(needed);
+        opinion
     }
 }
 

@@ -275,7 +275,7 @@ fn previewed(scopes: &[Scope], rows: &[IncidentRow], own: &str) -> PreviewBody {
     }
 }
 
-fn past(row: &IncidentRow) -> Option<Past> {
+pub(super) fn past(row: &IncidentRow) -> Option<Past> {
     Some(Past {
         id: row.id.clone(),
         source: row.address.parse().ok()?,

@@ -8,12 +8,13 @@ use axum::extract::{Query, State};
 use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
 
-use super::explain::ThresholdsBody;
+use super::explain::{ThresholdsBody, past};
 use super::problem::Problem;
 use super::terms::PlaceShape;
 use super::time::{Ttl, ttl};
 use crate::clock;
-use crate::control::millis;
+use crate::control::{Control, millis};
+use crate::exceptions::Circumstances;
 use crate::rehearsal::{Fate, Kept};
 use crate::store::Reader;
 
@@ -40,6 +41,8 @@ struct KeptShape {
     /// What became of it: `pass`, `refuse` or `ban`.
     fate: String,
     assessment: AssessmentShape,
+    /// The terms of it, by their numbers, that exceptions in force now would take away.
+    excepted: Vec<usize>,
 }
 
 /// What a score was made of, and measured against.
@@ -77,6 +80,7 @@ struct TermShape {
 #[utoipa::path(get, path = "/api/v1/history", tag = "events", params(HistoryQuery), responses((status = 200, body = Vec<KeptShape>)))]
 pub(super) async fn show(
     State(reader): State<Reader>,
+    State(control): State<Control>,
     query: Result<Query<HistoryQuery>, QueryRejection>,
 ) -> Result<Json<Vec<Kept>>, Problem> {
     let Query(query) = query.map_err(|rejection| Problem::bad_request(rejection.body_text()))?;
@@ -89,21 +93,34 @@ pub(super) async fn show(
     let (incidents, near) =
         super::read(move || Ok((reader.incidents_since(since, MOST)?, reader.near_misses(since, MOST)?)))
             .await?;
+    let (exceptions, now) = (control.exceptions().load_full(), clock::now());
     let incidents = incidents.into_iter().map(|row| {
         let mut assessment = row.assessment();
+        let excepted = past(&row).map(|past| {
+            let (route, host, target) = (&past.route, &past.host, &past.target);
+            let request = Circumstances { route, host, target, source: past.source };
+            exceptions.covered(&assessment.bill.terms, &request, now)
+        });
         assessment.forget_words();
         let fate = match row.act.as_str() {
             "ban" => Fate::Ban,
             "refuse" => Fate::Refuse,
             _ => Fate::Pass,
         };
-        Kept { incident: Some(row.id), route: row.route, fate, assessment }
+        Kept {
+            incident: Some(row.id),
+            route: row.route,
+            fate,
+            assessment,
+            excepted: excepted.unwrap_or_default(),
+        }
     });
     let near = near.into_iter().map(|row| Kept {
         incident: None,
         route: row.route,
         fate: Fate::Pass,
         assessment: serde_json::from_str(&row.assessment).unwrap_or_default(),
+        excepted: Vec::new(),
     });
     Ok(Json(incidents.chain(near).collect()))
 }

@@ -62,7 +62,7 @@ fn stage(registry: &::prometheus::Registry) -> Stage {
     let limits = inspect::Limits::default();
     let settings = SETTINGS.get_or_init(|| Arc::new(Settings::new(&limits, &risk::Config::default(), &[])));
     let metrics = rehearsal::Metrics::new(registry).unwrap();
-    Stage::new(Arc::clone(settings), limits, rehearsal::Config::default(), metrics)
+    Stage::new(Arc::clone(settings), Arc::default(), limits, rehearsal::Config::default(), metrics)
 }
 
 /// The API's parts over a real store and the model of the kernel; gone with the guards.

@@ -1,9 +1,11 @@
 //! The daemon's own tasks: each goes on until it is told to stop, or fails.
 
 use std::convert::Infallible;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
+use prometheus::Registry;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
@@ -13,11 +15,14 @@ use super::reload::{Known, Reloader};
 use super::succession::Succession;
 use super::trial::{self, Trial};
 use crate::api::{Api, Listeners};
+use crate::config::Config;
 use crate::control::Control;
 use crate::dataplane::Events;
 use crate::engine::never_ban::Protection;
 use crate::engine::source::Source;
 use crate::lifecycle::{Lifecycle, Unfulfilled, Waiting, Wish};
+use crate::rehearsal::{self, Stage};
+use crate::verdict::Judge;
 use crate::{gateway, host};
 
 /// How often the host is asked for its addresses, however quiet the kernel is.
@@ -29,6 +34,18 @@ pub(super) async fn outlive(control: Control, stop: CancellationToken) -> anyhow
         () = stop.cancelled() => Ok(()),
         () = control.ended() => anyhow::bail!("nothing is decided any more"),
     }
+}
+
+/// Where the configuration and the exceptions in force are rehearsed.
+pub(super) fn rehearsed(
+    judge: &Judge,
+    control: &Control,
+    config: &Config,
+    registry: &Registry,
+) -> Result<Stage, prometheus::Error> {
+    let (limits, rehearsal) = (config.inspect.clone(), config.rehearsal.clone());
+    let (settings, exceptions) = (judge.shared_settings(), Arc::clone(control.exceptions()));
+    Ok(Stage::new(settings, exceptions, limits, rehearsal, rehearsal::Metrics::new(registry)?))
 }
 
 /// Runs `task`, and keeps `hold` until it has ended, with all it held on to.

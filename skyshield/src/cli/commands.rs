@@ -16,6 +16,7 @@ use crate::app::{self, KernelSide, Start};
 use crate::config::{self, Config};
 use crate::dataplane::Pinned;
 use crate::engine::ruling::Subject;
+use crate::exceptions::Set;
 use crate::rehearsal;
 use crate::telemetry;
 use crate::verdict::Settings;
@@ -107,7 +108,10 @@ pub(super) fn obey(arguments: Arguments) -> Result<(), Failure> {
             let kept = ask(&place()?, Method::GET, &path, None)?;
             replay::against(&load(config, &Overrides::default())?, kept, json)
         }
-        Command::Replay(replay) => replay::obey(&load(config, &Overrides::default())?, &replay, json),
+        Command::Replay(replay) => {
+            let exceptions = replay::exceptions(&place()?)?;
+            replay::obey(&load(config, &Overrides::default())?, exceptions, &replay, json)
+        }
         Command::Rules(rules) => rules::obey(&load(config, &Overrides::default())?, &rules, json),
         Command::Tokens(tokens) => self::tokens(&place()?, tokens, json),
         Command::Audit(audit) => self::audit(&place()?, &audit, json),
@@ -232,7 +236,7 @@ fn rehearse(path: Option<&Path>, socket: Option<PathBuf>, json: bool) -> Result<
         Some(Err(_)) | None => {
             let config = load(path, &Overrides::default())?;
             let settings = Settings::new(&config.inspect, &config.risk, &config.routes);
-            json!(rehearsal::rehearse(&settings, &config.inspect))
+            json!(rehearsal::rehearse(&settings, &Set::default(), &config.inspect))
         }
     };
     show::rehearsed(&outcome, json);

@@ -1,5 +1,6 @@
 //! `skyshield replay`: recorded requests before the live configuration, in this process.
 
+mod excepted;
 mod family;
 mod har;
 mod log;
@@ -18,12 +19,14 @@ use super::{Failure, Replay, show};
 use crate::clock;
 use crate::config::Config;
 use crate::engine::standing::Standing;
+use crate::exceptions::Set;
 use crate::forward_auth::Format;
 use crate::inspect::Request;
 use crate::rehearsal::{self, Became, Kept, Rerun, Tally, Told};
 use crate::verdict::Settings;
 
 pub(in crate::cli) use crate::rehearsal::Attacks;
+pub(super) use excepted::exceptions;
 pub(in crate::cli) use split::Split;
 
 /// Sources that are told of at the most, the worst.
@@ -32,6 +35,8 @@ const MAX_SOURCES: usize = 1000;
 /// What became of all requests.
 #[derive(Debug, Default, Serialize)]
 pub(super) struct Outcome {
+    /// Exceptions that were heeded; none where no daemon said which there are.
+    pub(super) exceptions: Option<usize>,
     pub(super) total: Tally,
     pub(super) categories: BTreeMap<String, Tally>,
     /// How many would have passed, been limited, refused, banned for, or not have arrived.
@@ -50,19 +55,25 @@ pub(super) struct Whose {
     pub(super) told: Told,
 }
 
-pub(super) fn obey(config: &Config, replay: &Replay, json: bool) -> Result<(), Failure> {
+pub(super) fn obey(
+    config: &Config,
+    exceptions: Option<Set>,
+    replay: &Replay,
+    json: bool,
+) -> Result<(), Failure> {
     let settings = Settings::new(&config.inspect, &config.risk, &config.routes);
     let refused =
         |settings: &Settings, request: &Request<'_>| settings.opinion(request, Standing::default()).refuses();
+    let (count, heeded) = (exceptions.as_ref().map(Set::len), exceptions.unwrap_or_default());
     let sections = (&config.limits, &config.behaviour);
     let mut rerun = Rerun::new(
-        Settings::new(&config.inspect, &config.risk, &config.routes),
+        (Settings::new(&config.inspect, &config.risk, &config.routes), heeded),
         sections,
         (&config.risk, &config.escalation),
         clock::now(),
     )
     .map_err(|error| Failure::Refused(error.to_string()))?;
-    let mut outcome = Outcome::default();
+    let mut outcome = Outcome { exceptions: count, ..Outcome::default() };
     let mut split = replay.split.then(Split::default);
     read::each(replay, |labelled| {
         let became = rerun.go(&labelled.recorded);

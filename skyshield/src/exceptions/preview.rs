@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use super::scope::{Circumstances, Compiled, Scope};
 use crate::engine::incident::Assessment;
-use crate::engine::risk::{Score, Term};
+use crate::engine::risk::{Kind, Score, Term};
 
 /// An incident of the past.
 #[derive(Clone, Debug)]
@@ -57,7 +57,9 @@ pub fn preview(scopes: &[Scope], past: impl IntoIterator<Item = Past>) -> Previe
             continue;
         }
         let covered = |term: &Term| {
-            taking.iter().any(|compiled| compiled.scope.covers(&term.rule, term.place.as_ref()))
+            // What is held against a source by itself, no exception takes away.
+            term.kind == Kind::Finding
+                && taking.iter().any(|compiled| compiled.scope.covers(&term.rule, term.place.as_ref()))
         };
         if !assessment.is_refused_without(covered) {
             found.admitted.push(Admitted { id, score: assessment.bill.without(covered).score() });

@@ -8,6 +8,7 @@ use arc_swap::{ArcSwap, Guard};
 
 use super::scope::{Circumstances, Compiled};
 use super::{Exception, Scope};
+use crate::engine::risk::{Kind, Term};
 use crate::inspect::Finding;
 
 /// Exceptions at the most: each is asked for every finding.
@@ -67,6 +68,24 @@ impl Set {
         self.all.is_empty()
     }
 
+    /// The same exceptions, of which nobody is told how often they are needed here.
+    #[must_use]
+    pub fn apart(&self) -> Self {
+        Self::new(self.all.iter().map(|held| Arc::new(Held::new(held.exception.clone()))))
+    }
+
+    /// Which of `terms`, by their numbers, exceptions would take from a request; nothing is counted.
+    pub fn covered(&self, terms: &[Term], request: &Circumstances<'_>, now: Instant) -> Vec<usize> {
+        let taking = self.all.iter().filter(|held| held.exception.holds(now) && held.compiled.takes(request));
+        let taking: Vec<_> = taking.collect();
+        let is_covered = |term: &Term| {
+            term.kind == Kind::Finding
+                && taking.iter().any(|held| held.scope().covers(&term.rule, term.place.as_ref()))
+        };
+        let numbered = terms.iter().enumerate();
+        numbered.filter(|(_, term)| is_covered(term)).map(|(number, _)| number).collect()
+    }
+
     /// Takes from `findings` what an exception covers; how many exceptions were needed for it.
     pub fn apply(&self, findings: &mut Vec<Finding>, request: &Circumstances<'_>, now: Instant) -> usize {
         if self.all.is_empty() || findings.is_empty() {
@@ -93,6 +112,11 @@ impl Live {
     /// The exceptions as they are now.
     pub fn load(&self) -> Guard<Arc<Set>> {
         self.0.load()
+    }
+
+    /// The same, to be kept for longer than a request lasts.
+    pub fn load_full(&self) -> Arc<Set> {
+        self.0.load_full()
     }
 
     /// Puts in force what `change` makes of the exceptions; it may be asked more than once.

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::engine::incident::Assessment;
-use crate::engine::risk;
+use crate::engine::risk::{self, Bill};
 use crate::inspect::{Limits, Mode, own};
 use crate::routes::{self, Route, Routes};
 
@@ -36,6 +36,9 @@ pub struct Kept {
     pub fate: Fate,
     /// What its score was made of.
     pub assessment: Assessment,
+    /// The terms of it, by their numbers, that exceptions in force now would take away.
+    #[serde(default)]
+    pub excepted: Vec<usize>,
 }
 
 /// What a changed configuration would have made of it all.
@@ -88,7 +91,7 @@ pub fn against(kept: &[Kept], inspect: &Limits, risk: &risk::Config, routes: &[r
         let route = routes.iter().find(|route| *route.name == *one.route);
         let route = route.or_else(|| routes.iter().last());
         let Some(route) = route else { continue };
-        let (would_be, score) = weighed(&one.assessment, route, risk, counts);
+        let (would_be, score) = weighed(one, route, risk, counts);
         if would_be == one.fate {
             continue;
         }
@@ -113,15 +116,19 @@ pub fn against(kept: &[Kept], inspect: &Limits, risk: &risk::Config, routes: &[r
 }
 
 fn weighed(
-    assessment: &Assessment,
+    Kept { assessment, excepted, .. }: &Kept,
     route: &Route,
     risk: &risk::Config,
     counts: impl Fn(&str) -> bool,
 ) -> (Fate, f64) {
-    let bill =
-        risk.reweighed(&assessment.bill, |term| term.kind == risk::Kind::Finding && !counts(&term.rule));
+    let terms = assessment.bill.terms.iter().enumerate();
+    let left = terms.filter(|(number, _)| !excepted.contains(number)).map(|(_, term)| term.clone());
+    let left = Bill { terms: left.collect() };
+    let bill = risk.reweighed(&left, |term| term.kind == risk::Kind::Finding && !counts(&term.rule));
     let score = bill.score();
-    let demanded = assessment.demanded_by.iter().any(|rule| counts(rule));
+    // What demands it demands it for as long as something is left of what it has found.
+    let is_left = |rule: &str| excepted.is_empty() || left.terms.iter().any(|term| term.rule == rule);
+    let demanded = assessment.demanded_by.iter().any(|rule| counts(rule) && is_left(rule));
     let fate = match route.mode {
         Mode::Off | Mode::Observe => Fate::Pass,
         Mode::Refuse if !bill.is_refused(route.thresholds) && !demanded => Fate::Pass,
@@ -134,7 +141,7 @@ fn weighed(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::risk::{Bill, Evidence};
+    use crate::engine::risk::Evidence;
 
     fn kept(rule: &'static str, family: &'static str, confidence: f64, fate: Fate) -> Kept {
         let bill = Bill::of(vec![Evidence {
@@ -147,7 +154,26 @@ mod tests {
             weight: 1.0,
         }]);
         let assessment = Assessment { bill, ..Assessment::default() };
-        Kept { incident: None, route: "default".to_owned(), fate, assessment }
+        Kept { incident: None, route: "default".to_owned(), fate, assessment, excepted: Vec::new() }
+    }
+
+    #[test]
+    fn what_an_exception_takes_away_does_not_count_again() {
+        let told = |excepted: &[usize], demanded_by: &[&str]| {
+            let mut one = kept("xss.script-tag", "xss", 0.95, Fate::Ban);
+            one.excepted = excepted.to_vec();
+            one.assessment.demanded_by = demanded_by.iter().map(|rule| (*rule).to_owned().into()).collect();
+            let told = against(&[one], &Limits::default(), &risk::Config::default(), &[]);
+            told.changes.into_iter().collect::<Vec<_>>()
+        };
+        assert_eq!(told(&[], &[]), []);
+        assert_eq!(told(&[0], &[]), [("ban → pass".to_owned(), 1)]);
+        assert_eq!(
+            told(&[0], &["xss.script-tag"]),
+            [("ban → pass".to_owned(), 1)],
+            "nothing is left to demand it"
+        );
+        assert_eq!(told(&[1], &[]), [], "a number of none");
     }
 
     #[test]

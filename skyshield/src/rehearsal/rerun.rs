@@ -2,7 +2,7 @@
 //! limited or banned, and why.
 
 use std::collections::HashMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::time::{Duration, Instant, SystemTime};
 
 use prometheus::Registry;
@@ -13,12 +13,16 @@ use crate::engine::escalation::{self, Escalation};
 use crate::engine::incident::Client;
 use crate::engine::risk;
 use crate::engine::standing::Standing;
+use crate::exceptions::Set;
 use crate::inspect::{Header, Request};
 use crate::limits::{self, Counted, Limiter};
 use crate::verdict::{Settings, Watch};
 
 /// Sources that are remembered; of further ones each request is looked at by itself.
 const MAX_SOURCES: usize = 1_000_000;
+
+/// Whose requests are that are nobody's: an exception of one source's does not count for them.
+pub(super) const NOBODY: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
 
 /// A recorded request.
 #[derive(Clone, Debug, Default)]
@@ -91,6 +95,7 @@ struct Known {
 /// A host of nobody's that requests are sent to again.
 pub struct Rerun {
     settings: Settings,
+    exceptions: Set,
     limiter: Limiter,
     behaviour: Behaviour,
     watch: Option<Watch>,
@@ -102,9 +107,9 @@ pub struct Rerun {
 }
 
 impl Rerun {
-    /// One that goes by these sections, whose time begins at `now`.
+    /// One that goes by these sections and exceptions, whose time begins at `now`.
     pub fn new(
-        settings: Settings,
+        (settings, exceptions): (Settings, Set),
         (limits, behaviour): (&limits::Config, &behaviour::Config),
         (risk, escalation): (&risk::Config, &escalation::Config),
         now: Instant,
@@ -114,6 +119,7 @@ impl Rerun {
         let key = [7; 32];
         Ok(Self {
             settings,
+            exceptions,
             limiter: Limiter::new(limits, &Registry::new(), now)?,
             behaviour: Behaviour::new(behaviour.clone(), Key::of(&key), now),
             watch: Watch::new(behaviour, limits, &key),
@@ -129,8 +135,10 @@ impl Rerun {
     pub fn go(&mut self, recorded: &Recorded) -> Became {
         let now = self.moment(recorded.at);
         let Some(address) = recorded.source.map(|address| address.to_canonical()) else {
-            let refuses =
-                recorded.with(|request| self.settings.opinion(request, Standing::default()).refuses());
+            let refuses = recorded.with(|request| {
+                let (standing, whose) = (Standing::default(), (NOBODY, now));
+                self.settings.opinion_beside(request, standing, &self.exceptions, whose).0.refuses()
+            });
             return if refuses { Became::Refused } else { Became::Passed };
         };
         if self.sources.len() >= MAX_SOURCES && !self.sources.contains_key(&address) {
@@ -151,7 +159,8 @@ impl Rerun {
         let claims = self.claims.get(&source).copied().unwrap_or_default();
         let standing = known.standing.with_behaviour(claims).at(now);
         let (refuses, bans, own, rules) = recorded.with(|request| {
-            let opinion = self.settings.opinion(request, standing);
+            let whose = (address, now);
+            let (opinion, _needed) = self.settings.opinion_beside(request, standing, &self.exceptions, whose);
             let bans = opinion.route.thresholds.bans(opinion.bill.score());
             let rules: Vec<_> = opinion.bill.terms.iter().map(|term| term.rule.to_string()).collect();
             (opinion.refuses(), bans, opinion.bill.of_the_request().score(), rules)
@@ -213,5 +222,57 @@ impl Rerun {
         let first = *first.get_or_insert(at);
         let after = at.duration_since(first).unwrap_or_default();
         began.checked_add(after).unwrap_or(*began)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::clock;
+    use crate::exceptions::{Exception, Held, Scope};
+    use crate::inspect::Limits;
+
+    fn went(scope: Scope, until: Option<Duration>, after: Duration) -> Became {
+        let (now, wall) = (clock::now(), SystemTime::UNIX_EPOCH);
+        let exception = Exception {
+            id: "1".to_owned(),
+            scope: Scope { rules: vec!["xss.*".to_owned()], ..scope },
+            comment: String::new(),
+            by: "root".to_owned(),
+            made_at: wall,
+            until: until.map(|until| now + until),
+        };
+        let risk = risk::Config::default();
+        let mut rerun = Rerun::new(
+            (Settings::new(&Limits::default(), &risk, &[]), Set::new([Arc::new(Held::new(exception))])),
+            (&limits::Config::default(), &behaviour::Config::default()),
+            (&risk, &escalation::Config::default()),
+            now,
+        )
+        .unwrap();
+        let request = |target: &str, at| Recorded {
+            at: Some(wall + at),
+            source: Some(Ipv4Addr::new(203, 0, 113, 7).into()),
+            method: b"GET".to_vec(),
+            target: target.into(),
+            ..Recorded::default()
+        };
+        assert_eq!(rerun.go(&request("/", Duration::ZERO)), Became::Passed);
+        rerun.go(&request("/search?q=%3Cscript%3Ealert(1)%3C/script%3E", after))
+    }
+
+    #[test]
+    fn an_exception_lets_through_whose_requests_it_is_about_and_while_it_lasts() {
+        let (all, minute) = (Scope::default(), Duration::from_mins(1));
+        let of = |source: &str| Scope { source: Some(source.parse().unwrap()), ..Scope::default() };
+        assert_eq!(went(all.clone(), None, minute), Became::Passed);
+        assert_eq!(went(all.clone(), Some(2 * minute), minute), Became::Passed);
+        assert_eq!(went(all, Some(minute), 2 * minute), Became::Banned, "its time is over by then");
+        assert_eq!(went(of("203.0.113.0/24"), None, minute), Became::Passed);
+        assert_eq!(went(of("203.0.113.8"), None, minute), Became::Banned);
+        let elsewhere = Scope { route: Some("/other".to_owned()), ..Scope::default() };
+        assert_eq!(went(elsewhere, None, minute), Became::Banned);
     }
 }

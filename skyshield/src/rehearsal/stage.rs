@@ -9,6 +9,7 @@ use super::Metrics;
 use super::config::Config;
 use super::outcome::Outcome;
 use super::task;
+use crate::exceptions::Live;
 use crate::inspect::{Limits, RuleInfo, own};
 use crate::verdict::Settings;
 
@@ -28,13 +29,20 @@ pub struct Stage {
     /// One at a time: it takes all of a core for a while.
     turn: Arc<Mutex<()>>,
     metrics: Metrics,
+    exceptions: Arc<Live>,
 }
 
 impl Stage {
-    /// A stage for the configuration in force.
-    pub fn new(settings: Arc<Settings>, limits: Limits, config: Config, metrics: Metrics) -> Self {
+    /// A stage for the configuration and the exceptions in force.
+    pub fn new(
+        settings: Arc<Settings>,
+        exceptions: Arc<Live>,
+        limits: Limits,
+        config: Config,
+        metrics: Metrics,
+    ) -> Self {
         let script = Arc::new(ArcSwap::from_pointee(Script { settings, limits, config }));
-        Self { script, last: Arc::default(), turn: Arc::default(), metrics }
+        Self { script, last: Arc::default(), turn: Arc::default(), metrics, exceptions }
     }
 
     /// Goes by another configuration from here on.
@@ -63,7 +71,10 @@ impl Stage {
         let _turn = self.turn.lock().await;
         let script = self.script.load_full();
         let config = script.config.clone();
-        let outcome = tokio::task::spawn_blocking(move || task::rehearse(&script.settings, &script.limits));
+        let exceptions = self.exceptions.load().apart();
+        let outcome = tokio::task::spawn_blocking(move || {
+            task::rehearse(&script.settings, &exceptions, &script.limits)
+        });
         let outcome = Arc::new(outcome.await?);
         self.metrics.tell(&outcome, &config);
         self.last.store(Some(Arc::clone(&outcome)));

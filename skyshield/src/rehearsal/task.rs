@@ -8,6 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::corpus::{self, Known};
 use super::outcome::{Outcome, Spread};
+use super::rerun::NOBODY;
 use super::stage::Stage;
 use crate::clock;
 use crate::dataplane::{self, Enforcer as _, Entry, Memory};
@@ -16,6 +17,7 @@ use crate::engine::effect::Effect;
 use crate::engine::ledger::Ledger;
 use crate::engine::source::Source;
 use crate::engine::standing::Standing;
+use crate::exceptions::Set;
 use crate::inspect::Limits;
 use crate::verdict::Settings;
 
@@ -23,8 +25,9 @@ use crate::verdict::Settings;
 const MOST_TRIES: u32 = 20;
 const SECS_PER_DAY: u64 = 86_400;
 
-/// Puts all known requests before `settings`, which inspect by `limits`. Blocks for as long as that takes.
-pub fn rehearse(settings: &Settings, limits: &Limits) -> Outcome {
+/// Puts all known requests before `settings`, which inspect by `limits`, with `exceptions` in force. Blocks for as
+/// long as that takes.
+pub fn rehearse(settings: &Settings, exceptions: &Set, limits: &Limits) -> Outcome {
     let began = clock::now();
     let mut outcome = Outcome::default();
     let known = corpus::all(limits);
@@ -32,7 +35,9 @@ pub fn rehearse(settings: &Settings, limits: &Limits) -> Outcome {
     let (mut tries, mut took) = (Vec::new(), Vec::new());
     for (at, request) in known.iter().enumerate() {
         let (refused, claimed) = request.with(|inspected| {
-            let opinion = settings.opinion(inspected, Standing::default());
+            let whose = (NOBODY, began);
+            let (opinion, _needed) =
+                settings.opinion_beside(inspected, Standing::default(), exceptions, whose);
             let claimed: Vec<_> =
                 opinion.inspection.findings.iter().map(|finding| finding.rule.to_string()).collect();
             (opinion.refuses(), claimed)
@@ -56,7 +61,7 @@ pub fn rehearse(settings: &Settings, limits: &Limits) -> Outcome {
             }
             continue;
         }
-        match town.repeat(at, request, settings) {
+        match town.repeat(at, request, (settings, exceptions)) {
             Some((requests, lag)) => {
                 tries.push(f64::from(requests));
                 took.push(lag.as_secs_f64() * 1e3);
@@ -83,14 +88,20 @@ impl Town {
     }
 
     /// The `at`th attacker sends the same until he is banned: how many it took, and how long the last.
-    fn repeat(&mut self, at: usize, request: &Known, settings: &Settings) -> Option<(u32, Duration)> {
+    fn repeat(
+        &mut self,
+        at: usize,
+        request: &Known,
+        (settings, exceptions): (&Settings, &Set),
+    ) -> Option<(u32, Duration)> {
         let number = u32::try_from(at).unwrap_or_default();
         let address = IpAddr::from(Ipv4Addr::from_bits(0x0a00_0000 | number & 0x00ff_ffff));
         let mut standing = Standing::default();
         for tries in 1..=MOST_TRIES {
             let complete_at = clock::now();
             let (bans, score) = request.with(|inspected| {
-                let opinion = settings.opinion(inspected, standing);
+                let whose = (NOBODY, complete_at);
+                let (opinion, _needed) = settings.opinion_beside(inspected, standing, exceptions, whose);
                 let bans = opinion.refuses() && opinion.route.thresholds.bans(opinion.bill.score());
                 let own = opinion.bill.of_the_request().score();
                 (bans, opinion.refuses().then_some(own))
@@ -156,7 +167,7 @@ mod tests {
     use crate::engine::risk;
 
     fn rehearsed(limits: &Limits) -> Outcome {
-        rehearse(&Settings::new(limits, &risk::Config::default(), &[]), limits)
+        rehearse(&Settings::new(limits, &risk::Config::default(), &[]), &Set::default(), limits)
     }
 
     #[test]

@@ -1,10 +1,13 @@
 //! What verdicts go by: one thing, so that a new configuration takes its place between two requests.
 
+use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Instant;
 
 use super::RefusalReason;
 use crate::engine::risk::{self, Bill};
 use crate::engine::standing::Standing;
+use crate::exceptions::{Circumstances, Set};
 use crate::inspect::{self, Finding, Inspection, Inspector, Mode, OverLimit, Request};
 use crate::routes::{self, Route, Routes};
 
@@ -80,8 +83,26 @@ impl Settings {
         self.opinion_except(request, standing, |_route, _findings| {})
     }
 
+    /// The same of what `source` sends at `at`, once `exceptions` have taken away what they cover; and how many of
+    /// them were needed.
+    pub fn opinion_beside(
+        &self,
+        request: &Request<'_>,
+        standing: Standing,
+        exceptions: &Set,
+        (source, at): (IpAddr, Instant),
+    ) -> (Opinion<'_>, usize) {
+        let mut needed = 0;
+        let opinion = self.opinion_except(request, standing, |route, findings| {
+            let (host, target) = (request.host(), request.target);
+            let circumstances = Circumstances { route: &route.name, host, target, source };
+            needed = exceptions.apply(findings, &circumstances, at);
+        });
+        (opinion, needed)
+    }
+
     /// The same, once `except` has taken away the findings that do not count on this route.
-    pub fn opinion_except(
+    fn opinion_except(
         &self,
         request: &Request<'_>,
         standing: Standing,

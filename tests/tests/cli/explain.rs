@@ -5,6 +5,8 @@ use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
 use serde_json::{Value, json};
 use tests::daemon::Daemon;
 use tests::http::{ask, field};
@@ -94,6 +96,42 @@ fn except(daemon: &Daemon, scopes: &Value) -> Vec<String> {
     made.collect()
 }
 
+/// Which of `attacks` pass when they are replayed by the daemon's exceptions.
+fn replayed(bench: &Bench, attacks: &[Vec<u8>]) -> BTreeSet<usize> {
+    let file = bench.dir().join("replayed.jsonl");
+    let lines: Vec<_> = (0..attacks.len())
+        .map(|at| {
+            let raw = BASE64_STANDARD.encode(&attacks[at]);
+            let line =
+                json!({ "id": at.to_string(), "label": "attack", "category": at.to_string(), "raw": raw });
+            line.to_string()
+        })
+        .collect();
+    std::fs::write(&file, lines.join("\n")).unwrap();
+    let told = bench.answer(&["replay", file.to_str().unwrap()]).unwrap();
+    assert!(told["exceptions"].is_number(), "the daemon says them: {told}");
+    let detected = |at: &usize| told["categories"][at.to_string()]["attack"]["detected"].as_u64().unwrap();
+    (0..attacks.len()).filter(|at| detected(at) == 0).collect()
+}
+
+/// Which of `incidents` would have passed by the daemon's exceptions, weighed again.
+fn weighed_again(bench: &Bench, incidents: &[(IpAddr, String)]) -> BTreeSet<usize> {
+    let told = bench.answer(&["replay", "--against", "24h"]).unwrap();
+    let named = told["named"].as_array().unwrap();
+    // Others lose a part of what was held against them, and are still refused.
+    let passing = named.iter().filter(|changed| changed["would_be"] == "pass");
+    let number = |changed: &Value| incidents.iter().position(|(_, id)| changed["incident"] == **id).unwrap();
+    passing.map(number).collect()
+}
+
+/// The incidents that a preview names, and its own.
+fn previewed(preview: &Value, incidents: &[(IpAddr, String)], own: usize) -> BTreeSet<usize> {
+    let named = preview["incidents"].as_array().unwrap();
+    assert_eq!(preview["admitted"], named.len(), "all are named");
+    let number = |admitted: &Value| incidents.iter().position(|(_, id)| admitted["id"] == **id).unwrap();
+    named.iter().map(number).chain([own]).collect()
+}
+
 fn remove(daemon: &Daemon, ids: &[String]) {
     for id in ids {
         daemon.ask("DELETE", &format!("/api/v1/exceptions/{id}"), "").unwrap();
@@ -120,6 +158,20 @@ fn every_incident_of_the_demo_explains_itself_and_what_it_says_comes_true() {
     std::thread::sleep(Duration::from_millis(500));
     let explained: Vec<Value> =
         incidents.iter().map(|(_, id)| daemon.json(&format!("/api/v1/explain/{id}")).unwrap()).collect();
+
+    // What a preview says is what a replay of the same shows, of what was kept and of the requests themselves.
+    assert_eq!(weighed_again(&bench, &incidents), BTreeSet::new());
+    assert_eq!(replayed(&bench, &attacks), BTreeSet::new());
+    for (at, explained) in explained.iter().enumerate() {
+        let made = except(&daemon, &explained["exceptions"]);
+        assert_eq!(weighed_again(&bench, &incidents), previewed(&explained["preview"], &incidents, at));
+        remove(&daemon, &made);
+        let made = except(&daemon, &explained["exceptions_for_all"]);
+        let told = previewed(&explained["preview_for_all"], &incidents, at);
+        assert_eq!(weighed_again(&bench, &incidents), told, "{explained}");
+        assert_eq!(replayed(&bench, &attacks), told, "{explained}");
+        remove(&daemon, &made);
+    }
 
     for ((attack, (from, id)), explained) in attacks.iter().zip(&incidents).zip(&explained) {
         let incident = &explained["incident"];
@@ -151,13 +203,7 @@ fn every_incident_of_the_demo_explains_itself_and_what_it_says_comes_true() {
     for (at, explained) in explained.iter().enumerate() {
         let preview = &explained["preview_for_all"];
         assert_eq!(preview["looked_at"], attacks.len() - 1);
-        let named = preview["incidents"].as_array().unwrap();
-        assert_eq!(preview["admitted"], named.len(), "all are named");
-        let mut told: BTreeSet<usize> = named
-            .iter()
-            .map(|admitted| incidents.iter().position(|(_, id)| admitted["id"] == **id).unwrap())
-            .collect();
-        told.insert(at);
+        let told = previewed(preview, &incidents, at);
         let made = except(&daemon, &explained["exceptions_for_all"]);
         let passed: BTreeSet<usize> =
             (0..attacks.len()).filter(|&other| sent.by_a_stranger(&attacks[other]) == 200).collect();

@@ -51,7 +51,20 @@ const ARROWS: &[(&str, &[&str])] = &[
     // The doors.
     ("gateway", &["clock", "engine", "inspect", "limits", "routes", "telemetry", "verdict"]),
     // Rehearses in a town of its own; nobody else's decisions are touched.
-    ("rehearsal", &["clock", "dataplane", "engine", "inspect", "limits", "routes", "telemetry", "verdict"]),
+    (
+        "rehearsal",
+        &[
+            "clock",
+            "dataplane",
+            "engine",
+            "exceptions",
+            "inspect",
+            "limits",
+            "routes",
+            "telemetry",
+            "verdict",
+        ],
+    ),
     ("forward_auth", &["clock", "engine", "inspect", "limits", "telemetry", "verdict"]),
     ("tap", &["clock", "engine", "inspect", "telemetry", "verdict"]),
     (
@@ -86,6 +99,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "config",
             "dataplane",
             "engine",
+            "exceptions",
             "exchange",
             "forward_auth",
             "inspect",

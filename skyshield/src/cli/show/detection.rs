@@ -28,6 +28,9 @@ pub(in crate::cli) fn replayed(outcome: &Outcome, as_json: bool) {
         let chosen = format!("the same by {} rules of the other half", split.rules_chosen);
         rows.push(half(&chosen, &split.held_out_by_chosen));
     }
+    if outcome.exceptions.is_none() {
+        put(&"no daemon said which exceptions are in force: none was heeded");
+    }
     let titles = ["category", "attacks", "refused", "%", "honest", "refused", "%"];
     listed(&rows, false, "no requests", &titles, |row| {
         row.as_array().into_iter().flatten().map(text).collect()
