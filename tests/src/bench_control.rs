@@ -6,6 +6,7 @@ mod chance;
 mod figures;
 mod machine;
 mod memory;
+mod wall;
 
 use anyhow::Result;
 use serde_json::{Value, json};
@@ -13,6 +14,7 @@ use serde_json::{Value, json};
 pub use adversary::{Fate, beset};
 pub use chance::Chance;
 pub use memory::Counting;
+pub use wall::tell;
 
 /// How much of everything.
 #[derive(Clone, Copy, Debug)]
@@ -31,10 +33,13 @@ pub fn run(size: Size, say: &dyn Fn(&str)) -> Result<Value> {
     let mut figures = figures::measure(&runtime, size.bans, say)?;
     say(&format!("{} decisions of an adversary with seed {}", size.decisions, size.seed));
     let fate = runtime.block_on(beset(size.decisions, size.seed))?;
+    fate.check()?;
     figures["adversary"] = json!({
         "decisions": size.decisions,
         "bans_made": fate.made,
         "refused_for_protection": fate.protected,
+        "clock_steps": fate.steps,
+        "widened": fate.widened,
         "in_force": fate.in_force,
         "protected_and_banned": fate.harmed,
         "ledger_store_differences": fate.store_differences,

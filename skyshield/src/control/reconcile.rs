@@ -147,7 +147,9 @@ impl Task {
         let (now, wall) = (clock::now(), clock::wall());
         for source in kept.unrecorded {
             let Some(decision) = self.ledger.get(source) else { continue };
-            if decision.made_at + self.settle < wall {
+            // What was made later than now was made before the clock stepped back.
+            let is_settled = wall.duration_since(decision.made_at).map_or(true, |age| age > self.settle);
+            if is_settled {
                 self.metrics.repairs.with_label_values(&["unrecorded"]).inc();
                 self.store.append(Record::Decision(records::decision_row(&decision, now, wall)));
             }

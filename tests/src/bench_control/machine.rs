@@ -28,6 +28,7 @@ pub(super) struct Machine {
     bpffs: Bpffs,
     dir: TempDir,
     capacity: u32,
+    widen: bool,
 }
 
 /// A daemon's core, not running yet.
@@ -58,7 +59,12 @@ impl Machine {
         // Nothing comes in but what is measured.
         client.ip(&["link", "set", "client0", "down"])?;
         let dir = tempfile::Builder::new().prefix("sky-decide-").tempdir()?;
-        Ok(Self { host, _client: client, bpffs: Bpffs::new()?, dir, capacity })
+        Ok(Self { host, _client: client, bpffs: Bpffs::new()?, dir, capacity, widen: false })
+    }
+
+    /// The same, whose detectors ban prefixes for what their members do.
+    pub(super) fn widening(self) -> Self {
+        Self { widen: true, ..self }
     }
 
     pub(super) fn open_store(&self) -> Result<Opened> {
@@ -99,7 +105,7 @@ impl Machine {
                 behaviour::Key::new([1; 16]),
                 clock::now(),
             ),
-            escalation: escalation::Config { widen: false, ..escalation::Config::default() },
+            escalation: escalation::Config { widen: self.widen, ..escalation::Config::default() },
             capacity: self.capacity as usize,
             missed_after: None,
         };

@@ -3,12 +3,25 @@
 use std::process::ExitCode;
 
 use clap::Parser;
+use nix::libc;
 use tests::bench_control::{self, Counting, Size};
 use tests::figures;
 
 /// Counts what the daemon's parts hold.
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
+
+/// The clock on the wall can be stepped in this program.
+///
+/// # Safety
+/// As of the C library's.
+#[expect(unsafe_code, reason = "the C library's interface is unsafe")]
+// SAFETY: it is the C library's function by name, kinds and outcome, and this program has no other.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn clock_gettime(clock: libc::clockid_t, at: *mut libc::timespec) -> libc::c_int {
+    // SAFETY: the caller keeps what `clock_gettime` asks for.
+    unsafe { bench_control::tell(clock, at) }
+}
 
 #[derive(Parser)]
 struct Arguments {
