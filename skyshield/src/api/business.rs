@@ -11,6 +11,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::auth::Operator;
 use super::export::{Exports, Format};
+use super::page::Page;
 use super::problem::Problem;
 use super::time::rfc3339;
 use crate::clock;
@@ -47,6 +48,16 @@ struct EventShape {
     user: Option<String>,
     /// When (RFC 3339), up to 48 hours ago; now where nothing is said.
     at: Option<String>,
+}
+
+/// The report, or with `format=json` the totals, for the document.
+#[derive(ToSchema)]
+#[serde(untagged)]
+#[schema(as = BusinessAnswer)]
+#[expect(dead_code, reason = "it describes what is sent")]
+enum AnswerShape {
+    Report(ReportShape),
+    Totals(Page<TotalBody>),
 }
 
 /// What a period came to: the shape of [`business::Report`], for the document.
@@ -183,7 +194,8 @@ pub(super) struct ReportQuery {
 }
 
 /// What one step came to, as a row.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = BusinessTotal)]
 struct TotalBody {
     /// When the step begins.
     at: String,
@@ -203,7 +215,7 @@ struct TotalBody {
     path = "/api/v1/monitoring/business/",
     tag = "business",
     params(ReportQuery),
-    responses((status = 200, content((ReportShape = "application/json"), (String = "text/csv"), (String = "application/x-ndjson"))))
+    responses((status = 200, content((AnswerShape = "application/json"), (String = "text/csv"), (String = "application/x-ndjson"))))
 )]
 pub(super) async fn report(
     State(business): State<Business>,

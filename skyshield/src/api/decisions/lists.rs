@@ -228,14 +228,14 @@ pub(in crate::api) struct ExportQuery {
     format: Option<String>,
 }
 
-/// A list as others read it, for the document.
+/// A line of a list as others read it, for the document.
 #[derive(ToSchema)]
 #[serde(untagged)]
-#[schema(as = ExportedDecisions)]
+#[schema(as = ExportedLine)]
 #[expect(dead_code, reason = "it describes what the exchange writes")]
 enum ExportShape {
-    Json(Vec<ExportedShape>),
-    Cscli(Vec<CscliShape>),
+    Json(ExportedShape),
+    Cscli(CscliShape),
 }
 
 /// A decision in a list for another host, `json`.
@@ -274,7 +274,7 @@ struct CscliShape {
 
 /// All decisions in force, as one text. What its format cannot say is left out, and counted in the header
 /// `X-Left-Out`.
-#[utoipa::path(get, path = "/api/v1/decisions/export", tag = "decisions", params(ExportQuery), responses((status = 200, content((ExportShape = "application/json"), (String = "text/csv; charset=utf-8"), (String = "text/plain; charset=utf-8")))))]
+#[utoipa::path(get, path = "/api/v1/decisions/export", tag = "decisions", params(ExportQuery), responses((status = 200, content((Vec<ExportShape> = "application/json"), (String = "text/csv; charset=utf-8"), (String = "text/plain; charset=utf-8")))))]
 pub(in crate::api) async fn export(
     State(control): State<Control>,
     query: Result<Query<ExportQuery>, QueryRejection>,
