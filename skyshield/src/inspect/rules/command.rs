@@ -15,7 +15,7 @@ pub(super) const RULES: &[Rule] = &[
     pattern(
         "command.chained-tool",
         0.94,
-        r"(?:^\s*(?:[;|&`]{1,2}|[\r\n])|[\w'\x22)}\s%.*]\s*(?:;|\|\|?|&&?|\n|\r)|\$\(|`|[<>]\()[\s({!@$'\x22]*(?:[/\w.*?-]*/)?(?:sudo\s+|nohup\s+|exec\s+|busybox\s+|env\s+)?(?:whoami|ifconfig|ipconfig|netstat|uname|wget|curl|nslookup|netcat|ncat|systeminfo|tasklist|traceroute|tracert|chmod|chown|phpinfo|printenv|powershell|cmd(?:\.exe)?\s*/c|certutil|bitsadmin|regsvr32|rundll32|mshta|cscript|wscript|python[23]?\s|perl\s+-|ruby\s+-|php\s+-|lua\s+-|gcc\s|bash\s+-|sh\s+-|zsh\s+-|nc\s+-|nc\.exe|ping\s+(?:-\w\s+)?[\w.]+|telnet\s+[\w.]+\s+\d|base64\s+-|xxd\b|tcpdump\b|crontab\b|useradd\b|adduser\b|mkfifo\b|lsof\b|lsb_release|dmesg\b|iptables\b|apt-get\b|yum\s+install|systemctl\b|schtasks\b|wmic\b|icacls\b|attrib\s+[+-]|net\s+(?:user|localgroup|view|share)|ver\s*(?:$|[&|])|dir\s+(?:[a-z]:|\\|/|%|\.)|type\s+(?:[a-z]:|\\|%)|set\s*(?:$|[&|])|vol\s*$|getent\b|hostnamectl|mknod\b|socat\b|tftp\b|scp\s|rsync\s)(?:[^\w=]|\w+|$)",
+        r"(?:^\s*(?:[;|&`]{1,2}|[\r\n])|[\w'\x22)}\s%.*]\s*(?:;|\|\|?|&&?|\n|\r)|\$\(|(?:^|[^`])`|[<>]\()[\s({!@$'\x22]*(?:[/\w.*?-]*/)?(?:(?:sudo|nohup|exec|busybox|env|setsid|nice(?:\s+-n\s*\d+)?|timeout\s+\d+)\s+)?(?:whoami|ifconfig|ipconfig|netstat|uname|wget|curl|nslookup|netcat|ncat|systeminfo|tasklist|traceroute|tracert|chmod|chown|phpinfo|printenv|powershell|cmd(?:\.exe)?\s*/c|certutil|bitsadmin|regsvr32|rundll32|mshta|cscript|wscript|python[23]?\s|perl\s+-|ruby\s+-|php\s+-|lua\s+-|gcc\s|bash\s+-|sh\s+-|zsh\s+-|nc\s+-|nc\.exe|ping\s+(?:-\w\s+)?[\w.]+|telnet\s+[\w.]+\s+\d|base64\s+-|xxd\b|tcpdump\b|crontab\b|useradd\b|adduser\b|mkfifo\b|lsof\b|lsb_release|dmesg\b|iptables\b|apt-get\b|yum\s+install|systemctl\b|schtasks\b|wmic\b|icacls\b|attrib\s+[+-]|net\s+(?:user|localgroup|view|share)|ver\s*(?:$|[&|])|dir\s+(?:[a-z]:|\\|/|%|\.)|type\s+(?:[a-z]:|\\|%)|set\s*(?:$|[&|])|vol\s*$|getent\b|hostnamectl|mknod\b|socat\b|tftp\b|scp\s|rsync\s)(?:[^\w=]|\w+|$)",
     )
     .at(Parts::INPUT.and(Parts::COOKIE).and(Parts::HEADER))
     .needs(b";|&`\n\r$<>", b"aeioucpmn"),
@@ -23,7 +23,7 @@ pub(super) const RULES: &[Rule] = &[
     pattern(
         "command.chained-word",
         0.93,
-        r#"(?:^\s*(?:[;|&`]{1,2}|[\r\n])|[\w'"\)}\s%.*]\s*(?:;|\|\|?|&&?|\n|\r)|\$\(|`|[<>]\()[\s({!@]*(?:/?(?:usr/)?(?:local/)?s?bin/)?(?:cat|ls|id|ps|echo|sleep|head|tail|more|less|grep|find|touch|rm|mv|cp|kill|sort|awk|sed|tac|who|df|du|env|pwd|date|host|dig|cd|ping|expr|printf|read|tee|vi|strings|diff|file|finger|last|reboot|shutdown|bash|sh|zsh|dir|type|mail|man|arp|route|xargs|source|hostname|export|nc|timeout|perl|python|ruby|php)(?:\s+(?:-{1,2}\w|/\w|\.\.?/|~/|\$[\w({]|[<>|]\s*\S|['"]?/\w|\d+\s*(?:$|[;|`)#])|\w[\w.*-]*/[\w*]|\*|[a-z]:\\|%\w+%)|[<>]\s*/\w|\$\(|\{IFS)"#,
+        r#"(?:^\s*(?:[;|&`]{1,2}|[\r\n])|[\w'"\)}\s%.*]\s*(?:;|\|\|?|&&?|\n|\r)|\$\(|(?:^|[^`])`|[<>]\()[\s({!@]*(?:/?(?:usr/)?(?:local/)?s?bin/)?(?:cat|ls|id|ps|echo|sleep|head|tail|more|less|grep|find|touch|rm|mv|cp|kill|sort|awk|sed|tac|who|df|du|env|pwd|date|host|dig|cd|ping|expr|printf|read|tee|vi|strings|diff|file|finger|last|reboot|shutdown|bash|sh|zsh|dir|type|mail|man|arp|route|xargs|source|hostname|export|nc|timeout|perl|python|ruby|php)(?:\s+(?:-{1,2}\w|/\w|\.\.?/|~/|\$[\w({]|[<>|]\s*\S|['"]?/\w|\d+\s*(?:$|[;|`)#])|\w[\w.*-]*/[\w*]|\*|[a-z]:\\|%\w+%)|[<>]\s*/\w|\$\(|\{IFS)"#,
     )
     .at(Parts::INPUT.and(Parts::COOKIE).and(Parts::HEADER).and(Parts::REFERER))
     .needs(b";|&`\n\r$<>", b" \t\n<>$"),

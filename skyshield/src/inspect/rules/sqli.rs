@@ -13,14 +13,14 @@ pub(super) const RULES: &[Rule] = &[
     pattern(
         "sqli.union-select",
         0.96,
-        r#"(?:\b|\d[de]?|\\n)union\b[\s(+]*(?:(?:all|distinct)\b[\s(+]*)?select\b[\s(+]*(?:[\d'"@*`~!-]|null\b|all\b|distinct\b|concat|group_concat|char|chr|cast|convert|hex|unhex|if\b|load_file|version|user|database|\w+\s*[,(]|\w+\s*(?:--|#|$)|[\w.]+\s+from\b)"#,
+        r#"(?:\b|\d[de]?|\\n)union\b[\s(+]*(?:(?:all|distinct)\b[\s(+]*)?select\b[\s(+]*(?:[\d'"@*`~!-]|null\b|all\b|distinct\b|concat|group_concat|char|chr|cast|convert|hex|unhex|if\b|load_file|version|user|database|\w+\s*[,(]|\w+\s*(?:--|#)|[\w.]+\s+from\b)|['"`)\d]\s*union\b[\s(+]*(?:(?:all|distinct)\b[\s(+]*)?select\b[\s(+]*\w+\s*$"#,
     )
     .at(Parts::ALL)
     .words(&["union"]),
     pattern(
         "sqli.quoted-condition",
         0.95,
-        r#"['"`]\s*\)*\s*(?:(?:or|and|xor|having|where)(?:[\s(+!~-]|['"]|\d)|\|\||&&)\s*(?:not\s+|!\s*)?[\s(]*(?:(?:'[^'"]*'|"[^'"]*"|['"]?[\w@.-]+(?:\([^()]*\))?['"]?)\s*\)*\s*(?:=|<=>|<>|!=|>|<)\s*[\s(]*['"]?[\w@.-]|['"]?\w+['"]?\s+(?:r?like|regexp|between|in|is)\b\s*[('"\dn]|\d+\s*\)*\s*(?:--|#|$|/\*)|true\s*(?:$|--|#)|false\s*(?:$|--|#))|^[^'"]*['"]\s*\)*\s*(?:or|\|\||&&|xor)\s*\(*\s*['"][^'"]*['"]?\s*$|^[^'"]*['"]\s*\)*\s*(?:and)\s*\(*\s*['"]\d+['"]?\s*$"#,
+        r#"['"`]\s*\)*\s*(?:(?:or|and|xor|having|where)(?:[\s(+!~-]|['"]|\d)|\|\||&&)\s*(?:not\s+|!\s*)?[\s(]*(?:(?:'[^'"]*'|"[^'"]*"|['"]?[\w@.-]+(?:\([^()]*\))?['"]?)\s*\)*\s*(?:=|<=>|<>|!=|>|<)\s*[\s(]*['"]?[\w@.-]|['"]?\w+['"]?\s+(?:r?like|regexp|between|in|is)\b\s*[('"\dn]|\d+\s*\)*\s*(?:--|#|$|/\*)|true\s*(?:$|--|#)|false\s*(?:$|--|#))|^[^'"]*['"]\s*\)*\s*(?:or|\|\||&&|xor)\s*\(*\s*['"](?:[^'")][^'"]*)?['"]?\s*$|^[^'"]*['"]\s*\)*\s*(?:and)\s*\(*\s*['"]\d+['"]?\s*$"#,
     )
     .at(Parts::INPUT.and(Parts::SENT))
     .needs(b"'\"`", b"=<>|&-#/'\"ln(1e"),
