@@ -65,7 +65,7 @@ pub(super) const RULES: &[Rule] = &[
         "traversal.stream-wrapper",
         0.93,
         Check::Pattern(
-            r"(?:^|[=\s'/])(?:php://(?:filter|input|fd|memory|temp)|phar://|expect://|zip://[^\s]+#|compress\.(?:zlib|bzip2)://|glob:///|ogg://|rar://|ssh2\.\w+://|data:(?:text/plain|//text/plain)[;,]|file:/{0,3}[^\s]*(?:etc|proc|windows|boot|c:|var|home|root|passwd))",
+            r"(?:^|[=\s'/])(?:php://(?:filter|input|fd|memory|temp)|phar://|expect://|zip://[^\s]+#|compress\.(?:zlib|bzip2)://|glob:///|ogg://|rar://|ssh2\.\w+://|data:(?:text/plain|//text/plain)[;,]|file:(?:[a-z]:|[/\\]{1,3}[^\s]*(?:etc|proc|windows|boot|c:|var|home|root|passwd)))",
         ),
     )
     .at(Parts::PARAMS)
