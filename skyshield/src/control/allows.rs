@@ -124,9 +124,16 @@ impl Task {
     /// The kernel's allow list first: whoever comes under protection is let through before anything else.
     pub(super) fn protect(&mut self) -> Result<(), dataplane::Error> {
         let never_ban = together(&self.host_protected, &self.allows);
-        let mut sources = never_ban.sources();
-        sources.extend(&self.let_through.sources);
-        let taken = self.enforcer.set_allowed(&sources).inspect_err(|error| {
+        let sources = never_ban.sources();
+        let taken = self.enforcer.set_allowed(&self.let_through.beside(&sources)).or_else(|error| {
+            if self.let_through.is_empty() {
+                return Err(error);
+            }
+            // The never-ban set comes first; whoever keeps the places finds out that they have no room.
+            self.let_through.give_way();
+            self.enforcer.set_allowed(&sources)
+        });
+        let taken = taken.inspect_err(|error| {
             self.metrics.dataplane_failures.inc();
             tracing::error!(%error, "the never-ban set did not reach the kernel");
         });

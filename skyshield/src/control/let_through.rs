@@ -6,7 +6,7 @@ use ipnet::IpNet;
 use tokio::sync::Notify;
 
 use super::kernel::KernelOrder;
-use super::{Control, OrderError, Task};
+use super::{Control, OrderError, Task, allows};
 use crate::engine::ruling::{Docket, Kind, Subject};
 use crate::engine::source::Source;
 
@@ -15,13 +15,28 @@ use crate::engine::source::Source;
 pub(super) struct LetThrough {
     places: Vec<Subject>,
     /// In the kernel's allow list, beside the never-ban set.
-    pub(super) sources: Vec<Source>,
+    sources: Vec<Source>,
     changed: Arc<Notify>,
 }
 
 impl LetThrough {
     pub(super) fn telling(control: &Control) -> Self {
         Self { places: Vec::new(), sources: Vec::new(), changed: Arc::clone(&control.let_through) }
+    }
+
+    /// All that the kernel is to let through: `never_ban`, and these.
+    pub(super) fn beside(&self, never_ban: &[Source]) -> Vec<Source> {
+        never_ban.iter().chain(&self.sources).copied().collect()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.sources.is_empty()
+    }
+
+    /// Makes room for the never-ban set.
+    pub(super) fn give_way(&mut self) {
+        self.sources.clear();
+        self.changed.notify_one();
     }
 
     /// Takes up what is ruled.
@@ -65,10 +80,12 @@ impl Task {
             return Ok(());
         }
         let before = std::mem::replace(&mut self.let_through.sources, sources);
-        let taken = self.protect();
+        let never_ban = allows::together(&self.host_protected, &self.allows).sources();
+        let taken = self.enforcer.set_allowed(&self.let_through.beside(&never_ban));
         if taken.is_err() {
+            // Room is asked for before anything is touched.
             self.let_through.sources = before;
-            let _told = self.protect();
+            self.metrics.dataplane_failures.inc();
         }
         Ok(taken?)
     }

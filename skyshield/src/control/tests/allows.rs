@@ -67,3 +67,23 @@ async fn an_entry_that_the_disk_refuses_lets_nobody_through() {
     assert_eq!(daemon.control.allows().await.unwrap(), []);
     daemon.control.ban(by_operator("203.0.113.7")).await.unwrap();
 }
+
+#[tokio::test]
+async fn places_that_are_let_through_make_room_for_the_never_ban_set() {
+    let host = Host::new();
+    let daemon = host.start();
+    let prefixes = |count: u32| -> Vec<ipnet::IpNet> {
+        let prefix = |n: u32| ipnet::Ipv4Net::new_assert((0x2d00_0000 + (n << 8)).into(), 24).into();
+        (0..count).map(prefix).collect()
+    };
+    let room = crate::dataplane::Config::default().max_allowed;
+    assert!(daemon.control.set_let_through(prefixes(room + 1)).await.is_err());
+    daemon.control.set_let_through(prefixes(room)).await.unwrap();
+    daemon.control.allow(whom("203.0.113.7", None)).await.unwrap();
+    assert_eq!(host.kernel.allowed(), ["203.0.113.7".parse().unwrap()]);
+    // Whoever keeps the places is told to try again.
+    daemon.control.let_through().notified().await;
+    assert!(daemon.control.set_let_through(prefixes(room)).await.is_err());
+    daemon.control.set_let_through(prefixes(room - 1)).await.unwrap();
+    assert_eq!(host.kernel.allowed().len(), room as usize);
+}
