@@ -1,6 +1,6 @@
 //! `/api/v1/history`: what is kept of flagged requests and of those that came near, to weigh it again.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::Json;
 use axum::extract::rejection::QueryRejection;
@@ -14,9 +14,9 @@ use super::terms::PlaceShape;
 use super::time::{Ttl, ttl};
 use crate::clock;
 use crate::control::{Control, millis};
-use crate::exceptions::Circumstances;
+use crate::exceptions::{Circumstances, Set};
 use crate::rehearsal::{Fate, Kept};
-use crate::store::Reader;
+use crate::store::{IncidentRow, Reader};
 
 /// Requests of each kind at the most, the newest.
 const MOST: u32 = 20_000;
@@ -90,37 +90,37 @@ pub(super) async fn show(
         Err(what) => return Err(Problem::bad_request(format!("within: {what}"))),
     };
     let since = clock::wall().checked_sub(span).map_or(0, millis);
-    let (incidents, near) =
-        super::read(move || Ok((reader.incidents_since(since, MOST)?, reader.near_misses(since, MOST)?)))
-            .await?;
     let (exceptions, now) = (control.exceptions().load_full(), clock::now());
-    let incidents = incidents.into_iter().map(|row| {
-        let mut assessment = row.assessment();
-        let excepted = past(&row).map(|past| {
-            let (route, host, target) = (&past.route, &past.host, &past.target);
-            let request = Circumstances { route, host, target, source: past.source };
-            exceptions.covered(&assessment.bill.terms, &request, now)
-        });
-        assessment.forget_words();
-        let fate = match row.act.as_str() {
-            "ban" => Fate::Ban,
-            "refuse" => Fate::Refuse,
-            _ => Fate::Pass,
-        };
-        Kept {
-            incident: Some(row.id),
+    // Each is held against every exception: not on the thread that answers.
+    let kept = super::read(move || {
+        let incidents = reader.incidents_since(since, MOST)?;
+        let incidents = incidents.into_iter().map(|row| incident(row, &exceptions, now));
+        let near = reader.near_misses(since, MOST)?.into_iter().map(|row| Kept {
+            incident: None,
             route: row.route,
-            fate,
-            assessment,
-            excepted: excepted.unwrap_or_default(),
-        }
+            fate: Fate::Pass,
+            assessment: serde_json::from_str(&row.assessment).unwrap_or_default(),
+            excepted: Vec::new(),
+        });
+        Ok(incidents.chain(near).collect())
     });
-    let near = near.into_iter().map(|row| Kept {
-        incident: None,
-        route: row.route,
-        fate: Fate::Pass,
-        assessment: serde_json::from_str(&row.assessment).unwrap_or_default(),
-        excepted: Vec::new(),
+    kept.await.map(Json)
+}
+
+/// What is kept of an incident, and which of its terms `exceptions` would take away.
+fn incident(row: IncidentRow, exceptions: &Set, now: Instant) -> Kept {
+    let mut assessment = row.assessment();
+    let excepted = past(&row).map(|past| {
+        let (route, host, target) = (&past.route, &past.host, &past.target);
+        let request = Circumstances { route, host, target, source: past.source };
+        exceptions.covered(&assessment.bill.terms, &request, now)
     });
-    Ok(Json(incidents.chain(near).collect()))
+    assessment.forget_words();
+    let fate = match row.act.as_str() {
+        "ban" => Fate::Ban,
+        "refuse" => Fate::Refuse,
+        _ => Fate::Pass,
+    };
+    let excepted = excepted.unwrap_or_default();
+    Kept { incident: Some(row.id), route: row.route, fate, assessment, excepted }
 }
