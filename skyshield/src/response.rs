@@ -4,6 +4,7 @@
 mod metrics;
 mod webhook;
 
+use std::cell::LazyCell;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -103,7 +104,8 @@ impl Response {
         if self.parts.view.never_ban().protects(address).is_some() {
             return;
         }
-        let signs = signs(incident, &self.parts.view.atlas());
+        // Made for the first rule that asks: most ask for none.
+        let signs = LazyCell::new(|| signs(incident, &self.parts.view.atlas()));
         let (indicators, id) = (&self.parts.indicators, incident.id.to_string());
         let confidence = |kind| {
             let of_kind = signs.iter().filter(|sign| sign.kind == kind);

@@ -330,7 +330,7 @@ pub(super) fn pages(socket: &Path, path: &str, filter: &str, limit: usize) -> Re
 }
 
 /// An error with what lies behind it, on one line.
-fn with_causes(error: &dyn std::error::Error) -> String {
+pub(super) fn with_causes(error: &dyn std::error::Error) -> String {
     let mut told = error.to_string();
     let mut cause = error.source();
     while let Some(behind) = cause {

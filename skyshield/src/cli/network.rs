@@ -9,6 +9,7 @@ use http::header::CONTENT_TYPE;
 use reqwest::{Certificate, Client, Response};
 
 use super::Failure;
+use super::commands::with_causes;
 
 /// A connection is there within this long, or there is none.
 const CONNECT_WITHIN: Duration = Duration::from_secs(5);
@@ -73,9 +74,6 @@ impl Place {
             request = request.header(CONTENT_TYPE, kind).body(body);
         }
         // What lies behind says more: a refused connection, a certificate that nobody vouches for.
-        request.send().await.map_err(|error| {
-            let chain = std::iter::successors(std::error::Error::source(&error), |error| error.source());
-            chain.fold(error.to_string(), |said, behind| format!("{said}: {behind}"))
-        })
+        request.send().await.map_err(|error| with_causes(&error))
     }
 }

@@ -33,6 +33,7 @@ impl Config {
             named == BEHAVIOUR
                 || Detector::ALL.into_iter().any(detects)
                 || own::answers_to(&self.inspect, named)
+                || own::has_class(&self.inspect, named)
         };
         let found = self.response.findings().find(|(_, named)| !is_found(named)).map(|(rule, named)| {
             format!(

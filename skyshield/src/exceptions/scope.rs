@@ -70,13 +70,8 @@ impl Scope {
 
     /// The rules it names that no built-in rule answers to: the operator's own, or written wrongly.
     pub fn unknown_rules(&self) -> Vec<String> {
-        let known = |named: &&String| {
-            own::infos(&Limits::default()).any(|rule| match named.strip_suffix('*') {
-                Some(start) => rule.id.starts_with(start),
-                None => rule.id == **named,
-            })
-        };
-        self.rules.iter().filter(|named| !known(named)).cloned().collect()
+        let limits = Limits::default();
+        self.rules.iter().filter(|named| !own::answers_to(&limits, named)).cloned().collect()
     }
 
     /// Whether it covers what `rule` says of `place`.

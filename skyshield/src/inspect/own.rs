@@ -119,12 +119,17 @@ pub fn infos(limits: &Limits) -> impl Iterator<Item = RuleInfo> {
     })
 }
 
-/// Whether some rule has this id, or an id or a class that begins with what stands before a `*`.
+/// Whether some rule has this id, or one that begins with what stands before a `*`.
 pub fn answers_to(limits: &Limits, named: &str) -> bool {
     infos(limits).any(|rule| match named.strip_suffix('*') {
         Some(start) => rule.id.starts_with(start),
-        None => rule.id == named || rule.class.name() == named,
+        None => rule.id == named,
     })
+}
+
+/// Whether some rule claims attacks of this class.
+pub fn has_class(limits: &Limits, named: &str) -> bool {
+    infos(limits).any(|rule| rule.class.name() == named)
 }
 
 /// What is wrong with the ids that `limits` turn off or observe, if anything: the key and how to mend it.
