@@ -102,7 +102,7 @@ pub(super) fn incidents(rows: &[Value], as_json: bool) {
     listed(
         rows,
         as_json,
-        "nothing was refused yet",
+        "there are no such incidents",
         &["incident", "at", "from", "score", "request", "found"],
         |row| {
             let found =

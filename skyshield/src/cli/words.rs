@@ -47,11 +47,11 @@ pub(super) struct Incidents {
     /// Only requests for this host
     #[arg(long, conflicts_with = "id")]
     host: Option<String>,
-    /// Only those of which this became: ban, refuse, flag, observe
-    #[arg(long, conflicts_with = "id")]
+    /// Only those of which this became
+    #[arg(long, conflicts_with = "id", value_parser = ["ban", "refuse", "flag", "observe"])]
     act: Option<String>,
-    /// Only those that came through this door: gateway, `forward_auth`, tap
-    #[arg(long, conflicts_with = "id")]
+    /// Only those that came through this door
+    #[arg(long, conflicts_with = "id", value_parser = ["gateway", "forward_auth", "tap"])]
     door: Option<String>,
     /// Only those that this route took
     #[arg(long, conflicts_with = "id")]
@@ -241,5 +241,8 @@ mod tests {
         );
         assert_eq!(Said::parse_from(["incidents"]).incidents.filter(), "");
         assert!(Said::try_parse_from(["incidents", "01K", "--act", "ban"]).is_err(), "one has no filter");
+        for unknown in ["--act", "--door"] {
+            assert!(Said::try_parse_from(["incidents", unknown, "nonsense"]).is_err(), "{unknown}");
+        }
     }
 }

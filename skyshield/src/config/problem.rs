@@ -29,13 +29,17 @@ impl Problem {
         }
     }
 
-    /// What is wrong with the value of `key` (`section.name`, the section nested or not) in `text`.
+    /// What is wrong with the value of `key` (`section.name`, the section nested or not) in `text`; of a list of
+    /// tables, at the first of them.
     pub(super) fn of_key(text: &str, key: &str, what: &str) -> Self {
         let (section, name) = key.rsplit_once('.').unwrap_or(("", key));
         let mut inside = section.is_empty();
-        let mut found = 1;
+        let (mut found, table) = (1, format!("[[{key}]]"));
         for (at, line) in text.lines().enumerate() {
             let line = line.trim();
+            if line == table && found == 1 {
+                found = at + 1;
+            }
             if let Some(header) = line.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
                 inside = header.trim() == section;
             }

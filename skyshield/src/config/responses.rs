@@ -38,7 +38,8 @@ impl Config {
         let found = self.response.findings().find(|(_, named)| !is_found(named)).map(|(rule, named)| {
             format!(
                 "the rule `{rule}` waits for the finding `{named}`, and nothing is called so: name a class \
-                 (`sqli`, `behaviour`), or one of what `skyshield rules list` has"
+                 (`sqli`, `behaviour`), one of what `skyshield rules list` has, or a detector: {}",
+                Detector::ALL.map(Detector::name).join(", ")
             )
         });
         let route = self.response.routes().find(|(_, named)| !known(named)).map(|(rule, named)| {

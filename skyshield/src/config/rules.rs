@@ -188,7 +188,10 @@ mod tests {
         };
         for wrong in ["findings = ['sqly']", "findings = ['sql.*']", "routes = ['shops']"] {
             let error = response(wrong).unwrap_err();
-            assert!(error.contains("response.rules: the rule `a` waits for the"), "{error}");
+            assert!(
+                error.contains("skyshield.toml:5: response.rules: the rule `a` waits for the"),
+                "{error}"
+            );
         }
         let named = "['sqli', 'sqli.*', 'own.x', 'behaviour', 'login.*', 'flood.requests']";
         response(&format!("findings = {named}, routes = ['shop', 'default']")).unwrap();
