@@ -1,6 +1,5 @@
 //! The door for proxies that stay where they are: they ask before they serve, and are told yes or no.
 
-mod address;
 mod answer;
 mod asked;
 mod awaited;

@@ -2,6 +2,7 @@
 
 mod answers;
 mod decided;
+mod hops;
 mod refusal;
 mod settings;
 mod sources;
@@ -22,6 +23,7 @@ use crate::limits::{self, Counted, Limiter, Quota, Stay};
 use crate::routes::Route;
 
 use decided::Decided;
+pub use hops::address_of;
 pub use refusal::{Limited, Refusal, RefusalReason};
 pub use settings::{Opinion, Settings};
 pub use trail::{Trail, Watch};
@@ -243,7 +245,7 @@ impl Judge {
             method: text(request.method),
             host: text(request.host()),
             target: text(request.target),
-            traits: sources::traits_of(request, ja4),
+            traits: sources::traits_of(request, client.address, ja4),
             complete_at,
         });
         if matches!(act, Act::Flag | Act::Refuse) {

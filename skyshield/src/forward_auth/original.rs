@@ -3,11 +3,11 @@
 
 use std::net::IpAddr;
 
-use super::address::address_of;
 use super::config::{Bans, Door, contain};
 use super::wire::Head;
 use crate::engine::incident::Client;
 use crate::inspect::{Header, Request};
+use crate::verdict::address_of;
 
 /// Hops that are looked at at the most; a longer chain is not believed.
 const MAX_HOPS: usize = 32;

@@ -1,12 +1,13 @@
 //! Whose request it is: the peer, or whom a trusted proxy names.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 
 use ipnet::IpNet;
 
 use super::field::{tokens, trim};
 use crate::engine::client::Client;
 use crate::engine::source::Source;
+use crate::verdict::address_of;
 
 /// Hops that are looked at at the most; a longer chain is not believed.
 const MAX_HOPS: usize = 32;
@@ -46,14 +47,6 @@ impl TrustedProxies {
         }
         client
     }
-}
-
-/// An address, which some proxies write with its port.
-fn address_of(hop: &[u8]) -> Option<IpAddr> {
-    let text = std::str::from_utf8(hop).ok()?;
-    let bare = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(text);
-    let address = bare.parse::<IpAddr>().or_else(|_| text.parse::<SocketAddr>().map(|hop| hop.ip()));
-    address.ok().map(|address| address.to_canonical())
 }
 
 /// Whether a list of values is exactly one of `known`, as a trusted proxy would write it.

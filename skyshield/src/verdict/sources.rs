@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::time::Instant;
 
-use super::trail::names_another_client;
+use super::hops::names_another_client;
 use super::{Judge, Refusal, RefusalReason, mint, text};
 use crate::control::Settled;
 use crate::engine::incident::Client;
@@ -39,11 +39,11 @@ impl Judge {
     }
 }
 
-/// What the sender of `request` is like, beside his address.
-pub(super) fn traits_of(request: &Request<'_>, ja4: Option<&str>) -> Traits {
+/// What `sender` of `request` is like, beside its address.
+pub(super) fn traits_of(request: &Request<'_>, sender: IpAddr, ja4: Option<&str>) -> Traits {
     let named = |name: &[u8]| request.headers.iter().find(|header| header.name.eq_ignore_ascii_case(name));
     let user_agent = named(b"user-agent").map(|header| text(header.value)).unwrap_or_default();
     let header_order = Traits::order_of(request.headers.iter().map(|header| header.name));
-    let forwards = request.headers.iter().any(|header| names_another_client(header.name));
+    let forwards = request.headers.iter().any(|header| names_another_client(header, sender));
     Traits { user_agent, header_order, ja4: ja4.map(str::to_owned), forwards }
 }

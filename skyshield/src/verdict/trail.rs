@@ -7,6 +7,7 @@ use std::time::Instant;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;
 
+use super::hops::names_another_client;
 use crate::engine::behaviour::{self, Key, Login, Signal, Traits};
 use crate::engine::incident::Client;
 use crate::engine::watcher::Matched;
@@ -87,20 +88,6 @@ pub struct Seen {
     route: Arc<str>,
 }
 
-/// Whether a header of this name tells whom a proxy speaks for.
-pub(super) fn names_another_client(name: &[u8]) -> bool {
-    const NAMES: [&[u8]; 7] = [
-        b"x-forwarded-for",
-        b"forwarded",
-        b"x-real-ip",
-        b"cf-connecting-ip",
-        b"true-client-ip",
-        b"fastly-client-ip",
-        b"x-client-ip",
-    ];
-    NAMES.iter().any(|known| known.eq_ignore_ascii_case(name))
-}
-
 impl Watch {
     /// A watch that takes requests of the class `auth` of `limits` for attempts to log in, and hashes
     /// accounts with `key`, the installation's own.
@@ -129,7 +116,7 @@ impl Watch {
         }
         if client.by_proxy {
             traits = traits.and(Traits::BY_PROXY);
-        } else if request.headers.iter().any(|header| names_another_client(header.name)) {
+        } else if request.headers.iter().any(|header| names_another_client(header, client.address)) {
             traits = traits.and(Traits::FORWARDS);
         }
         let value = if writes {

@@ -6,8 +6,8 @@ mod words;
 
 use std::net::IpAddr;
 
-use crate::forward_auth::address::address_of;
 use crate::forward_auth::config::Format;
+use crate::verdict::address_of;
 use words::{request, words};
 
 /// What a line tells.

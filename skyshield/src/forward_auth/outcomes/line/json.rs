@@ -4,7 +4,7 @@
 use serde_json::{Map, Value};
 
 use super::Outcome;
-use crate::forward_auth::address::address_of;
+use crate::verdict::address_of;
 
 type Object = Map<String, Value>;
 
