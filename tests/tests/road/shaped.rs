@@ -57,7 +57,8 @@ pub(crate) fn guesser_ends_banned() -> anyhow::Result<()> {
     })?;
     let refused = world.ask(guesser, &get(HOST, "/"), PATIENCE)?;
     ensure!(refused.status == 403, "{refused:?}");
-    ensure!(is_banned(&world, guesser)? && !is_banned(&world, honest)?, "the guesser alone is banned");
+    eventually("the guesser is banned", || is_banned(&world, guesser))?;
+    ensure!(!is_banned(&world, honest)?, "the guesser alone is banned");
     let id = field(&refused.head, "X-SkyShield-Incident").context("no incident on the page")?.to_owned();
     eventually("the incident is kept", || Ok(daemon.get(&format!("/api/v1/incidents/{id}")).is_ok()))?;
     let explained = daemon.json(&format!("/api/v1/explain/{id}"))?;
