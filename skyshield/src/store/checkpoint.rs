@@ -3,6 +3,8 @@
 //! `SQLite` by itself would do it inside of whichever commit makes the log a thousand pages long: that commit
 //! then waits for pages all over the database to be written, and for the disk to have them.
 
+use std::fs::OpenOptions;
+use std::io::{self, Seek as _, SeekFrom, Write as _};
 use std::path::Path;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -19,6 +21,8 @@ pub(super) const WANTED: u32 = 1000;
 /// Pages that wait in the log at the most: beyond it the writer works them off itself, before it goes on, and
 /// that is counted. 64 MiB.
 pub(super) const MOST: u32 = 16_384;
+/// Bytes that the log has from the start: about twice what it has when it is worked off and begun anew.
+const ROOM: u64 = 8 << 20;
 /// How often one round looks again for what was committed while it was at work. Only a log that is worked off to
 /// its end is begun anew.
 const AGAIN: usize = 8;
@@ -101,6 +105,28 @@ fn work(path: &Path, woken: &Receiver<()>, turn: &Mutex<()>, counters: &Counters
             }
         }
     }
+}
+
+/// Gives the log of the database at `path` its room before anybody waits for a commit: one that makes the file
+/// longer has the disk note its length and its new blocks, which takes ten times as long as bytes alone. What stands
+/// behind the last frame is no part of the log. A disk without that much room has none to give.
+pub(super) fn make_room(path: &Path) -> io::Result<()> {
+    const ZEROS: [u8; 1 << 16] = [0; 1 << 16];
+    let mut log = match OpenOptions::new().write(true).open(path.with_extension("db-wal")) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        log => log?,
+    };
+    let length = log.seek(SeekFrom::End(0))?;
+    let mut missing = ROOM.saturating_sub(length);
+    let mut fill = || {
+        while missing > 0 {
+            let piece = missing.min(ZEROS.len() as u64);
+            log.write_all(&ZEROS[..usize::try_from(piece).unwrap_or(ZEROS.len())])?;
+            missing -= piece;
+        }
+        log.sync_all()
+    };
+    fill().or_else(|_full| log.set_len(length))
 }
 
 fn connect(path: &Path) -> rusqlite::Result<Connection> {

@@ -264,8 +264,30 @@ async fn scrubbing_empties_the_log_while_it_is_worked_off() {
         // As much as wakes the other thread.
         opened.store.commit(large(id, 4096)).await.unwrap();
         assert!(opened.store.scrub().await.unwrap(), "nobody reads");
-        assert_eq!(log_bytes(&config), 0);
+        let log = fs::read(config.dir.join("skyshield.db-wal")).unwrap();
+        assert!(log.iter().all(|&byte| byte == 0), "there is room in it, and nothing else");
     }
+}
+
+#[tokio::test]
+async fn the_log_has_its_room_before_the_first_commit_and_a_killed_daemons_is_read() {
+    let (_dir, config) = config();
+    let opened = open(&config).unwrap();
+    opened.store.commit(decision(1)).await.unwrap();
+    let room = log_bytes(&config);
+    for id in 2..=100 {
+        opened.store.commit(decision(id)).await.unwrap();
+    }
+    assert!(opened.store.counters().log_pages() > 100, "it was all written to the log");
+    assert_eq!(log_bytes(&config), room, "which did not become longer");
+
+    // What a daemon leaves that is killed: the database, and the log with a tail of nothing.
+    let (_other, killed) = self::config();
+    fs::create_dir(&killed.dir).unwrap();
+    for file in ["skyshield.db", "skyshield.db-wal", "key"] {
+        fs::copy(config.dir.join(file), killed.dir.join(file)).unwrap();
+    }
+    assert_eq!(open(&killed).unwrap().reader.last_decision().unwrap(), 100);
 }
 
 #[test]

@@ -160,6 +160,7 @@ impl Writer {
 
     /// Writes until it is closed or every handle is dropped.
     pub(super) fn run(mut self, jobs: &Receiver<Job>) {
+        self.make_room();
         let mut flush_at: Option<Instant> = None;
         let mut prune_at = clock::now();
         loop {
@@ -183,7 +184,7 @@ impl Writer {
                 }
                 Ok(Job::Commit(record, reply)) => {
                     self.counters.count_taken();
-                    let written = self.flush().and_then(|()| self.write([&record].into_iter()));
+                    let written = self.commit(record);
                     flush_at = (!self.pending.is_empty()).then(|| now + RETRY);
                     // Whoever asked may have gone away meanwhile.
                     let _gone = reply.send(written.map_err(Error::Write));
@@ -192,6 +193,7 @@ impl Writer {
                     let scrubbed = self.flush();
                     let scrub = || erase::scrub(&self.connection);
                     let scrubbed = scrubbed.and_then(|()| self.checkpoints.alone(scrub));
+                    self.make_room();
                     let _gone = reply.send(scrubbed.map_err(Error::Write));
                 }
                 Err(RecvTimeoutError::Timeout) => {}
@@ -207,12 +209,30 @@ impl Writer {
         }
     }
 
+    /// Without room the log is as it would be without this: slower.
+    fn make_room(&self) {
+        if let Some(path) = self.connection.path()
+            && let Err(error) = checkpoint::make_room(path.as_ref())
+        {
+            tracing::warn!(%error, "the store's log could not be given its room: commits take longer");
+        }
+    }
+
     fn keep(&mut self, record: Record) {
         if self.pending.len() >= MAX_PENDING {
             self.pending.pop_front();
             self.counters.add(3, 1);
         }
         self.pending.push_back(record);
+    }
+
+    /// Writes `record` behind all that is pending, at once: the disk is waited for a single time. Where it refuses,
+    /// what is pending stays so, and the record is nowhere.
+    fn commit(&mut self, record: Record) -> rusqlite::Result<()> {
+        self.pending.push_back(record);
+        self.flush().inspect_err(|_refused| {
+            self.pending.pop_back();
+        })
     }
 
     /// Writes all that is pending, or keeps all of it.
