@@ -40,6 +40,11 @@ pub(crate) fn hold(address: u32, settings: &Settings) -> Hold {
 fn held(bucket: u32, address: u32) -> Hold {
     let Some(bucket) = HOSTS_V4.get_ptr(bucket) else { return Hold::NONE };
     let slots = bucket.cast::<u64>();
+    // SAFETY: as below.
+    let home = unsafe { slots.add(host::home(address)).read_volatile() };
+    if host::address_of(home) == address && host::hold_of(home) != Hold::NONE {
+        return host::hold_of(home);
+    }
     let mut at = 0;
     while at < host::SLOTS {
         // The address is in the upper half, which comes last on this target. Most slots end here.

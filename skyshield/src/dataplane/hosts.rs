@@ -34,7 +34,7 @@ enum Place {
 
 /// How full a bucket may get before the other one is preferred for a new address: most addresses
 /// are then found in the first.
-const FIRST_HOLDS: usize = 6;
+const FIRST_HOLDS: usize = 7;
 
 impl Hosts {
     pub(super) fn open(dir: &Path) -> Result<Self, Error> {
@@ -146,7 +146,8 @@ impl Hosts {
         let free = |bucket: u32| slots(bucket).filter(|at| self.buckets.load(*at) == 0);
         let (left, right) = (free(first).count(), free(second).count());
         let preferred = if left > SLOTS - FIRST_HOLDS || left >= right { first } else { second };
-        free(preferred).next()
+        let home = preferred as usize * SLOTS + host::home(address);
+        if self.buckets.load(home) == 0 { Some(home) } else { free(preferred).next() }
     }
 
     /// Every address with a hold.
