@@ -16,13 +16,14 @@ use super::Counters;
 
 /// Bytes of a page.
 pub(super) const PAGE: u32 = 4096;
-/// Pages in the log from which on it is worked off.
-pub(super) const WANTED: u32 = 1000;
+/// Pages in the log from which on it is worked off: a commit that meets this waits for the disk with it, and of
+/// some hundreds of commits one or two do. 12 MiB.
+pub(super) const WANTED: u32 = 3000;
 /// Pages that wait in the log at the most: beyond it the writer works them off itself, before it goes on, and
 /// that is counted. 64 MiB.
 pub(super) const MOST: u32 = 16_384;
-/// Bytes that the log has from the start: about twice what it has when it is worked off and begun anew.
-const ROOM: u64 = 8 << 20;
+/// Bytes that the log has from the start: more than it has when it is worked off and begun anew.
+const ROOM: u64 = 16 << 20;
 /// How often one round looks again for what was committed while it was at work. Only a log that is worked off to
 /// its end is begun anew.
 const AGAIN: usize = 8;
