@@ -112,7 +112,7 @@ fn work(path: &Path, woken: &Receiver<()>, turn: &Mutex<()>, counters: &Counters
 /// longer has the disk note its length and its new blocks, which takes ten times as long as bytes alone. What stands
 /// behind the last frame is no part of the log. A disk without that much room has none to give.
 pub(super) fn make_room(path: &Path) -> io::Result<()> {
-    const ZEROS: [u8; 1 << 16] = [0; 1 << 16];
+    static ZEROS: [u8; 1 << 16] = [0; 1 << 16];
     let mut log = match OpenOptions::new().write(true).open(path.with_extension("db-wal")) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         log => log?,
