@@ -99,7 +99,7 @@ enum Command {
     Incidents(Incidents),
     /// Say what a score is made of, what would have passed, and what an exception for it would let in
     Explain {
-        /// The incident's id, or an address
+        /// The incident's id, the number on another answer of the last hour, or an address
         what: String,
     },
     /// Make, list and remove exceptions: what is let through although a rule speaks against it

@@ -127,15 +127,15 @@ impl Judge {
         Self { limiter: Some(Arc::new(limiter)), ..self }
     }
 
-    /// Whether the whole of what `address` sends is refused at `now`, before a body is read.
-    pub fn ban_of(&self, address: IpAddr, now: Instant) -> Option<Refusal> {
+    /// Whether the whole of what `address` sends to `door` is refused at `now`, before a body is read.
+    pub fn ban_of(&self, address: IpAddr, door: Door, now: Instant) -> Option<Refusal> {
         // Whom a request is of is known only once all of it is there.
         if self.view.allows_users() {
             return None;
         }
         match self.view.ban_of(address, now) {
-            Some(ban) => Some(Self::banned(ban.id, ban.incident)),
-            None => self.unwanted(address, now),
+            Some(ban) => Some(self.banned(address, door, ban.id, ban.incident)),
+            None => self.unwanted(address, door, now),
         }
     }
 
@@ -174,7 +174,7 @@ impl Judge {
         ja4: Option<&str>,
         complete_at: Instant,
     ) -> Verdict {
-        let is_allowed = match self.decided(client, request, complete_at) {
+        let is_allowed = match self.decided(client, door, request, complete_at) {
             // Where nothing can be refused, all is inspected but what is banned already.
             Decided::Stop(verdict) if !door.can_refuse() && !verdict.is_of_a_ban() => false,
             Decided::Stop(verdict) => return *verdict,
@@ -185,7 +185,7 @@ impl Judge {
         let stay = match limiter.map(|limiter| limiter.enter(client.address)) {
             Some(Ok(stay)) => stay,
             Some(Err(Counted::Over { quota, retry_after })) => {
-                return Verdict::Limit(Limited { incident: mint(), quota, retry_after });
+                return self.limited(client.address, door, quota, retry_after);
             }
             None | Some(Err(Counted::Free | Counted::Within(_))) => None,
         };
@@ -194,7 +194,7 @@ impl Judge {
             None | Some(Counted::Free) => None,
             Some(Counted::Within(quota)) => Some(quota),
             Some(Counted::Over { quota, retry_after }) => {
-                return Verdict::Limit(Limited { incident: mint(), quota, retry_after });
+                return self.limited(client.address, door, quota, retry_after);
             }
         };
         let Opinion { route, bill, reason, only_observed, inspection } =

@@ -1,5 +1,7 @@
-//! `/api/v1/explain/{incident or address}`: what a score is made of, what would have passed, and the
+//! `/api/v1/explain/{incident, answer or address}`: what a score is made of, what would have passed, and the
 //! narrowest exception with what it would let in.
+
+mod turned_away;
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -24,6 +26,8 @@ use crate::engine::view::View;
 use crate::exceptions::{Change, Circumstances, Past, Scope, change, place_text, preview, propose};
 use crate::store::{IncidentRow, Reader};
 
+use turned_away::ExplainedAnswer;
+
 /// Where scores turn into acts: the shape of [`Thresholds`], for the document.
 #[derive(ToSchema)]
 #[schema(as = Thresholds)]
@@ -45,6 +49,7 @@ const NAMED: usize = 20;
 #[serde(untagged)]
 pub(super) enum Explained {
     Incident(Box<ExplainedIncident>),
+    TurnedAway(Box<ExplainedAnswer>),
     Source(Box<ExplainedSource>),
 }
 
@@ -111,8 +116,9 @@ pub(super) struct ExplainedSource {
     incidents: Vec<IncidentBody>,
 }
 
-/// What a score is made of, what would have passed, and what an exception for it would let in.
-#[utoipa::path(get, path = "/api/v1/explain/{what}", tag = "events", params(("what" = String, Path, description = "An incident's id, or an address")), responses((status = 200, body = Explained)))]
+/// What a score is made of, what would have passed, and what an exception for it would let in. Of an answer that was
+/// given without an incident (over a quota, by a ban, a list, a policy on places, for want of a login), why, for an hour.
+#[utoipa::path(get, path = "/api/v1/explain/{what}", tag = "events", params(("what" = String, Path, description = "An incident's id, the number on another answer that turned somebody away, or an address")), responses((status = 200, body = Explained)))]
 pub(super) async fn explain(
     State(control): State<Control>,
     State(reader): State<Reader>,
@@ -128,7 +134,11 @@ pub(super) async fn explain(
         let reader = reader.clone();
         move || reader.incident(&wanted)
     });
-    let row = found.await?.ok_or_else(|| Problem::no_such("incident or address", &what))?;
+    let Some(row) = found.await? else {
+        let slip = turned_away::slip(view, &what)?;
+        let shut = shut(&control, view, slip.address).await?;
+        return Ok(Json(Explained::TurnedAway(Box::new(ExplainedAnswer::new(slip, shut)))));
+    };
     let shut = match row.address.parse() {
         Ok(address) => shut(&control, view, address).await?,
         Err(_) => Shut::default(),

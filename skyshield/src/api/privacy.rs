@@ -67,7 +67,7 @@ pub(super) struct ErasedRows {
 }
 
 /// Erases what names an address or a person: in decisions and rulings (which are lifted), the allow list, exceptions,
-/// incidents, near misses, alerts, threat indicators, the audit log's contents, log files, what is known of its past, what is held to be
+/// incidents, near misses, alerts, threat indicators, the audit log's contents, log files, what is known of its past, the answers that turned it away, what is held to be
 /// told again, and the free parts of the disk's files.
 #[utoipa::path(post, path = "/api/v1/privacy/erase", tag = "privacy", request_body = EraseBody, responses((status = 200, body = ErasedBody)))]
 pub(super) async fn erase(
@@ -103,6 +103,9 @@ pub(super) async fn erase(
     // What was on its way meanwhile has arrived.
     api.own.live.erase(&whom);
     api.own.once.erase(&whom);
+    if let Some(source) = source {
+        api.knowing.view.turned_away().erase(|address| source.covers(Source::host(address)));
+    }
     let (logs, sought) = (api.own.kept.logs.clone(), whom.clone());
     let overwritten = tokio::task::spawn_blocking(move || super::logs::overwrite(&logs, &sought)).await;
     let overwritten = overwritten.map_err(|error| Problem::internal(&error))?;

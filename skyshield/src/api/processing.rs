@@ -91,12 +91,18 @@ const AS_CONFIGURED: &str = "the oldest go beyond any of the limits";
 /// What people keep.
 const UNTIL_REMOVED: &str = "until it ends by itself or an operator removes it";
 
-const KINDS: [Kind; 16] = [
+const KINDS: [Kind; 17] = [
     Kind(
         "incidents",
         "addresses, and what refused or flagged requests said: their target, host, and the bytes that matched",
         "finding attacks, explaining refusals, and showing on what evidence a source was banned",
         AS_CONFIGURED,
+    ),
+    Kind(
+        "answers",
+        "addresses that were turned away without an incident: over a quota, unwanted, banned, without a login",
+        "explaining such an answer to whoever quotes its number",
+        "in memory alone, for an hour or until 4,096 others came",
     ),
     Kind(
         "near_misses",

@@ -6,6 +6,7 @@ mod audit;
 mod configuration;
 mod decisions;
 mod exchange;
+mod explained;
 mod exports;
 mod incidents;
 mod knowledge;

@@ -25,6 +25,7 @@ use super::risk::Score;
 use super::ruling::{About, Book};
 use super::source::Source;
 use super::standing::Standing;
+use super::turned_away::TurnedAway;
 use super::whereabouts::Place;
 use held::Held;
 
@@ -88,6 +89,7 @@ pub struct View {
     suspects: ArcSwap<Suspects>,
     hearsay: Hearsay,
     measures: Arc<Measures>,
+    turned_away: TurnedAway,
 }
 
 impl View {

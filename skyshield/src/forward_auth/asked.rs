@@ -91,7 +91,7 @@ impl Desk<'_> {
             (Body::Read { bytes, is_cut }, _) => (bytes, is_cut),
             (Body::Unread, Framing::None) => (&b""[..], false),
             (Body::Unread, framing) => {
-                if let Some(refusal) = judge.ban_of(original.client.address, now) {
+                if let Some(refusal) = judge.ban_of(original.client.address, Doors::ForwardAuth, now) {
                     self.note_refused(original.client.address, now);
                     return self.answer_read(head, Answer::Banned(refusal), body);
                 }

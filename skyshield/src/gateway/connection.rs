@@ -214,7 +214,7 @@ impl Connection<'_> {
     /// Answers the request whose head is at the front of the input.
     async fn handle(&mut self) -> Next {
         let client = self.client();
-        if let Some(refusal) = self.shared.judge.ban_of(client.address, self.read_at) {
+        if let Some(refusal) = self.shared.judge.ban_of(client.address, Door::Gateway, self.read_at) {
             return self.refuse(refusal).await;
         }
         let shared = Arc::clone(&self.shared);

@@ -4,23 +4,31 @@ use std::net::IpAddr;
 use std::time::Instant;
 
 use super::hops::names_another_client;
-use super::{Judge, Refusal, RefusalReason, mint, text};
+use super::{Judge, Refusal, RefusalReason, text};
 use crate::control::Settled;
-use crate::engine::incident::Client;
+use crate::engine::incident::{Client, Door};
 use crate::engine::indicators::Traits;
 use crate::engine::risk::Score;
+use crate::engine::turned_away::Why;
 use crate::inspect::Request;
 
 impl Judge {
     /// The refusal of all that `address` sends, where a list or a policy on places does not want it.
-    pub(super) fn unwanted(&self, address: IpAddr, at: Instant) -> Option<Refusal> {
+    pub(super) fn unwanted(&self, address: IpAddr, door: Door, at: Instant) -> Option<Refusal> {
         self.control.count_unwanted(&self.view.unwanted(address, at)?);
         let (score, reason) = (Score::new(1.0), RefusalReason::Unwanted);
-        Some(Refusal { incident: mint(), score, reason, settled: Settled::default() })
+        let incident = self.number(address, door, Why::Unwanted);
+        Some(Refusal { incident, score, reason, settled: Settled::default() })
     }
 
     /// The refusal of a request of nobody, where a rule of response has its source log in.
-    pub(super) fn without_user(&self, client: Client, request: &Request<'_>, at: Instant) -> Option<Refusal> {
+    pub(super) fn without_user(
+        &self,
+        client: Client,
+        door: Door,
+        request: &Request<'_>,
+        at: Instant,
+    ) -> Option<Refusal> {
         let has_to = self.view.measures().has_to_log_in(client.address, at);
         let limiter = self.limiter.as_ref().filter(|_| has_to)?;
         let is_protected = || self.view.never_ban().protects(client.address).is_some();
@@ -28,7 +36,8 @@ impl Judge {
             return None;
         }
         let (score, reason) = (Score::new(0.0), RefusalReason::NoUser);
-        Some(Refusal { incident: mint(), score, reason, settled: Settled::default() })
+        let incident = self.number(client.address, door, Why::NoUser);
+        Some(Refusal { incident, score, reason, settled: Settled::default() })
     }
 
     /// Leaves word that it would be worth as much as this score to know what others say of the client.

@@ -9,7 +9,7 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use serde_json::{Value, json};
 use tests::daemon::Daemon;
-use tests::http::{ask, field};
+use tests::http::{ask, field, post};
 use tests::traffic;
 
 use crate::bench::{Bench, said};
@@ -247,5 +247,21 @@ fn exceptions_are_made_listed_used_and_removed_and_outlive_the_daemon() {
     assert!(said(&unknown).contains("no built-in rule is called sqli.unoin"), "{}", said(&unknown));
     let told = said(&bench.skyshield(&["explain", &stranger(3).to_string()]).unwrap());
     assert!(told.contains("earlier-incidents"), "{told}");
+    daemon.stop().unwrap();
+}
+
+#[test]
+fn the_number_on_an_answer_without_an_incident_leads_to_its_reason() {
+    let bench = Bench::new().unwrap();
+    let daemon = bench.start().unwrap();
+    let hasty = stranger(1);
+    let login = post(HOST, "/login", "application/x-www-form-urlencoded", "a=b");
+    let pages: Vec<_> = (0..6).map(|_| ask(hasty, bench.gateway, &login, PATIENCE).unwrap()).collect();
+    let page = &pages[5];
+    assert_eq!(page.status, 429);
+    let (number, wait) = (field(&page.head, "x-skyshield-incident"), field(&page.head, "retry-after"));
+    let told = said(&bench.skyshield(&["explain", number.unwrap()]).unwrap());
+    let why = format!("over its quota, and within it again after {} s", wait.unwrap());
+    assert!(told.contains(&format!("to        {hasty}\nso        turned away: it was {why}")), "{told}");
     daemon.stop().unwrap();
 }

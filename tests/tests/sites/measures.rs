@@ -90,6 +90,9 @@ pub(crate) fn per_source() -> anyhow::Result<()> {
     );
     let wait: u64 = field(&answer.head, "retry-after").context("no Retry-After")?.parse()?;
     ensure!((600..800).contains(&wait), "20000 of 100000 bytes too many are 720 s, and not {wait}");
+    let number = field(&answer.head, "x-skyshield-incident").context("no number")?;
+    let explained = guard.daemon.json(&format!("/api/v1/explain/{number}"))?;
+    ensure!(explained["retry_after_secs"] == wait && explained["address"] == "127.0.0.1", "{explained}");
     ensure!(guard.metric("skyshield_ratelimited_total{class=\"bytes\"}")? >= 2.0);
 
     // An upstream that answers nobody yet.

@@ -5,7 +5,15 @@ use serde_json::Value;
 use super::{listed, said, span, term, text};
 
 pub(in crate::cli) fn explained(answer: &Value, as_json: bool) {
-    said(answer, as_json, || if answer["incident"].is_object() { incident(answer) } else { source(answer) });
+    said(answer, as_json, || {
+        if answer["incident"].is_object() {
+            incident(answer)
+        } else if answer["answer"].is_string() {
+            turned_away(answer)
+        } else {
+            source(answer)
+        }
+    });
 }
 
 fn incident(answer: &Value) -> String {
@@ -32,6 +40,17 @@ fn incident(answer: &Value) -> String {
         told.push(format!("          {}", preview(&answer["preview"])));
         told.push(format!("          without --source: {}", preview(&answer["preview_for_all"])));
     }
+    told.extend(ban(&answer["ban"]));
+    told.extend(unwanted(&answer["unwanted_by"]));
+    told.join("\n")
+}
+
+fn turned_away(answer: &Value) -> String {
+    let mut told = vec![
+        format!("answer    {} at {}", text(&answer["answer"]), text(&answer["at"])),
+        format!("to        {}", text(&answer["address"])),
+        format!("so        turned away: {}", text(&answer["why"])),
+    ];
     told.extend(ban(&answer["ban"]));
     told.extend(unwanted(&answer["unwanted_by"]));
     told.join("\n")

@@ -12,6 +12,7 @@ use crate::engine::place::{self, Atlas, Policy};
 use crate::engine::reputation::Hearsay;
 use crate::engine::response::Measures;
 use crate::engine::standing::{Origin, Standing};
+use crate::engine::turned_away::TurnedAway;
 use crate::engine::whereabouts::Place;
 
 /// Why all that a source sends is refused, though no decision of ours is behind it.
@@ -127,5 +128,10 @@ impl View {
     /// What is said of sources, and what is wondered about.
     pub fn hearsay(&self) -> &Hearsay {
         &self.hearsay
+    }
+
+    /// Who was turned away lately without an incident.
+    pub fn turned_away(&self) -> &TurnedAway {
+        &self.turned_away
     }
 }
