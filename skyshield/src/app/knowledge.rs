@@ -4,9 +4,11 @@
 mod notes;
 
 use std::convert::Infallible;
+use std::hash::{DefaultHasher, Hash, Hasher as _};
 use std::sync::Arc;
 
 use anyhow::Context as _;
+use ipnet::IpNet;
 use prometheus::Registry;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -18,6 +20,7 @@ use crate::control::{Control, millis};
 use crate::engine::feeds::special_purpose;
 use crate::engine::happening::Teller;
 use crate::engine::notebook::Notebook;
+use crate::engine::place::Places;
 use crate::engine::ranges::Ranges;
 use crate::engine::view::View;
 use crate::lifecycle::Lifecycle;
@@ -166,49 +169,86 @@ impl Responding {
 
 /// Keeps the kernel's list and what it knows of places true to the lists and policies.
 async fn keep_listed(view: Arc<View>, control: Control, stop: CancellationToken) -> anyhow::Result<()> {
+    let (mut listed, mut placed) = (None, None);
     while stop.run_until_cancelled(control.let_through().notified()).await.is_some() {
         let view = Arc::clone(&view);
-        let (list, places, let_through) = tokio::task::spawn_blocking(move || {
-            let protected = view.never_ban();
-            let protected = Ranges::of(protected.entries().iter().map(|(source, _)| source.as_prefix()));
-            let spared = view.places_let_through(clock::now());
-            let wanted =
-                view.lists().banned().without(&protected).without(special_purpose()).without(&spared);
-            let banned = view.banned_prefixes();
-            let let_through = banned.without(&banned.without(&spared));
-            (
-                wanted.prefixes().collect::<Vec<_>>(),
-                view.atlas().places(&spared),
-                let_through.prefixes().collect::<Vec<_>>(),
-            )
-        })
-        .await?;
-        if let Err(error) = control.set_let_through(let_through).await {
+        let wanted = tokio::task::spawn_blocking(move || Wanted::of(&view)).await?;
+        if let Err(error) = control.set_let_through(wanted.let_through).await {
             let error = format!("{:#}", anyhow::Error::new(error));
             tracing::error!(
                 error,
                 "the kernel drops whom a place lets through, where a banned prefix has them"
             );
         }
-        // Where the kernel refuses, what was last stays, and doors go by what is new.
-        let (prefixes, of_places) = (list.len(), places.prefixes.len());
-        match control.set_listed(list).await {
-            Ok(replaced) => {
-                let (added, removed) = (replaced.added, replaced.removed);
-                tracing::info!(prefixes, added, removed, "the kernel's list is up to date");
-            }
-            Err(error) => {
-                let error = format!("{:#}", anyhow::Error::new(error));
-                tracing::error!(error, prefixes, "a list did not reach the kernel: the last one stays");
-            }
+        // What is asked for with every ban of a prefix is mostly what is there: it is not written again.
+        if listed != Some(wanted.list_mark) {
+            listed = list(&control, wanted.list).await.then_some(wanted.list_mark);
         }
-        match control.set_places(places).await {
-            Ok(()) => tracing::info!(prefixes = of_places, "what the kernel knows of places is up to date"),
-            Err(error) => {
-                let error = format!("{:#}", anyhow::Error::new(error));
-                tracing::error!(error, prefixes = of_places, "policies on places did not reach the kernel");
-            }
+        if placed != Some(wanted.places_mark) {
+            placed = place(&control, wanted.places).await.then_some(wanted.places_mark);
         }
     }
     Ok(())
+}
+
+/// What the kernel is to know beside the bans, each with a mark to tell it from what it was told last.
+struct Wanted {
+    list: Vec<IpNet>,
+    list_mark: u64,
+    places: Places,
+    places_mark: u64,
+    let_through: Vec<IpNet>,
+}
+
+impl Wanted {
+    fn of(view: &View) -> Self {
+        let protected = view.never_ban();
+        let protected = Ranges::of(protected.entries().iter().map(|(source, _)| source.as_prefix()));
+        let spared = view.places_let_through(clock::now());
+        let wanted = view.lists().banned().without(&protected).without(special_purpose()).without(&spared);
+        let banned = view.banned_prefixes();
+        let let_through = banned.without(&banned.without(&spared));
+        let (list, places) = (wanted.prefixes().collect::<Vec<_>>(), view.atlas().places(&spared));
+        let (list_mark, places_mark) = (mark(&list), mark(&places));
+        Self { list, list_mark, places, places_mark, let_through: let_through.prefixes().collect() }
+    }
+}
+
+fn mark(of: &impl Hash) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    of.hash(&mut hasher);
+    hasher.finish()
+}
+
+/// Whether the kernel has the list. Where it refuses, what was last stays, and doors go by what is new.
+async fn list(control: &Control, list: Vec<IpNet>) -> bool {
+    let prefixes = list.len();
+    match control.set_listed(list).await {
+        Ok(replaced) => {
+            let (added, removed) = (replaced.added, replaced.removed);
+            tracing::info!(prefixes, added, removed, "the kernel's list is up to date");
+            true
+        }
+        Err(error) => {
+            let error = format!("{:#}", anyhow::Error::new(error));
+            tracing::error!(error, prefixes, "a list did not reach the kernel: the last one stays");
+            false
+        }
+    }
+}
+
+/// The same of places.
+async fn place(control: &Control, places: Places) -> bool {
+    let prefixes = places.prefixes.len();
+    match control.set_places(places).await {
+        Ok(()) => {
+            tracing::info!(prefixes, "what the kernel knows of places is up to date");
+            true
+        }
+        Err(error) => {
+            let error = format!("{:#}", anyhow::Error::new(error));
+            tracing::error!(error, prefixes, "policies on places did not reach the kernel");
+            false
+        }
+    }
 }

@@ -15,7 +15,7 @@ pub use table::{Entry, Table, TooMuch};
 pub const MAX_POLICIES: usize = 255;
 
 /// What becomes of packets from a place.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum PlaceAct {
     /// They are dropped.
     Ban,
@@ -29,7 +29,7 @@ pub enum PlaceAct {
 }
 
 /// What is decided of some places.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct PlacePolicy {
     /// What people know it by, in metrics and in the API.
     pub name: String,
@@ -40,7 +40,7 @@ pub struct PlacePolicy {
 }
 
 /// All that is decided of places, by prefix.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Places {
     /// The policies; [`MAX_POLICIES`] at most.
     pub policies: Vec<PlacePolicy>,
