@@ -27,6 +27,21 @@ pub const fn admit(tat: u64, now: u64, interval: u64, tolerance: u64) -> Option<
     if due > tolerance { None } else { Some(now + due) }
 }
 
+/// Whether [`admit`] refuses, told by one comparison.
+#[inline]
+pub const fn is_over(tat: u64, now: u64, interval: u64, tolerance: u64) -> bool {
+    // What is not as far ahead as that wraps.
+    let beyond = tat.wrapping_sub(now).wrapping_add(interval).wrapping_sub(tolerance).wrapping_sub(1);
+    beyond < tolerance + 2 * interval + UNITS_PER_SEC
+}
+
+/// What [`admit`] says where it does not refuse.
+#[inline]
+pub const fn within(tat: u64, now: u64, interval: u64, tolerance: u64) -> u64 {
+    let due = tat.saturating_sub(now) + interval;
+    now + if due > tolerance { interval } else { due }
+}
+
 /// Cells of a bucket.
 pub const CELLS: usize = 8;
 
@@ -140,6 +155,23 @@ mod tests {
             }
         }
         passed
+    }
+
+    proptest! {
+        #[test]
+        fn in_two_steps_it_is_the_same(
+            now in 0_u64..1 << 48,
+            ahead in prop_oneof![0_u64..1 << 20, 0_u64..1 << 47],
+            behind in 0_u64..1 << 47,
+            (interval, more) in (0_u64..1 << 18, 0_u64..1 << 19),
+        ) {
+            let tolerance = interval + more;
+            for tat in [(now + ahead) & TIME_MASK, now.saturating_sub(behind), 0] {
+                let is_over = is_over(tat, now, interval, tolerance);
+                let in_two = (!is_over).then(|| within(tat, now, interval, tolerance));
+                prop_assert_eq!(admit(tat, now, interval, tolerance), in_two, "{} at {}", tat, now);
+            }
+        }
     }
 
     #[test]

@@ -22,32 +22,32 @@ static RATES: Array<rate::Bucket> = Array::with_max_entries(ENTRIES, BPF_F_MMAPA
 /// Tries at a cell that other CPUs keep changing; a race lost so often is a source far over its rate.
 const SWAP_TRIES: usize = 4;
 
-/// The cell in front where a source is looked for first.
-pub(crate) type Home = Option<*mut u64>;
+/// The cell in front where a source is looked for first, and what was in it.
+pub(crate) type Home = (*mut u64, u64);
 
 /// Looks there.
 #[inline(always)]
-pub(crate) fn home(hash: u64) -> Home {
+pub(crate) fn home(hash: u64) -> Option<Home> {
     let bucket = RATES.get_ptr_mut(rate::front(hash))?;
     // SAFETY: one of the first four words of an array's slot, which is there as long as the program is.
     unsafe {
         let cell = bucket.cast::<u64>().add(rate::home(hash));
         // What comes of it is used later: this has it fetched.
-        let _ = cell.read_volatile();
-        Some(cell)
+        Some((cell, cell.read_volatile()))
     }
 }
 
-/// Takes a packet out of the bucket of `hash`, where a look at its home has shown this.
+/// Whether the home is the source's own, and one more packet is over its rate.
 #[inline(always)]
-pub(crate) fn admission_from(home: Home, hash: u64, now: u64, rate: Rate, mask: u64) -> Admission {
-    // SAFETY: as above.
-    if let Some((cell, before)) = home.map(|cell| (cell, unsafe { cell.read_volatile() }))
-        && rate::is_of(before, hash)
-    {
-        let Some(next) = rate::admit(rate::tat(before), now, rate.interval, rate.tolerance) else {
-            return Admission::Over;
-        };
+pub(crate) fn is_over((_, before): Home, hash: u64, now: u64, rate: Rate) -> bool {
+    rate::is_of(before, hash) && rate::is_over(rate::tat(before), now, rate.interval, rate.tolerance)
+}
+
+/// Takes a packet out of the bucket of `hash`, where a look at its home has not shown that it is over its rate.
+#[inline(always)]
+pub(crate) fn admission_from((cell, before): Home, hash: u64, now: u64, rate: Rate, mask: u64) -> Admission {
+    if rate::is_of(before, hash) {
+        let next = rate::within(rate::tat(before), now, rate.interval, rate.tolerance);
         if swap(cell, before, hash, next).1 {
             return Admission::Within;
         }

@@ -369,8 +369,13 @@ impl Tables for KernelMaps {
     type Home = Home;
 
     #[inline(always)]
-    fn home(&self, hash: u64) -> Home {
+    fn home(&self, hash: u64) -> Option<Home> {
         cells::home(hash)
+    }
+
+    #[inline(always)]
+    fn is_over(&self, home: Home, hash: u64, now: u64, rate: Rate) -> bool {
+        cells::is_over(home, hash, now, rate)
     }
 
     #[inline(always)]

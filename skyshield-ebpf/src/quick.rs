@@ -78,17 +78,14 @@ fn judge<T: Tables>(packet: &Packet, tables: &T, look: impl FnOnce() -> Looked) 
         return Quick::Undecided;
     }
     if tables.near_host(source, settings) && tables.bans(source, settings, now_ns) {
-        return if is_spared(source, Reason::BannedExact, settings, tables) {
-            Quick::Undecided
-        } else {
-            Quick::Banned(now_ns)
-        };
+        let is_decided = !may_be_spared(source, settings, tables);
+        return if is_decided { Quick::Banned(now_ns) } else { Quick::Undecided };
     }
     let rate = settings.rate(Limit::Packets);
     let hash = rate::hash(source.rate_source(), Limit::Packets as u64, settings.seed);
     // Of a source that was never seen before neither what is near nor its bucket is at hand: a processor
     // that goes on before it knows the one fetches both at once.
-    let home = if rate.interval == 0 { None } else { Some(tables.home(hash)) };
+    let Some(home) = tables.home(hash) else { return Quick::Undecided };
     let is_asked_more = settings.rules != 0 || settings.limits & !Limit::Packets.bit() != 0;
     if is_asked_more || tables.near_prefix(source, settings) {
         return Quick::Undecided;
@@ -96,25 +93,30 @@ fn judge<T: Tables>(packet: &Packet, tables: &T, look: impl FnOnce() -> Looked) 
     if settings.shaped != 0 && tables.shape(source).is_some() {
         return Quick::Undecided;
     }
+    let now = rate::units(now_ns);
+    if tables.is_over(home, hash, now, rate) && settings.limits != 0 {
+        // It is dropped whatever is odd about it, where that by itself drops nothing.
+        let is_decided = settings.dropped == 0 && !may_be_spared(source, settings, tables);
+        return if is_decided { Quick::Exceeded(now_ns) } else { Quick::Undecided };
+    }
     let Looked { oddity, .. } = look();
     if oddity != Reason::Passed {
         return Quick::Undecided;
     }
-    let Some(home) = home else { return Quick::Passed };
-    match tables.admit_from(home, hash, rate::units(now_ns), rate, settings) {
+    if rate.interval == 0 {
+        return Quick::Passed;
+    }
+    match tables.admit_from(home, hash, now, rate, settings) {
         Admission::Within => Quick::Passed,
-        Admission::Over if !is_spared(source, Reason::RateExceeded, settings, tables) => {
-            Quick::Exceeded(now_ns)
-        }
         // Nothing was taken out of any bucket: the long way may ask again.
         Admission::Over | Admission::Untracked => Quick::Undecided,
     }
 }
 
-/// Whether a packet from `source` may pass although this reason would drop it.
+/// Whether a packet from `source` might pass although something speaks against it.
 #[inline(always)]
-fn is_spared<T: Tables>(source: &Address, reason: Reason, settings: &Settings, tables: &T) -> bool {
-    settings.spares(reason) || tables.near_allowed(source, settings)
+fn may_be_spared<T: Tables>(source: &Address, settings: &Settings, tables: &T) -> bool {
+    settings.spared != 0 || tables.near_allowed(source, settings)
 }
 
 #[cfg(test)]

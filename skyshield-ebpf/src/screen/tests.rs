@@ -80,7 +80,12 @@ impl Tables for Model {
         self.admission
     }
     type Home = ();
-    fn home(&self, _: u64) {}
+    fn home(&self, _: u64) -> Option<()> {
+        Some(())
+    }
+    fn is_over(&self, (): (), _: u64, _: u64, _: Rate) -> bool {
+        self.admission == Admission::Over
+    }
     fn admit_from(&self, (): (), _: u64, _: u64, _: Rate, _: &Settings) -> Admission {
         self.admission
     }

@@ -75,7 +75,12 @@ impl Tables for Model {
         Admission::Within
     }
     type Home = ();
-    fn home(&self, _: u64) {}
+    fn home(&self, _: u64) -> Option<()> {
+        Some(())
+    }
+    fn is_over(&self, (): (), _: u64, _: u64, _: Rate) -> bool {
+        false
+    }
     fn admit_from(&self, (): (), _: u64, _: u64, _: Rate, _: &Wire) -> Admission {
         Admission::Within
     }
