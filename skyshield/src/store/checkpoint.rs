@@ -1,4 +1,4 @@
-//! Works the write-ahead log into the database beside the writer, so that no commit waits for it.
+//! Works the write-ahead log into the database beside the writer, so that few commits wait for it.
 //!
 //! `SQLite` by itself would do it inside of whichever commit makes the log a thousand pages long: that commit
 //! then waits for pages all over the database to be written, and for the disk to have them.
@@ -16,17 +16,19 @@ use super::Counters;
 
 /// Bytes of a page.
 pub(super) const PAGE: u32 = 4096;
-/// Pages in the log from which on it is worked off: a commit that meets this waits for the disk with it, and of
-/// some hundreds of commits one or two do. 12 MiB.
-pub(super) const WANTED: u32 = 3000;
+/// Pages that the database does not have from which on the log is worked off: commits that meet this wait for the
+/// disk with it, which of some hundreds two or three may. 20 MiB.
+pub(super) const WANTED: u32 = 5000;
+/// Pages in the log from which on a commit works off what came meanwhile: only a log that is worked off to its end
+/// is begun anew.
+pub(super) const FULL: u32 = 5600;
+/// What that may be at the most.
+pub(super) const TAIL: u32 = 1000;
 /// Pages that wait in the log at the most: beyond it the writer works them off itself, before it goes on, and
 /// that is counted. 64 MiB.
 pub(super) const MOST: u32 = 16_384;
-/// Bytes that the log has from the start: more than it has when it is worked off and begun anew.
-const ROOM: u64 = 16 << 20;
-/// How often one round looks again for what was committed while it was at work. Only a log that is worked off to
-/// its end is begun anew.
-const AGAIN: usize = 8;
+/// Bytes that the log has from the start: more than it has when it is begun anew.
+const ROOM: u64 = 24 << 20;
 
 /// What is in the log.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -64,7 +66,7 @@ impl Checkpoints {
         Ok(Self { wake: Some(wake), thread: Some(thread), turn })
     }
 
-    /// Has the thread begin a round, unless one waits already.
+    /// Has the thread work it off, unless it is told to already.
     pub(super) fn wake(&self) {
         if let Some(wake) = &self.wake {
             // Full is woken already; gone is what the writer's own bound is for.
@@ -94,8 +96,8 @@ fn work(path: &Path, woken: &Receiver<()>, turn: &Mutex<()>, counters: &Counters
     while woken.recv().is_ok() {
         let _turn = turn.lock().unwrap_or_else(PoisonError::into_inner);
         let outcome = match &connection {
-            Some(open) => round(open),
-            None => connect(path).and_then(|open| round(connection.insert(open))),
+            Some(open) => passive(open),
+            None => connect(path).and_then(|open| passive(connection.insert(open))),
         };
         match outcome {
             Ok(_log) => counters.count_checkpoint(),
@@ -135,17 +137,6 @@ fn connect(path: &Path) -> rusqlite::Result<Connection> {
     // Whoever works off the log has to sync it first, and the database afterwards.
     connection.pragma_update(None, "synchronous", "FULL")?;
     Ok(connection)
-}
-
-fn round(connection: &Connection) -> rusqlite::Result<Log> {
-    let mut log = Log::default();
-    for _again in 0..AGAIN {
-        log = passive(connection)?;
-        if log.left() == 0 {
-            break;
-        }
-    }
-    Ok(log)
 }
 
 /// Works off what nobody else is in the way of, and waits for nobody.

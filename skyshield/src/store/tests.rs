@@ -223,14 +223,17 @@ fn large(id: u64, kibibytes: usize) -> Record {
 async fn the_log_is_worked_off_beside_the_commits() {
     let (_dir, config) = config();
     let opened = open(&config).unwrap();
-    // 40 MiB in all, back to back: so fast that the log is seldom worked off to its end.
+    // 60 MiB of log in all, back to back: so fast that it is never worked off to its end beside them.
     for id in 1..=2500 {
         opened.store.commit(large(id, 16)).await.unwrap();
     }
     let counters = opened.store.counters();
     let (beside, in_commit) = (counters.checkpoints(), counters.checkpoints_in_commit());
     assert!(beside >= 2, "somebody worked it off: {beside}");
-    assert!(in_commit <= 1, "2,500 commits, of which {in_commit} had to");
+    assert!(
+        in_commit <= beside + 1,
+        "{in_commit} commits had to, and {beside} times it was done beside them"
+    );
     assert!(log_bytes(&config) <= 65 << 20, "{} bytes", log_bytes(&config));
 }
 
@@ -260,9 +263,9 @@ async fn a_log_that_somebody_reads_by_grows_to_its_bound_and_is_begun_anew_after
 async fn scrubbing_empties_the_log_while_it_is_worked_off() {
     let (_dir, config) = config();
     let opened = open(&config).unwrap();
-    for id in 1..=6 {
+    for id in 1..=4 {
         // As much as wakes the other thread.
-        opened.store.commit(large(id, 12 * 1024)).await.unwrap();
+        opened.store.commit(large(id, 20 * 1024)).await.unwrap();
         assert!(opened.store.scrub().await.unwrap(), "nobody reads");
         let log = fs::read(config.dir.join("skyshield.db-wal")).unwrap();
         assert!(log.iter().all(|&byte| byte == 0), "there is room in it, and nothing else");

@@ -79,7 +79,7 @@ impl Counters {
         self.0[5].load(Ordering::Relaxed)
     }
 
-    /// Times that a commit had to work off the log, because it had grown too long.
+    /// Times that a commit had to work off what was left of the log, because it had grown too long.
     pub fn checkpoints_in_commit(&self) -> u64 {
         self.0[6].load(Ordering::Relaxed)
     }
@@ -147,7 +147,7 @@ impl Writer {
     ) -> Self {
         Self {
             checkpoints,
-            most: checkpoint::MOST,
+            most: checkpoint::FULL,
             connection,
             _lock: lock,
             counters,
@@ -268,15 +268,17 @@ impl Writer {
         outcome
     }
 
-    /// Has the log worked off when it is worth it, and does so here when it has outgrown its bound: a disk that is
-    /// slower than what is decided slows the decisions down, rather than fill up.
+    /// Has the log worked off when it is worth it. What came meanwhile is worked off here, so that the log is begun
+    /// anew; and all of it when it has outgrown its bound: a disk that is slower than what is decided slows the
+    /// decisions down, rather than fill up.
     fn look_at_log(&mut self) {
         let looked = checkpoint::look(&self.connection).and_then(|log| {
             self.counters.0[8].store(u64::from(log.pages), Ordering::Relaxed);
-            if log.pages < checkpoint::MOST {
-                self.most = checkpoint::MOST;
+            if log.pages < checkpoint::FULL {
+                self.most = checkpoint::FULL;
             }
-            if log.left() > 0 && log.pages >= self.most {
+            let is_little = log.left() <= checkpoint::TAIL || log.pages >= checkpoint::MOST;
+            if log.left() > 0 && log.pages >= self.most && is_little {
                 self.counters.add(6, 1);
                 // While somebody reads by the log it is not begun anew, and no commit should pay for that alone.
                 self.most = log.pages + checkpoint::WANTED;
