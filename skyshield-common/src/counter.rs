@@ -34,6 +34,19 @@ pub struct EventCounter {
     pub passed_over: u64,
 }
 
+/// What one CPU keeps of one interface.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Tally {
+    /// What it has seen, by the [`Reason`](crate::Reason).
+    pub counters: [Counter; REASONS],
+    /// Its sampler of events.
+    pub events: EventCounter,
+}
+
+/// Counters of a [`Tally`]: room for reasons to come, so that a new one does not change the map.
+pub(crate) const REASONS: usize = 128;
+
 impl EventCounter {
     /// A window is 2^20 ns, about a millisecond: a shift, because a division costs more.
     pub const WINDOW_SHIFT: u32 = 20;

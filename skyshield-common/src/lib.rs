@@ -29,7 +29,7 @@ pub mod tap;
 pub mod top;
 
 pub use ban::{Ban, Banned, Hits, PrefixBan, UNTIL_LIFTED};
-pub use counter::{Counter, EventCounter};
+pub use counter::{Counter, EventCounter, Tally};
 pub use event::{Event, FAMILY_V4, FAMILY_V6};
 pub use key::{Address, RateKey};
 pub use limit::{LIMITS, Limit};

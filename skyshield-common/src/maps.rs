@@ -6,7 +6,7 @@
 /// Bans are handed from one version to another, upwards and downwards. So in every layout the maps of
 /// bans, of prefixes and of what is allowed keep their names, kinds and keys, and the values of the
 /// first two begin with a [`Ban`](crate::Ban).
-pub const SCHEMA: u32 = 6;
+pub const SCHEMA: u32 = 7;
 
 /// The program's name, in the object and in the kernel.
 pub const PROGRAM: &str = "skyshield";
@@ -19,8 +19,10 @@ pub const TAP_COOKIES_PROGRAM: &str = "skyshield_tap_syn";
 /// Where the program finds what it reads of the kernel's sockets: [`SocketFields`](crate::tap::SocketFields).
 pub const SOCKET_FIELDS: &str = "SOCKET_FIELDS";
 
-/// [`Settings`](crate::Settings) in slot 0.
+/// [`Settings`](crate::Settings): a variable of the program's, and where it is pinned.
 pub const SETTINGS: &str = "SETTINGS";
+/// The map that the variable is in, as the object calls it.
+pub const SETTINGS_SECTION: &str = ".bss.SETTINGS";
 /// The program that sets the clock, run by the daemon.
 pub const ANCHOR_PROGRAM: &str = "anchor";
 /// [`host::Bucket`](crate::host::Bucket)s of banned and listed IPv4 addresses.
@@ -83,16 +85,13 @@ pub const TAP_RING: &str = "TAP_RING";
 pub const TAP_STATS: &str = "TAP_STATS";
 /// Where each CPU makes a record.
 pub const TAP_SCRATCH: &str = "TAP_SCRATCH";
-/// [`Counter`](crate::Counter) per CPU by [`Reason`](crate::Reason).
+/// [`Tally`](crate::Tally) per CPU in slot 0, of one interface.
 pub const STATS: &str = "STATS";
 /// [`Event`](crate::Event)s of drops.
 pub const EVENTS: &str = "EVENTS";
-/// [`EventCounter`](crate::EventCounter) per CPU in slot 0.
-pub const EVENT_STATS: &str = "EVENT_STATS";
 
-/// Every map of the object, and no other.
-pub const ALL: [&str; 34] = [
-    SETTINGS,
+/// Every map of the object, and no other but those of its variables.
+pub const ALL: [&str; 32] = [
     HOSTS_V4,
     STASH_V4,
     NEAR_HOSTS_V4,
@@ -125,11 +124,8 @@ pub const ALL: [&str; 34] = [
     TAP_SCRATCH,
     STATS,
     EVENTS,
-    EVENT_STATS,
 ];
 
-/// Slots of [`STATS`]: room for reasons to come, so that a new one does not change the map.
-pub const STATS_SLOTS: u32 = 128;
 /// Slots of [`HITS`]: one for each rule, and one for each policy of a place.
 pub const HITS_SLOTS: u32 = PLACE_HITS + crate::place::POLICIES;
 /// Where in [`HITS`] the policies of places begin.

@@ -2,7 +2,7 @@
 
 use crate::gate::{Gate, Shielding};
 use crate::tap::{Flow, Segment, TapCounter, Tapping};
-use crate::{Ban, Banned, Counter, Event, EventCounter, Hits, PrefixBan, Rate, Settings};
+use crate::{Ban, Banned, Counter, Event, EventCounter, Hits, PrefixBan, Rate, Settings, Tally};
 
 /// A type whose every bit pattern is a value and which has no padding.
 ///
@@ -29,6 +29,7 @@ plain! {
     PrefixBan => 80,
     Counter => 16,
     EventCounter => 72,
+    Tally => 2_120,
     Event => 64,
     Settings => 328,
     Rate => 16,

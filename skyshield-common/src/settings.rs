@@ -81,7 +81,7 @@ pub struct Settings {
     pub stashed: u64,
     /// The [`Depth`](crate::near::Depth)s at which IPv6 is banned.
     pub depths: u64,
-    /// Events that each CPU may send in one window of about a millisecond.
+    /// Events that each CPU may send of an interface in one window of about a millisecond.
     pub events_per_window: u64,
     /// The [`generation`](crate::range::generation) of listed IPv4 ranges in force.
     pub ranges_v4: u64,
@@ -93,7 +93,7 @@ pub struct Settings {
     pub rules: u64,
     /// The last bucket of the flows.
     pub flows_mask: u64,
-    /// Hits of bans that each CPU may write down in one window of about a millisecond; the others are
+    /// Hits of bans that each CPU may write down of an interface in one window of about a millisecond; the others are
     /// counted with the next.
     pub hits_per_window: u64,
     /// How fast each [`Limit`] is: of a source, by IPv4 address or IPv6 /64, or of the network around it,

@@ -38,6 +38,8 @@ mod report;
 #[cfg(target_arch = "bpf")]
 mod rules;
 #[cfg(target_arch = "bpf")]
+mod settings;
+#[cfg(target_arch = "bpf")]
 mod tap;
 #[cfg(target_arch = "bpf")]
 mod top;
@@ -64,17 +66,17 @@ mod program {
         // Each with a reason that the compiler knows, and so with nothing to be asked of it.
         match quick(&frame, &maps) {
             Quick::Passed => {
-                report::report(&frame, &Outcome::of(Reason::Passed), &maps);
+                report::report_known(&frame, &Outcome::of(Reason::Passed), &maps);
                 xdp_action::XDP_PASS
             }
             Quick::Banned(now_ns) => {
                 let outcome = Outcome { now_ns, ..Outcome::of(Reason::BannedExact) };
-                report::report(&frame, &outcome, &maps);
+                report::report_known(&frame, &outcome, &maps);
                 xdp_action::XDP_DROP
             }
             Quick::Exceeded(now_ns) => {
                 let outcome = Outcome { now_ns, ..Outcome::of(Reason::RateExceeded) };
-                report::report(&frame, &outcome, &maps);
+                report::report_known(&frame, &outcome, &maps);
                 xdp_action::XDP_DROP
             }
             Quick::Undecided => at_length(ctx.ctx),
@@ -152,7 +154,8 @@ mod program {
     /// Run by the daemon, attached nowhere.
     #[xdp(frags)]
     fn anchor(_ctx: XdpContext) -> u32 {
-        maps::anchor().map_or(xdp_action::XDP_ABORTED, |()| xdp_action::XDP_PASS)
+        maps::anchor();
+        xdp_action::XDP_PASS
     }
 
     #[panic_handler]

@@ -7,27 +7,23 @@ use aya_ebpf::helpers::generated::{bpf_jiffies64, bpf_ktime_get_boot_ns};
 use aya_ebpf::macros::map;
 use aya_ebpf::maps::lpm_trie::Key;
 use aya_ebpf::maps::{Array, HashMap, LpmTrie, PerCpuArray, RingBuf};
-use skyshield_common::maps::{EVENTS_BYTES, STATS_SLOTS};
+use skyshield_common::maps::EVENTS_BYTES;
 use skyshield_common::near::{self, Depth};
 use skyshield_common::place::Policy;
 use skyshield_common::rules::{Act, Layer4};
-use skyshield_common::{
-    Address, Ban, Banned, Counter, EventCounter, Hits, PrefixBan, Rate, Reason, Settings,
-};
+use skyshield_common::{Address, Ban, Banned, Hits, PrefixBan, Rate, Reason, Settings, Tally};
 use skyshield_ebpf::{Admission, Load, Tables};
 
 use crate::cells::Home;
 use crate::places::{self, place_v4, place_v6};
 use crate::ranges::{listed_v4, listed_v6};
 use crate::rules;
+use crate::settings::settings;
 use crate::{cells, flows, hosts};
 
 /// The daemon's default, for whoever loads the object without it.
 const ENTRIES: u32 = 1024;
 
-/// Written by the daemon; one slot.
-#[map]
-pub(crate) static SETTINGS: Array<Settings> = Array::with_max_entries(1, 0);
 /// Written by the daemon through shared memory; made for as many as `HOSTS_V4` is.
 #[map]
 static NEAR_HOSTS_V4: Array<u64> = Array::with_max_entries(ENTRIES, BPF_F_MMAPABLE);
@@ -63,15 +59,12 @@ static ALLOWED_V6: LpmTrie<[u64; 2], u64> = LpmTrie::with_max_entries(ENTRIES, 0
 /// Written by the daemon, which refuses a shape beyond `max_allowed`.
 #[map]
 static SHAPES: HashMap<[u64; 2], Rate> = HashMap::with_max_entries(ENTRIES, 0);
-/// Written by this program, each CPU its own; one slot per reason.
+/// Written by this program, each CPU its own, of one interface.
 #[map]
-pub(crate) static STATS: PerCpuArray<Counter> = PerCpuArray::with_max_entries(STATS_SLOTS, 0);
+pub(crate) static STATS: PerCpuArray<Tally> = PerCpuArray::with_max_entries(1, 0);
 /// Written by this program, read by the daemon; a full ring loses the event, never the verdict.
 #[map]
 pub(crate) static EVENTS: RingBuf = RingBuf::with_byte_size(EVENTS_BYTES, 0);
-/// Written by this program, each CPU its own; one slot.
-#[map]
-pub(crate) static EVENT_STATS: PerCpuArray<EventCounter> = PerCpuArray::with_max_entries(1, 0);
 
 /// The maps, with what the daemon says, looked up once for a packet.
 pub(crate) struct KernelMaps {
@@ -81,7 +74,8 @@ pub(crate) struct KernelMaps {
 impl KernelMaps {
     #[inline(always)]
     pub(crate) fn of_this_packet() -> Self {
-        Self { settings: SETTINGS.get(0) }
+        // SAFETY: zeros are settings, and the daemon writes none that are not.
+        Self { settings: Some(unsafe { &*settings() }) }
     }
 }
 
@@ -141,9 +135,9 @@ impl Borrow<Key<[u64; 2]>> for Whole<[u64; 2]> {
 
 /// Sets the clock: what is to be added to the jiffies for the time since boot. Left alone while it
 /// is right to two jiffies, so that rates do not see it jump.
-pub(crate) fn anchor() -> Option<()> {
-    let settings = SETTINGS.get_ptr_mut(0)?;
-    // SAFETY: the slot is there for as long as the program is, and the daemon runs this in turn with
+pub(crate) fn anchor() {
+    let settings = settings();
+    // SAFETY: the variable is there for as long as the program is, and the daemon runs this in turn with
     // its own writes.
     let settings = unsafe { &mut *settings };
     // SAFETY: the helpers take nothing and return a number.
@@ -154,7 +148,6 @@ pub(crate) fn anchor() -> Option<()> {
     if settings.clock_offset_ns == 0 || off > 2 * settings.jiffy_ns {
         settings.clock_offset_ns = exact;
     }
-    Some(())
 }
 
 /// The number of the ban of exactly this address; 0 where only a list has it.

@@ -3,39 +3,51 @@
 use aya_ebpf::bindings::xdp_md;
 use aya_ebpf::programs::XdpContext;
 use skyshield_common::top::is_sampled;
-use skyshield_common::{Event, FAMILY_V4, FAMILY_V6, Reason};
+use skyshield_common::{Counter, Event, EventCounter, FAMILY_V4, FAMILY_V6, Reason};
 use skyshield_ebpf::{Details, Frame as _, Outcome, Tables as _, details, parse};
 
 use crate::frame::XdpFrame;
-use crate::maps::{EVENT_STATS, EVENTS, KernelMaps, STATS, decision_of};
+use crate::maps::{EVENTS, KernelMaps, STATS, decision_of};
 use crate::top::{note_hits, note_source};
 
 /// Counts the packet under its reason, and sends an event if it was dropped or would have been.
 #[inline(always)]
 pub(crate) fn report(frame: &XdpFrame<'_>, outcome: &Outcome, maps: &KernelMaps) {
+    let mut slot = outcome.reason.index() as usize;
+    // SAFETY: one instruction on one register; the verifier does not know how many reasons there are.
+    unsafe { core::arch::asm!("{0} &= 0x7f", inout(reg) slot, options(pure, nomem, nostack)) };
+    count(frame, outcome, slot, maps);
+}
+
+/// The same of a reason that the compiler knows, and the verifier then does, too.
+#[inline(always)]
+pub(crate) fn report_known(frame: &XdpFrame<'_>, outcome: &Outcome, maps: &KernelMaps) {
+    count(frame, outcome, outcome.reason.index() as usize, maps);
+}
+
+#[inline(always)]
+fn count(frame: &XdpFrame<'_>, outcome: &Outcome, slot: usize, maps: &KernelMaps) {
     let length = frame.length() as u64;
-    if let Some(counter) = STATS.get_ptr_mut(outcome.reason.index()) {
-        // SAFETY: the slot is this CPU's own, and no other run of the program interrupts this one.
-        let counted = unsafe {
-            (*counter).packets += 1;
-            (*counter).bytes += length;
-            (*counter).packets
-        };
-        if is_sampled(counted) {
-            note_source(frame.context(), outcome.reason.drops().into());
-        }
+    let Some(tally) = STATS.get_ptr_mut(0) else { return };
+    // SAFETY: the slot is this CPU's own, and no other run of the program interrupts this one.
+    let (counted, stats) = unsafe {
+        let counter = (&raw mut (*tally).counters).cast::<Counter>().add(slot);
+        (*counter).packets += 1;
+        (*counter).bytes += length;
+        ((*counter).packets, &mut (*tally).events)
+    };
+    if is_sampled(counted) {
+        note_source(frame.context(), outcome.reason.drops().into());
     }
     if outcome.reason.is_told() {
-        sample(frame, outcome, maps);
+        sample(frame, outcome, stats, maps);
     }
 }
 
 /// Most drops are not told of, and end here.
 #[inline(always)]
-fn sample(frame: &XdpFrame<'_>, outcome: &Outcome, maps: &KernelMaps) {
-    let (Some(stats), Some(settings)) = (EVENT_STATS.get_ptr_mut(0), maps.settings()) else { return };
-    // SAFETY: the slot is this CPU's own, and no other run of the program interrupts this one.
-    let stats = unsafe { &mut *stats };
+fn sample(frame: &XdpFrame<'_>, outcome: &Outcome, stats: &mut EventCounter, maps: &KernelMaps) {
+    let Some(settings) = maps.settings() else { return };
     if outcome.reason.is_of_a_ban() {
         if stats.passes_over(outcome.now_ns) {
             return;

@@ -82,7 +82,7 @@ pub struct Config {
     pub dry_run: bool,
     /// Reasons for which nothing is dropped, by their names in the metrics: `rate_exceeded`, `banned_place`.
     pub dry_run_for: Vec<String>,
-    /// Events of drops that each CPU may send in a millisecond.
+    /// Events of drops that each CPU may send in a millisecond, of each interface.
     pub events_per_ms: u32,
     /// What the kernel does when the daemon is silent.
     pub on_silence: OnSilence,

@@ -5,10 +5,11 @@ use std::hash::{BuildHasher as _, RandomState};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use aya::maps::{Array, MapData};
 use aya::programs::{ProgramError, ProgramFd, Xdp};
 use aya::{Ebpf, EbpfLoader};
-use skyshield_common::maps as names;
 use skyshield_common::tap::SocketFields;
+use skyshield_common::{Settings as Wire, maps as names};
 use tracing::{error, warn};
 
 use super::attachment::{self, Attachment, Guarded, Loaded, Wanted};
@@ -18,8 +19,9 @@ use super::capability;
 use super::config::{Config, OnSilence};
 use super::cookies;
 use super::enforcer::Enforcer;
-use super::error::OpenError;
+use super::error::{Error, OpenError};
 use super::events::Events;
+use super::family::{self, Value};
 use super::inheritance::Inheritance;
 use super::interface;
 use super::maps::{KernelMaps, Masks};
@@ -175,7 +177,13 @@ fn load(
 ) -> Result<Loaded, OpenError> {
     let mut loader = EbpfLoader::new();
     for shape in shapes {
-        loader.map_max_entries(shape.name, shape.entries).map_pin_path(shape.name, shape.pin(dir, interface));
+        let name = shape.in_object();
+        loader.map_max_entries(name, shape.entries).map_pin_path(name, shape.pin(dir, interface));
+    }
+    // A variable is given its first value when it is loaded: one that programs go by already keeps what it has.
+    let in_force = settings_in_force(&dir.join(names::SETTINGS))?;
+    if let Some(in_force) = &in_force {
+        loader.override_global(names::SETTINGS, in_force, true);
     }
     if let Some(fields) = fields {
         loader.override_global(names::SOCKET_FIELDS, fields, true);
@@ -197,6 +205,17 @@ fn load(
     }
     let program = load_program(&mut object, plain)?;
     Ok(Loaded { object, program, name: plain })
+}
+
+/// What is pinned as settings, if anything is.
+fn settings_in_force(path: &Path) -> Result<Option<Value<Wire>>, OpenError> {
+    if !path.exists() {
+        return Ok(None);
+    }
+    let failed = |error: Error| OpenError::Load { log: None, source: error.into() };
+    let settings: Array<MapData, Value<Wire>> =
+        family::open_at(path).map_err(family::failed("open", names::SETTINGS)).map_err(failed)?;
+    settings.get(&0, 0).map(Some).map_err(|error| failed(family::failed("read", names::SETTINGS)(error)))
 }
 
 fn load_program(object: &mut Ebpf, name: &str) -> Result<ProgramFd, OpenError> {

@@ -8,11 +8,11 @@ use std::os::fd::AsFd as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
-use aya::maps::{Array, HashMap, MapData, MapError, PerCpuArray};
+use aya::maps::{Array, HashMap, MapData, MapError};
 use aya::programs::ProgramFd;
 use ipnet::IpNet;
 use skyshield_common::host::Hold;
-use skyshield_common::{Ban, EventCounter, Hits, PrefixBan, Rate, RateKey, Settings as Wire, maps as names};
+use skyshield_common::{Ban, Hits, PrefixBan, Rate, RateKey, Settings as Wire, maps as names};
 
 use policies::Called;
 
@@ -50,7 +50,6 @@ pub(super) struct KernelMaps {
     v4: Family<[u8; 4]>,
     v6: Family<[u8; 16]>,
     stats: Stats,
-    event_stats: PerCpuArray<MapData, Value<EventCounter>>,
     shapes: HashMap<MapData, [u8; 16], Value<Rate>>,
     hosts: Hosts,
     near: Near,
@@ -84,7 +83,6 @@ impl KernelMaps {
             v4: Family::open(dir, V4)?,
             v6: Family::open(dir, V6)?,
             stats: Stats::open(dir)?,
-            event_stats: open(dir, names::EVENT_STATS)?,
             shapes: open(dir, names::SHAPES)?,
             hosts: Hosts::open(dir)?,
             near: Near::open(dir)?,
@@ -269,12 +267,7 @@ impl Maps for KernelMaps {
     }
 
     fn event_counters(&self) -> Result<EventTotals, Error> {
-        let per_cpu = self.event_stats.get(&0, 0).map_err(failed("read", names::EVENT_STATS))?;
-        Ok(per_cpu.iter().fold(EventTotals::default(), |sum, Value(counter)| EventTotals {
-            sent: sum.sent.wrapping_add(counter.sent),
-            skipped: sum.skipped.wrapping_add(counter.skipped).wrapping_add(counter.passed_over),
-            lost: sum.lost.wrapping_add(counter.lost),
-        }))
+        self.stats.events()
     }
 
     fn put_list(&mut self, list: &List) -> Result<Replaced, Error> {

@@ -8,8 +8,7 @@ use skyshield_common::gate::{Gate, Shielding};
 use skyshield_common::maps as names;
 use skyshield_common::tap::{Flow, TapCounter, Tapping};
 use skyshield_common::{
-    Banned, Counter, EventCounter, PrefixBan, Rate, Settings as Wire, host, near, place, range, rate, rules,
-    top,
+    Banned, Counter, PrefixBan, Rate, Settings as Wire, Tally, host, near, place, range, rate, rules, top,
 };
 
 use super::bpffs::file;
@@ -138,13 +137,17 @@ pub(super) fn shapes(config: &Config) -> Vec<Shape> {
         shape(names::NEAR_V4, MapType::Array, 4, 8, near::V4_WORDS, None),
         shape(names::NEAR_V6, MapType::Array, 4, 8, near::V6_WORDS, None),
         shape(names::NEAR_ALLOWED, MapType::Array, 4, 8, near::ALLOWED_WORDS, None),
-        shape(names::STATS, MapType::PerCpuArray, 4, size_of::<Counter>(), names::STATS_SLOTS, None),
+        shape(names::STATS, MapType::PerCpuArray, 4, size_of::<Tally>(), 1, None),
         shape(names::EVENTS, MapType::RingBuf, 0, 0, names::EVENTS_BYTES, None),
-        shape(names::EVENT_STATS, MapType::PerCpuArray, 4, size_of::<EventCounter>(), 1, None),
     ]
 }
 
 impl Shape {
+    /// What the object calls the map.
+    pub(super) fn in_object(&self) -> &'static str {
+        if self.name == names::SETTINGS { names::SETTINGS_SECTION } else { self.name }
+    }
+
     /// Where the map is pinned that the program on `interface` uses.
     pub(super) fn pin(&self, dir: &Path, interface: &str) -> PathBuf {
         if self.name == names::STATS { stats::pin(dir, interface) } else { dir.join(self.name) }

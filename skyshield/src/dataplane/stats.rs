@@ -3,15 +3,15 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use aya::maps::{MapData, MapError, PerCpuArray};
-use skyshield_common::{Counter, Reason, maps as names};
+use aya::maps::{MapData, MapError, PerCpuArray, PerCpuValues};
+use skyshield_common::{Counter, Reason, Tally, maps as names};
 
 use super::bpffs::file;
-use super::enforcer::Counters;
+use super::enforcer::{Counters, EventTotals};
 use super::error::{Error, OpenError};
 use super::family::{self, Value, failed};
 
-type Map = PerCpuArray<MapData, Value<Counter>>;
+type Map = PerCpuArray<MapData, Value<Tally>>;
 
 /// The counters of every interface that is guarded, by its name.
 pub(super) struct Stats(Vec<(String, Map)>);
@@ -70,14 +70,32 @@ impl Stats {
         }
         Ok(sum)
     }
+
+    /// What became of events, on all interfaces together.
+    pub(super) fn events(&self) -> Result<EventTotals, Error> {
+        let mut sum = EventTotals::default();
+        for (_, map) in &self.0 {
+            for Value(Tally { events, .. }) in tallies(map)?.iter() {
+                sum.sent = sum.sent.wrapping_add(events.sent);
+                sum.skipped = sum.skipped.wrapping_add(events.skipped).wrapping_add(events.passed_over);
+                sum.lost = sum.lost.wrapping_add(events.lost);
+            }
+        }
+        Ok(sum)
+    }
 }
 
 fn read(map: &Map) -> Result<Counters, Error> {
+    let tallies = tallies(map)?;
     let of = |reason: Reason| {
-        let per_cpu = map.get(&reason.index(), 0).map_err(failed("read", names::STATS))?;
-        Ok((reason, per_cpu.iter().fold(Counter::default(), |sum, Value(counter)| added(sum, *counter))))
+        let counters = tallies.iter().map(|Value(tally)| tally.counters[reason.index() as usize]);
+        (reason, counters.fold(Counter::default(), added))
     };
-    Reason::ALL.into_iter().map(of).collect()
+    Ok(Reason::ALL.into_iter().map(of).collect())
+}
+
+fn tallies(map: &Map) -> Result<PerCpuValues<Value<Tally>>, Error> {
+    map.get(&0, 0).map_err(failed("read", names::STATS))
 }
 
 pub(super) const fn added(one: Counter, other: Counter) -> Counter {
