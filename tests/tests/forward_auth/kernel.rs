@@ -1,15 +1,12 @@
 //! Where bans of a proxy's clients are carried out, with the proxy on the guarded host.
 
 use std::fs;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
 use anyhow::ensure;
-use serde_json::Value;
-use tests::daemon::Daemon;
 use tests::http::{connect_from, exchange, get};
-use tests::loopback::until;
 use tests::nginx::Nginx;
 use tests::traffic;
 use tests::world::{HOST, HOST_V4, World, attacker, honest_client};
@@ -44,16 +41,13 @@ pub(crate) fn banned() -> anyhow::Result<()> {
         ensure!(ask(honest, &get(HOST, "/"))?.status == 200);
         let refused = ask(bad, &attacks[0].request)?;
         ensure!(refused.status == 403, "{refused:?}");
-        // The answer does not wait for the ban.
-        until("the decision", || Ok(layer_of(&daemon, bad)?.is_some()))?;
-        let layer = layer_of(&daemon, bad)?;
+        let held = world.kernel()?.bans.iter().any(|(source, _)| source.address() == bad);
+        ensure!(held == (bans == "kernel"), "bans = \"{bans}\", and the kernel's map says {held}");
+        let decisions = daemon.decisions()?;
+        let layer = decisions.iter().find(|decision| decision["source"] == bad.to_string());
+        let layer = layer.map(|decision| decision["layer"].clone());
         let expected = if bans == "kernel" { "packet" } else { "request" };
-        ensure!(layer == Some(expected.into()), "bans = \"{bans}\", and the layer is {layer:?}");
-        let held = || Ok(world.kernel()?.bans.iter().any(|(source, _)| source.address() == bad));
-        if bans == "kernel" {
-            until("the ban in the kernel's map", held)?;
-        }
-        ensure!(held()? == (bans == "kernel"), "bans = \"{bans}\", and the kernel's map says otherwise");
+        ensure!(layer == Some(expected.into()), "{decisions:?}");
         let again = world.clients.run(|| Ok(connect_from(bad, nginx.address, Duration::from_millis(300))))?;
         ensure!(again.is_err() == (bans == "kernel"), "bans = \"{bans}\": {again:?}");
         if bans == "door" {
@@ -63,12 +57,6 @@ pub(crate) fn banned() -> anyhow::Result<()> {
         daemon.stop()?;
     }
     Ok(())
-}
-
-fn layer_of(daemon: &Daemon, source: IpAddr) -> anyhow::Result<Option<Value>> {
-    let decisions = daemon.decisions()?;
-    let found = decisions.iter().find(|decision| decision["source"] == source.to_string());
-    Ok(found.map(|decision| decision["layer"].clone()))
 }
 
 fn configure(world: &World, dir: &Path, bans: &str) -> anyhow::Result<()> {

@@ -6,7 +6,6 @@ use std::time::Duration;
 use anyhow::{Context, ensure};
 use skyshield_common::Reason;
 use tests::http::{connect_from, field, get};
-use tests::loopback::until;
 use tests::shop::MARK;
 use tests::traffic;
 use tests::world::{HOST, World, attacker, gateway, honest_client};
@@ -37,7 +36,7 @@ pub(crate) fn ends_as_a_dropped_packet() -> anyhow::Result<()> {
         ensure!(String::from_utf8_lossy(&refused.body).contains(incident), "{refused:?}");
 
         // From here on not one packet of it gets in.
-        until("the ban in the kernel", || is_banned(&world, bad))?;
+        ensure!(is_banned(&world, bad)?, "{bad} is not in the kernel");
         let before = dropped(&world)?;
         let again = world.clients.run(|| Ok(connect_from(bad, gateway(bad), Duration::from_millis(300))))?;
         ensure!(again.is_err(), "{bad} could connect again");
@@ -63,14 +62,13 @@ pub(crate) fn all_of_both() -> anyhow::Result<()> {
         let from = attacker(number);
         let page = world.ask(from, &attack.request, PATIENCE)?;
         ensure!(page.status == 403, "{}: {page:?}", String::from_utf8_lossy(&attack.request));
-        let banned = format!("the ban for {}", String::from_utf8_lossy(&attack.request));
-        until(&banned, || is_banned(&world, from))?;
+        ensure!(is_banned(&world, from)?, "{} was not banned", String::from_utf8_lossy(&attack.request));
     }
-    until("every decision", || Ok(daemon.decisions()?.len() >= attacks.len()))?;
     let decisions = daemon.decisions()?;
     ensure!(decisions.len() == attacks.len(), "{} decisions for {} attacks", decisions.len(), attacks.len());
+    let metrics = daemon.get("/api/v1/monitoring/prometheus/")?;
     let line = format!("skyshield_enforcement_lag_seconds_count {}", attacks.len());
-    until(&line, || Ok(daemon.get("/api/v1/monitoring/prometheus/")?.contains(&line)))?;
+    ensure!(metrics.contains(&line), "no `{line}` in\n{metrics}");
     daemon.stop().map(|_took| ())
 }
 
@@ -96,7 +94,6 @@ pub(crate) fn by_a_trusted_proxy() -> anyhow::Result<()> {
         "another client of the proxy's"
     );
     ensure!(world.kernel()?.bans.is_empty(), "the kernel never sees that address");
-    until("the decision", || Ok(!daemon.decisions()?.is_empty()))?;
     let [decision] = &daemon.decisions()?[..] else { anyhow::bail!("not one decision") };
     ensure!(decision["source"] == "203.0.113.7" && decision["layer"] == "request", "{decision}");
     // Until it is seen that most clients come by themselves, a private address that speaks for others is in doubt.
@@ -107,7 +104,7 @@ pub(crate) fn by_a_trusted_proxy() -> anyhow::Result<()> {
     // Whoever is not trusted speaks for nobody but himself.
     let stranger = attacker(2);
     ensure!(world.ask(stranger, &by_proxy(attack, "203.0.113.9"), PATIENCE)?.status == 403);
-    until("the ban of the stranger, whom the packets came from", || is_banned(&world, stranger))?;
+    ensure!(is_banned(&world, stranger)?, "the stranger is whom the packets came from");
     ensure!(daemon.decisions()?.iter().all(|decision| decision["source"] != "203.0.113.9"));
     daemon.stop().map(|_took| ())
 }

@@ -6,7 +6,6 @@ use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
-use tests::loopback::until;
 use tests::traffic;
 use tests::world::{HOST, HOST_V4, World, attacker, gateway};
 
@@ -22,7 +21,7 @@ pub(crate) fn fifty_times() -> anyhow::Result<()> {
     let first = attacker(1);
     let daemon = world.start_daemon()?;
     ensure!(world.ask(first, &traffic::attacks(HOST)[0].request, PATIENCE)?.status == 403);
-    until("the ban", || is_banned(&world, first))?;
+    ensure!(is_banned(&world, first)?);
     let link = link(&world)?;
     let sink = world.host.run(|| Ok(UdpSocket::bind((HOST_V4, PORT))?))?;
     sink.set_nonblocking(true)?;
@@ -60,7 +59,6 @@ fn kills(world: &World, first: tests::daemon::Daemon) -> anyhow::Result<()> {
         let attacks = traffic::attacks(HOST);
         let request = &attacks[usize::from(kill) % attacks.len()].request;
         ensure!(world.ask(bad, request, PATIENCE)?.status == 403, "kill {kill}: not refused");
-        until("the ban", || is_banned(world, bad))?;
         // From at once, when nothing can be on disk, to when everything is.
         thread::sleep(Duration::from_millis(u64::from(kill % 10) * 15));
         daemon.kill()?;
