@@ -27,7 +27,7 @@ pub(crate) fn decisions_survive_kills() -> anyhow::Result<()> {
     let world = World::new("")?;
     let socket = world.dir().join("admin.sock");
     let (mut chance, mut acknowledged) = (Chance::new(11), Acknowledged::new());
-    let mut total = 0;
+    let (mut total, mut kept) = (0, 0);
     for kill in 0..kills {
         let daemon = world.start_daemon().with_context(|| format!("kill {kill}"))?;
         let held: BTreeSet<_> = daemon
@@ -58,7 +58,9 @@ pub(crate) fn decisions_survive_kills() -> anyhow::Result<()> {
         })?;
         acknowledged = all.into_inner().unwrap_or_else(PoisonError::into_inner);
         total += answers.into_inner();
+        kept += acknowledged.len();
     }
+    ensure!(kept > kills as usize, "nobody was at work");
     println_figures(kills, total, acknowledged.len());
     Ok(())
 }
