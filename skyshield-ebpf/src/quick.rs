@@ -95,7 +95,8 @@ fn judge<T: Tables>(packet: &Packet, tables: &T, look: impl FnOnce() -> Looked) 
     }
     let now = rate::units(now_ns);
     if tables.is_over(home, hash, now, rate) && settings.limits != 0 {
-        // It is dropped whatever is odd about it, where that by itself drops nothing.
+        // Without a limit the cell says nothing. With one it is dropped whatever is odd about it, where that by itself
+        // drops nothing.
         let is_decided = settings.dropped == 0 && !may_be_spared(source, settings, tables);
         return if is_decided { Quick::Exceeded(now_ns) } else { Quick::Undecided };
     }
