@@ -15,6 +15,7 @@ extern crate std;
 pub mod handshake;
 mod look;
 mod parse;
+mod plain;
 mod quick;
 mod scatter;
 mod screen;

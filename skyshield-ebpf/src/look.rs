@@ -7,15 +7,15 @@ use crate::walk::{HOP_BY_HOP, Part, Walked, is_extension};
 
 pub(crate) const TCP: u8 = 6;
 pub(crate) const UDP: u8 = 17;
-const ICMP: u8 = 1;
-const ICMP_V6: u8 = 58;
+pub(crate) const ICMP: u8 = 1;
+pub(crate) const ICMP_V6: u8 = 58;
 
-const FIN: u8 = 0x01;
-const SYN: u8 = 0x02;
-const RST: u8 = 0x04;
-const PSH: u8 = 0x08;
+pub(crate) const FIN: u8 = 0x01;
+pub(crate) const SYN: u8 = 0x02;
+pub(crate) const RST: u8 = 0x04;
+pub(crate) const PSH: u8 = 0x08;
 const ACK: u8 = 0x10;
-const URG: u8 = 0x20;
+pub(crate) const URG: u8 = 0x20;
 
 /// What limits tell apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

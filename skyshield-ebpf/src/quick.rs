@@ -6,8 +6,8 @@
 
 use skyshield_common::{Address, Limit, Reason, Settings, flag, rate};
 
-use crate::look::{Looked, look_v4, look_v6};
-use crate::parse::{ETHERNET_BYTES, ETHERTYPE_AT, Frame, IPV4, IPV6, IPV6_BYTES, Packet, parse_v4, parse_v6};
+use crate::parse::{ETHERNET_BYTES, ETHERTYPE_AT, Frame, IPV4, IPV6, IPV6_BYTES};
+use crate::plain::{is_plain_v4, is_plain_v6};
 use crate::screen::{Admission, Tables};
 
 /// What became of a packet on the short way.
@@ -43,33 +43,31 @@ pub fn quick<F: Frame + ?Sized, T: Tables>(frame: &F, tables: &T) -> Quick {
     let Some(ethertype) = frame.read(ETHERTYPE_AT) else { return Quick::Undecided };
     match u16::from_be_bytes(ethertype) {
         IPV4 => {
-            let (Ok(packet), Some([first])) = (parse_v4(frame, at), frame.quads(at)) else {
-                return Quick::Undecided;
-            };
-            if at + (first & 0xffff) as usize > frame.length() {
+            let Some(header) = frame.quads(at) else { return Quick::Undecided };
+            let [first, _, _, source, _] = header;
+            // Without options, and not longer than the frame.
+            if first >> 24 != 0x45 || at + (first & 0xffff) as usize > frame.length() {
                 return Quick::Undecided;
             }
-            judge(&packet, tables, || look_v4(frame, at))
+            judge(&Address::from_v4(source), tables, || is_plain_v4(frame, at, header))
         }
         IPV6 => {
-            let (Ok(packet), Some([first])) = (parse_v6(frame, at), frame.words(at)) else {
-                return Quick::Undecided;
-            };
+            let Some(header) = frame.words(at) else { return Quick::Undecided };
+            let [first, high, low, _, _] = header;
             let end = at + IPV6_BYTES + (first >> 16 & 0xffff) as usize;
             // An IPv4 address in the dress of IPv6 goes by its other name.
-            if end > frame.length() || packet.source.v4().is_some() {
+            if first >> 60 != 6 || end > frame.length() || high == 0 {
                 return Quick::Undecided;
             }
-            judge(&packet, tables, || look_v6(frame, at))
+            judge(&Address { high, low }, tables, || is_plain_v6(frame, at, header))
         }
         _ => Quick::Undecided,
     }
 }
 
 #[inline(always)]
-fn judge<T: Tables>(packet: &Packet, tables: &T, look: impl FnOnce() -> Looked) -> Quick {
+fn judge<T: Tables>(source: &Address, tables: &T, is_plain: impl FnOnce() -> bool) -> Quick {
     let Some(settings) = tables.settings() else { return Quick::Undecided };
-    let source = &packet.source;
     if settings.has(flag::BYPASS) {
         return Quick::Undecided;
     }
@@ -100,8 +98,7 @@ fn judge<T: Tables>(packet: &Packet, tables: &T, look: impl FnOnce() -> Looked) 
         let is_decided = settings.dropped == 0 && !may_be_spared(source, settings, tables);
         return if is_decided { Quick::Exceeded(now_ns) } else { Quick::Undecided };
     }
-    let Looked { oddity, .. } = look();
-    if oddity != Reason::Passed {
+    if !is_plain() {
         return Quick::Undecided;
     }
     if rate.interval == 0 {
