@@ -106,6 +106,10 @@ pub const fn home(address: u32) -> usize {
     (mix(address as u64) >> 61) as usize
 }
 
+/// Buckets that a processor may have near, a quarter of a megabyte: it is as quick to look into one as to be told that
+/// this is in vain.
+pub const SMALL: u64 = 1 << 12;
+
 /// Spreads a key over 64 bits.
 #[inline]
 pub const fn mix(key: u64) -> u64 {

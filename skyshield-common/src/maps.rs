@@ -6,7 +6,7 @@
 /// Bans are handed from one version to another, upwards and downwards. So in every layout the maps of
 /// bans, of prefixes and of what is allowed keep their names, kinds and keys, and the values of the
 /// first two begin with a [`Ban`](crate::Ban).
-pub const SCHEMA: u32 = 7;
+pub const SCHEMA: u32 = 8;
 
 /// The program's name, in the object and in the kernel.
 pub const PROGRAM: &str = "skyshield";
@@ -31,7 +31,7 @@ pub const HOSTS_V4: &str = "HOSTS_V4";
 pub const STASH_V4: &str = "STASH_V4";
 /// Where IPv4 hosts are [`near`](crate::near): words of a filter.
 pub const NEAR_HOSTS_V4: &str = "NEAR_HOSTS_V4";
-/// Where IPv4 prefixes are [`near`](crate::near): a bit for each /16, then one for each /24.
+/// Where IPv4 prefixes are [`near`](crate::near): a bit for each /18, then one for each /24.
 pub const NEAR_V4: &str = "NEAR_V4";
 /// Where IPv6 bans are [`near`](crate::near): words of a filter.
 pub const NEAR_V6: &str = "NEAR_V6";

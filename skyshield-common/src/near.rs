@@ -1,6 +1,6 @@
 //! What says of most addresses, at a glance, that no ban is anywhere near.
 //!
-//! For IPv4's prefixes a bit for each /16, and behind it one for each /24. For its hosts, and for all of
+//! For IPv4's prefixes a bit for each /18, and behind it one for each /24. For its hosts, and for all of
 //! IPv6, a filter of 64-bit words: what was put in is always found, and of what was not a few in a
 //! hundred are. They only ever send a packet to the tables that know; none decides. Another says likewise
 //! of the allow list, which is looked up in vain for most of what is dropped.
@@ -16,9 +16,9 @@ pub const HOSTS: usize = 1;
 /// A banned prefix may hold the address.
 pub const PREFIXES: usize = 2;
 
-/// Words of the table for IPv4's prefixes, 2 MiB: those of the /16s, then those of the /24s.
+/// Words of the table for IPv4's prefixes, 2 MiB: those of the /18s, then those of the /24s.
 pub const V4_WORDS: u32 = V4_WIDE_WORDS + (1 << 18);
-const V4_WIDE_WORDS: u32 = 1 << 10;
+const V4_WIDE_WORDS: u32 = 1 << 12;
 /// Words of the filter for IPv6: 2 MiB.
 pub const V6_WORDS: u32 = 1 << 18;
 
@@ -55,10 +55,10 @@ pub const fn host_v4(address: u32, mask: u32) -> (u32, u64) {
     ((hash >> 22) as u32 & mask, bits)
 }
 
-/// The word of an IPv4 address's /16, and its bit.
+/// The word of an IPv4 address's /18, and its bit.
 #[inline]
 pub const fn wide_v4(address: u32) -> (u32, u64) {
-    let network = address >> 16;
+    let network = address >> 14;
     (network >> 6, 1 << (network & 63))
 }
 
@@ -164,9 +164,9 @@ mod tests {
         fn a_network_has_bits_of_its_own(address: u32) {
             let wide = wide_v4(address);
             prop_assert!(wide.0 < V4_WIDE_WORDS && (V4_WIDE_WORDS..V4_WORDS).contains(&v4(address).0));
-            prop_assert_eq!((wide, v4(address)), (wide_v4(address & !0xffff), v4(address & !0xff)));
+            prop_assert_eq!((wide, v4(address)), (wide_v4(address & !0x3fff), v4(address & !0xff)));
             prop_assert_ne!(v4(address), v4(address ^ 0x100));
-            prop_assert_ne!(wide, wide_v4(address ^ 0x1_0000));
+            prop_assert_ne!(wide, wide_v4(address ^ 0x4000));
         }
     }
 

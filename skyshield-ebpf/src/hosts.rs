@@ -35,6 +35,16 @@ pub(crate) fn hold(address: u32, settings: &Settings) -> Hold {
     hold
 }
 
+/// What is said of an IPv4 address where it is looked for first. That is all there is to say of most that are banned.
+#[inline(always)]
+pub(crate) fn hold_at_home(address: u32, settings: &Settings) -> Hold {
+    let (first, _) = host::buckets(address, low(settings.hosts_mask));
+    let Some(bucket) = HOSTS_V4.get_ptr(first) else { return Hold::NONE };
+    // SAFETY: one of the eight words of an array's slot, which is there as long as the program is.
+    let home = unsafe { bucket.cast::<u64>().add(host::home(address)).read_volatile() };
+    if host::address_of(home) == address { host::hold_of(home) } else { Hold::NONE }
+}
+
 /// A bucket's hold on an address.
 #[inline(always)]
 fn held(bucket: u32, address: u32) -> Hold {

@@ -7,6 +7,7 @@ use aya_ebpf::helpers::generated::{bpf_jiffies64, bpf_ktime_get_boot_ns};
 use aya_ebpf::macros::map;
 use aya_ebpf::maps::lpm_trie::Key;
 use aya_ebpf::maps::{Array, HashMap, LpmTrie, PerCpuArray, RingBuf};
+use skyshield_common::host;
 use skyshield_common::maps::EVENTS_BYTES;
 use skyshield_common::near::{self, Depth};
 use skyshield_common::place::Policy;
@@ -27,7 +28,7 @@ const ENTRIES: u32 = 1024;
 /// Written by the daemon through shared memory; made for as many as `HOSTS_V4` is.
 #[map]
 static NEAR_HOSTS_V4: Array<u64> = Array::with_max_entries(ENTRIES, BPF_F_MMAPABLE);
-/// Written by the daemon through shared memory; a bit for every /16 and every /24 there is.
+/// Written by the daemon through shared memory; a bit for every /18 and every /24 there is.
 #[map]
 static NEAR_V4: Array<u64> = Array::with_max_entries(near::V4_WORDS, BPF_F_MMAPABLE);
 /// Written by the daemon through shared memory; fixed, and of less help the more is in it.
@@ -269,6 +270,12 @@ impl Tables for KernelMaps {
         // SAFETY: the kernel keeps the element's memory while the program runs. It may be handed to
         // another address at this moment; then one packet is judged by that one.
         unsafe { (&raw const (*ban).ban).read_volatile() }.holds(now_ns)
+    }
+
+    #[inline(always)]
+    fn bans_at_home(&self, source: &Address, settings: &Settings, now_ns: u64) -> bool {
+        let Some(address) = source.v4() else { return false };
+        settings.hosts_mask < host::SMALL && hosts::hold_at_home(address, settings).holds(now_ns)
     }
 
     #[inline(always)]

@@ -1,5 +1,5 @@
-//! What most packets are: nothing odd, nothing in between, one of three protocols. Told by few comparisons; whatever is
-//! otherwise may be odd, which [`look`](crate::look) says.
+//! What most packets are: in one piece, without options or extension headers, and nothing odd about them. Told by few
+//! comparisons; what is otherwise need not be odd, which [`look`](crate::look) says.
 
 use crate::look::{FIN, ICMP, ICMP_V6, PSH, RST, SYN, TCP, UDP, URG};
 use crate::parse::{Frame, IPV4_MIN_BYTES, IPV6_BYTES};

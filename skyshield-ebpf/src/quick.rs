@@ -75,7 +75,9 @@ fn judge<T: Tables>(source: &Address, tables: &T, is_plain: impl FnOnce() -> boo
     if settings.silent_after_ns != 0 && now_ns > settings.silent_after_ns {
         return Quick::Undecided;
     }
-    if tables.near_host(source, settings) && tables.bans(source, settings, now_ns) {
+    if tables.bans_at_home(source, settings, now_ns)
+        || tables.near_host(source, settings) && tables.bans(source, settings, now_ns)
+    {
         let is_decided = !may_be_spared(source, settings, tables);
         return if is_decided { Quick::Banned(now_ns) } else { Quick::Undecided };
     }

@@ -30,6 +30,10 @@ pub trait Tables {
     fn near_prefix(&self, source: &Address, settings: &Settings) -> bool;
     /// Whether exactly this address is banned or listed.
     fn bans(&self, source: &Address, settings: &Settings, now_ns: u64) -> bool;
+    /// Whether it is, where that is said at once; what says no may not have looked.
+    fn bans_at_home(&self, _source: &Address, _settings: &Settings, _now_ns: u64) -> bool {
+        false
+    }
     /// The decision by which the longest banned prefix around this address is, or one that holds it.
     fn prefix_ban(&self, source: &Address, now_ns: u64) -> Option<u64>;
     /// Whether a listed prefix holds the address.

@@ -286,10 +286,10 @@ fn parts_v6(net: Ipv6Net) -> impl Iterator<Item = [u8; 16]> {
     (0..near::parts(net.prefix_len())).map(move |part| (first | u128::from(part) << BELOW).to_be_bytes())
 }
 
-/// Gives `set` the bits of every /24 that an IPv4 prefix touches, and then of every /16.
+/// Gives `set` the bits of every /24 that an IPv4 prefix touches, and then of every /18.
 fn mark(network: u32, len: u8, mut set: impl FnMut(usize, u64)) {
     const NETWORKS_OF_A_WORD: u32 = 64;
-    for ((word, bit), shortest) in [(near::v4(network), 24_u8), (near::wide_v4(network), 16)] {
+    for ((word, bit), shortest) in [(near::v4(network), 24_u8), (near::wide_v4(network), 18)] {
         let networks = 1_u32 << shortest.saturating_sub(len);
         if networks < NETWORKS_OF_A_WORD {
             // As many ones, from its own bit on: a prefix begins at a multiple of its size.
