@@ -35,4 +35,4 @@ pub use key::{Address, RateKey};
 pub use limit::{LIMITS, Limit};
 pub use plain::Plain;
 pub use reason::{Reason, Verdict};
-pub use settings::{Rate, Settings, flag};
+pub use settings::{Masks, Rate, Settings, flag};

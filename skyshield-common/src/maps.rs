@@ -19,10 +19,10 @@ pub const TAP_COOKIES_PROGRAM: &str = "skyshield_tap_syn";
 /// Where the program finds what it reads of the kernel's sockets: [`SocketFields`](crate::tap::SocketFields).
 pub const SOCKET_FIELDS: &str = "SOCKET_FIELDS";
 
-/// [`Settings`](crate::Settings): a variable of the program's, and where it is pinned.
+/// [`Settings`](crate::Settings).
 pub const SETTINGS: &str = "SETTINGS";
-/// The map that the variable is in, as the object calls it.
-pub const SETTINGS_SECTION: &str = ".bss.SETTINGS";
+/// [`Masks`](crate::Masks): a constant of the program's, given when it is loaded.
+pub const MASKS: &str = "MASKS";
 /// The program that sets the clock, run by the daemon.
 pub const ANCHOR_PROGRAM: &str = "anchor";
 /// [`host::Bucket`](crate::host::Bucket)s of banned and listed IPv4 addresses.
@@ -90,14 +90,15 @@ pub const STATS: &str = "STATS";
 /// [`Event`](crate::Event)s of drops.
 pub const EVENTS: &str = "EVENTS";
 
+/// What a packet finds without a look-up: variables of the program's, each in a map of its own with one value, which
+/// the daemon makes as large as the configuration wants it and puts in the place of what the object has.
+pub const VARIABLES: [&str; 7] = [SETTINGS, HOSTS_V4, NEAR_HOSTS_V4, NEAR_V4, NEAR_V6, NEAR_ALLOWED, RATES];
+/// What the object calls the map of a variable begins with this, and ends with its name.
+pub const VARIABLE_SECTION: &str = ".bss.";
+
 /// Every map of the object, and no other but those of its variables.
-pub const ALL: [&str; 32] = [
-    HOSTS_V4,
+pub const ALL: [&str; 26] = [
     STASH_V4,
-    NEAR_HOSTS_V4,
-    NEAR_V4,
-    NEAR_V6,
-    NEAR_ALLOWED,
     RANGES_V4,
     RANGES_V6,
     BANS_V4,
@@ -107,7 +108,6 @@ pub const ALL: [&str; 32] = [
     ALLOWED_V4,
     ALLOWED_V6,
     SHAPES,
-    RATES,
     PLACES_V4,
     PLACES_V6,
     RULES,

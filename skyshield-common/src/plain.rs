@@ -2,7 +2,7 @@
 
 use crate::gate::{Gate, Shielding};
 use crate::tap::{Flow, Segment, TapCounter, Tapping};
-use crate::{Ban, Banned, Counter, Event, EventCounter, Hits, PrefixBan, Rate, Settings, Tally};
+use crate::{Ban, Banned, Counter, Event, EventCounter, Hits, Masks, PrefixBan, Rate, Settings, Tally};
 
 /// A type whose every bit pattern is a value and which has no padding.
 ///
@@ -31,7 +31,8 @@ plain! {
     EventCounter => 72,
     Tally => 2_120,
     Event => 64,
-    Settings => 328,
+    Settings => 312,
+    Masks => 16,
     Rate => 16,
     Gate => 40,
     Shielding => 56,

@@ -48,6 +48,17 @@ impl Rate {
     }
 }
 
+/// How large the tables are that the configuration has a say in. The verifier knows them, and so that no packet can
+/// ask for what lies beyond.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Masks {
+    /// The last bucket of the IPv4 hosts.
+    pub hosts: u64,
+    /// The last of the rates' buckets behind those in front.
+    pub rates: u64,
+}
+
 /// The program's parameters. All zero, as a new map is: bans hold, no rate, no events.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -73,10 +84,6 @@ pub struct Settings {
     pub shaped: u64,
     /// Makes the places of rates unforeseeable.
     pub seed: u64,
-    /// The last of the rates' buckets behind those in front.
-    pub rates_mask: u64,
-    /// The last bucket of the IPv4 hosts.
-    pub hosts_mask: u64,
     /// Entries of the stash.
     pub stashed: u64,
     /// The [`Depth`](crate::near::Depth)s at which IPv6 is banned.

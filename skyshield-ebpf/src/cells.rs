@@ -2,22 +2,19 @@
 
 use core::intrinsics::{AtomicOrdering, atomic_cxchg};
 
-use aya_ebpf::bindings::BPF_F_MMAPABLE;
-use aya_ebpf::macros::map;
-use aya_ebpf::maps::Array;
 use skyshield_common::{Rate, Reason, rate};
 use skyshield_ebpf::{Admission, Load, Tables as _, further};
 
 use crate::maps::{KernelMaps, low};
-
-/// The daemon's default, for whoever loads the object without it.
-const ENTRIES: u32 = rate::FRONT + 1024;
+use crate::settings::masks;
+use crate::variable::Variable;
 
 /// Written by this program; fixed. A cell is taken from a source only when that has its whole burst
 /// to spend, so a flood of spoofed sources neither fills it nor makes it forget. Each of those has but the
 /// line in front read, until there are more than that holds.
-#[map]
-static RATES: Array<rate::Bucket> = Array::with_max_entries(ENTRIES, BPF_F_MMAPABLE);
+#[unsafe(no_mangle)]
+#[unsafe(link_section = ".bss.RATES")]
+static RATES: Variable<[rate::Bucket; rate::FRONT as usize + 1]> = Variable::new();
 
 /// Tries at a cell that other CPUs keep changing; a race lost so often is a source far over its rate.
 const SWAP_TRIES: usize = 4;
@@ -27,14 +24,20 @@ pub(crate) type Home = (*mut u64, u64);
 
 /// Looks there.
 #[inline(always)]
-pub(crate) fn home(hash: u64) -> Option<Home> {
-    let bucket = RATES.get_ptr_mut(rate::front(hash))?;
-    // SAFETY: one of the first four words of an array's slot, which is there as long as the program is.
+pub(crate) fn home(hash: u64) -> Home {
+    // SAFETY: one of the first four words of a bucket, which is there as long as the program is.
     unsafe {
-        let cell = bucket.cast::<u64>().add(rate::home(hash));
+        let cell = bucket(rate::front(hash)).add(rate::home(hash));
         // What comes of it is used later: this has it fetched.
-        Some((cell, cell.read_volatile()))
+        (cell, cell.read_volatile())
     }
+}
+
+/// The cells of a bucket.
+#[inline(always)]
+fn bucket(at: u32) -> *mut u64 {
+    // SAFETY: the number is one of a bucket that there is.
+    unsafe { RATES.place().cast::<rate::Bucket>().add(at as usize).cast() }
 }
 
 /// Whether the home is the source's own, and one more packet is over its rate.
@@ -45,22 +48,22 @@ pub(crate) fn is_over((_, before): Home, hash: u64, now: u64, rate: Rate) -> boo
 
 /// Takes a packet out of the bucket of `hash`, where a look at its home has not shown that it is over its rate.
 #[inline(always)]
-pub(crate) fn admission_from((cell, before): Home, hash: u64, now: u64, rate: Rate, mask: u64) -> Admission {
+pub(crate) fn admission_from((cell, before): Home, hash: u64, now: u64, rate: Rate) -> Admission {
     if rate::is_of(before, hash) {
         let next = rate::within(rate::tat(before), now, rate.interval, rate.tolerance);
         if swap(cell, before, hash, next).1 {
             return Admission::Within;
         }
     }
-    admission(hash, now, rate.interval, rate.tolerance, mask)
+    admission(hash, now, rate.interval, rate.tolerance)
 }
 
 /// Takes `cost` out of the bucket of `hash`.
 #[inline(always)]
-pub(crate) fn admission(hash: u64, now: u64, cost: u64, tolerance: u64, mask: u64) -> Admission {
+pub(crate) fn admission(hash: u64, now: u64, cost: u64, tolerance: u64) -> Admission {
     let mut answer = admit(hash, now, cost, tolerance);
     if answer == BEHIND {
-        answer = admit_behind(hash, now, cost, tolerance, mask);
+        answer = admit_behind(hash, now, cost, tolerance);
     }
     match answer {
         WITHIN => Admission::Within,
@@ -94,7 +97,7 @@ pub(crate) fn further_of(source: u64, network: u64, load: Load, now: u64) -> Rea
 #[unsafe(no_mangle)]
 #[inline(never)]
 extern "C" fn count_further(source: u64, network: u64, load: u64, now: u64) -> u64 {
-    let maps = KernelMaps::of_this_packet();
+    let maps = KernelMaps::long();
     let Some(settings) = maps.settings() else { return Reason::Passed as u64 };
     further(&maps, source, network, Load(load), now, settings) as u64
 }
@@ -109,8 +112,7 @@ const BEHIND: u64 = 3;
 #[unsafe(no_mangle)]
 #[inline(never)]
 extern "C" fn admit(hash: u64, now: u64, cost: u64, tolerance: u64) -> u64 {
-    let Some(front) = RATES.get_ptr_mut(rate::front(hash)) else { return UNTRACKED };
-    let front = front.cast::<u64>();
+    let front = bucket(rate::front(hash));
     let own = own_of(front, rate::FRONT_CELLS, hash);
     let free = if own.is_some() { own } else { free_of(front, hash, now) };
     // SAFETY: the last word of an array's slot, which is there as long as the program is.
@@ -130,10 +132,8 @@ extern "C" fn admit(hash: u64, now: u64, cost: u64, tolerance: u64) -> u64 {
 /// behind, or else in one in front, or in one behind.
 #[unsafe(no_mangle)]
 #[inline(never)]
-extern "C" fn admit_behind(hash: u64, now: u64, cost: u64, tolerance: u64, mask: u64) -> u64 {
-    let places = (RATES.get_ptr_mut(rate::front(hash)), RATES.get_ptr_mut(rate::behind(hash, mask)));
-    let (Some(front), Some(behind)) = places else { return UNTRACKED };
-    let (front, behind) = (front.cast::<u64>(), behind.cast::<u64>());
+extern "C" fn admit_behind(hash: u64, now: u64, cost: u64, tolerance: u64) -> u64 {
+    let (front, behind) = (bucket(rate::front(hash)), bucket(rate::behind(hash, masks().rates)));
     // SAFETY: the last word of an array's slot, which is there as long as the program is.
     let horizon = unsafe { front.add(rate::FRONT_CELLS) };
     let asked = (hash, now, cost, tolerance);

@@ -1,26 +1,28 @@
 //! The flat table of IPv4 hosts in the kernel, and its stash.
 
-use aya_ebpf::bindings::BPF_F_MMAPABLE;
 use aya_ebpf::macros::map;
-use aya_ebpf::maps::{Array, HashMap};
+use aya_ebpf::maps::HashMap;
 use skyshield_common::Settings;
 use skyshield_common::host::{self, Hold};
 
 use crate::maps::low;
+use crate::settings::{masks, settings};
+use crate::variable::Variable;
 
 /// The daemon's default, for whoever loads the object without it.
 const ENTRIES: u32 = 1024;
 
 /// Written by the daemon through shared memory; a bucket that is full sends its next to the stash.
-#[map]
-static HOSTS_V4: Array<host::Bucket> = Array::with_max_entries(ENTRIES, BPF_F_MMAPABLE);
+#[unsafe(no_mangle)]
+#[unsafe(link_section = ".bss.HOSTS_V4")]
+static HOSTS_V4: Variable<host::Bucket> = Variable::new();
 /// Written by the daemon, which refuses what fits into neither a bucket nor this.
 #[map]
 static STASH_V4: HashMap<u32, u64> = HashMap::with_max_entries(ENTRIES, 0);
 /// What is said of an IPv4 address: in its buckets, or in the stash if there is anything.
 #[inline(always)]
 pub(crate) fn hold(address: u32, settings: &Settings) -> Hold {
-    let (first, second) = host::buckets(address, low(settings.hosts_mask));
+    let (first, second) = host::buckets(address, low(masks().hosts));
     let mut hold = held(first, address);
     if hold == Hold::NONE {
         hold = held(second, address);
@@ -35,21 +37,39 @@ pub(crate) fn hold(address: u32, settings: &Settings) -> Hold {
     hold
 }
 
+/// The same, by a function of its own: the verifier walks it once.
+#[inline(always)]
+pub(crate) fn hold_at_length(address: u32) -> Hold {
+    Hold::from_bits(low(hold_of(address.into())))
+}
+
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn hold_of(address: u64) -> u64 {
+    // SAFETY: zeros are settings, and the daemon writes none that are not.
+    hold(low(address), unsafe { &*settings() }).bits().into()
+}
+
 /// What is said of an IPv4 address where it is looked for first. That is all there is to say of most that are banned.
 #[inline(always)]
-pub(crate) fn hold_at_home(address: u32, settings: &Settings) -> Hold {
-    let (first, _) = host::buckets(address, low(settings.hosts_mask));
-    let Some(bucket) = HOSTS_V4.get_ptr(first) else { return Hold::NONE };
-    // SAFETY: one of the eight words of an array's slot, which is there as long as the program is.
-    let home = unsafe { bucket.cast::<u64>().add(host::home(address)).read_volatile() };
+pub(crate) fn hold_at_home(address: u32) -> Hold {
+    let (first, _) = host::buckets(address, low(masks().hosts));
+    // SAFETY: one of the eight words of a bucket, which is there as long as the program is.
+    let home = unsafe { slots(first).add(host::home(address)).read_volatile() };
     if host::address_of(home) == address { host::hold_of(home) } else { Hold::NONE }
+}
+
+/// The slots of a bucket.
+#[inline(always)]
+fn slots(bucket: u32) -> *mut u64 {
+    // SAFETY: there are as many buckets as the mask says.
+    unsafe { HOSTS_V4.place().add(bucket as usize).cast() }
 }
 
 /// A bucket's hold on an address.
 #[inline(always)]
 fn held(bucket: u32, address: u32) -> Hold {
-    let Some(bucket) = HOSTS_V4.get_ptr(bucket) else { return Hold::NONE };
-    let slots = bucket.cast::<u64>();
+    let slots = slots(bucket);
     // SAFETY: as below.
     let home = unsafe { slots.add(host::home(address)).read_volatile() };
     if host::address_of(home) == address && host::hold_of(home) != Hold::NONE {

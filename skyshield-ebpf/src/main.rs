@@ -43,6 +43,8 @@ mod settings;
 mod tap;
 #[cfg(target_arch = "bpf")]
 mod top;
+#[cfg(target_arch = "bpf")]
+mod variable;
 
 #[cfg(target_arch = "bpf")]
 mod program {
@@ -62,7 +64,7 @@ mod program {
     #[expect(clippy::needless_pass_by_value, reason = "the signature is the macro's")]
     fn skyshield(ctx: XdpContext) -> u32 {
         let frame = XdpFrame::of_first_buffer(&ctx);
-        let maps = KernelMaps::of_this_packet();
+        let maps = KernelMaps::short();
         // Each with a reason that the compiler knows, and so with nothing to be asked of it.
         match quick(&frame, &maps) {
             Quick::Passed => {
@@ -89,7 +91,7 @@ mod program {
     extern "C" fn at_length(ctx: *mut xdp_md) -> u32 {
         let ctx = XdpContext::new(ctx);
         let frame = XdpFrame::of(&ctx);
-        let maps = KernelMaps::of_this_packet();
+        let maps = KernelMaps::long();
         let outcome = screen(&frame, &maps);
         report::report(&frame, &outcome, &maps);
         if outcome.reason.drops() { xdp_action::XDP_DROP } else { xdp_action::XDP_PASS }
@@ -109,7 +111,7 @@ mod program {
 
     #[inline(always)]
     fn screen_or_answer(frame: &XdpFrame<'_>) -> Reason {
-        let maps = KernelMaps::of_this_packet();
+        let maps = KernelMaps::long();
         let mut outcome = screen(frame, &maps);
         if matches!(outcome.reason, Reason::Passed | Reason::Tapped) && answer(frame, outcome.now_ns, &maps) {
             outcome.reason = Reason::SynAnswered;
@@ -123,7 +125,7 @@ mod program {
     #[expect(clippy::needless_pass_by_value, reason = "the signature is the macro's")]
     fn skyshield_tap(ctx: XdpContext) -> u32 {
         let frame = XdpFrame::of(&ctx);
-        let maps = KernelMaps::of_this_packet();
+        let maps = KernelMaps::long();
         let outcome = screen(&frame, &maps);
         report::report(&frame, &outcome, &maps);
         if outcome.reason.drops() {

@@ -2,11 +2,10 @@
 
 use core::borrow::Borrow;
 
-use aya_ebpf::bindings::BPF_F_MMAPABLE;
 use aya_ebpf::helpers::generated::{bpf_jiffies64, bpf_ktime_get_boot_ns};
 use aya_ebpf::macros::map;
 use aya_ebpf::maps::lpm_trie::Key;
-use aya_ebpf::maps::{Array, HashMap, LpmTrie, PerCpuArray, RingBuf};
+use aya_ebpf::maps::{HashMap, LpmTrie, PerCpuArray, RingBuf};
 use skyshield_common::host;
 use skyshield_common::maps::EVENTS_BYTES;
 use skyshield_common::near::{self, Depth};
@@ -19,24 +18,29 @@ use crate::cells::Home;
 use crate::places::{self, place_v4, place_v6};
 use crate::ranges::{listed_v4, listed_v6};
 use crate::rules;
-use crate::settings::settings;
+use crate::settings::{masks, settings};
+use crate::variable::Variable;
 use crate::{cells, flows, hosts};
 
 /// The daemon's default, for whoever loads the object without it.
 const ENTRIES: u32 = 1024;
 
 /// Written by the daemon through shared memory; made for as many as `HOSTS_V4` is.
-#[map]
-static NEAR_HOSTS_V4: Array<u64> = Array::with_max_entries(ENTRIES, BPF_F_MMAPABLE);
+#[unsafe(no_mangle)]
+#[unsafe(link_section = ".bss.NEAR_HOSTS_V4")]
+static NEAR_HOSTS_V4: Variable<u64> = Variable::new();
 /// Written by the daemon through shared memory; a bit for every /18 and every /24 there is.
-#[map]
-static NEAR_V4: Array<u64> = Array::with_max_entries(near::V4_WORDS, BPF_F_MMAPABLE);
+#[unsafe(no_mangle)]
+#[unsafe(link_section = ".bss.NEAR_V4")]
+static NEAR_V4: Variable<[u64; near::V4_WORDS as usize]> = Variable::new();
 /// Written by the daemon through shared memory; fixed, and of less help the more is in it.
-#[map]
-static NEAR_V6: Array<u64> = Array::with_max_entries(near::V6_WORDS, BPF_F_MMAPABLE);
+#[unsafe(no_mangle)]
+#[unsafe(link_section = ".bss.NEAR_V6")]
+static NEAR_V6: Variable<[u64; near::V6_WORDS as usize]> = Variable::new();
 /// Written by the daemon through shared memory; fixed.
-#[map]
-static NEAR_ALLOWED: Array<u64> = Array::with_max_entries(near::ALLOWED_WORDS, BPF_F_MMAPABLE);
+#[unsafe(no_mangle)]
+#[unsafe(link_section = ".bss.NEAR_ALLOWED")]
+static NEAR_ALLOWED: Variable<[u64; near::ALLOWED_WORDS as usize]> = Variable::new();
 /// Written by the daemon, which refuses a ban beyond `max_bans`; preallocated, so a ban never
 /// fails for want of memory under attack. Used here only for events and hits, which this program
 /// writes: a packet is judged by `HOSTS_V4`.
@@ -67,16 +71,24 @@ pub(crate) static STATS: PerCpuArray<Tally> = PerCpuArray::with_max_entries(1, 0
 #[map]
 pub(crate) static EVENTS: RingBuf = RingBuf::with_byte_size(EVENTS_BYTES, 0);
 
-/// The maps, with what the daemon says, looked up once for a packet.
+/// The maps, with what the daemon says.
 pub(crate) struct KernelMaps {
-    settings: Option<&'static Settings>,
+    settings: &'static Settings,
+    is_short: bool,
 }
 
 impl KernelMaps {
+    /// For the short way, which has all of it at hand.
     #[inline(always)]
-    pub(crate) fn of_this_packet() -> Self {
+    pub(crate) fn short() -> Self {
         // SAFETY: zeros are settings, and the daemon writes none that are not.
-        Self { settings: Some(unsafe { &*settings() }) }
+        Self { settings: unsafe { &*settings() }, is_short: true }
+    }
+
+    /// For the long way, which calls for what the verifier is to walk but once.
+    #[inline(always)]
+    pub(crate) fn long() -> Self {
+        Self { is_short: false, ..Self::short() }
     }
 }
 
@@ -209,20 +221,44 @@ unsafe fn decision_in_force(ban: *const Ban, now_ns: u64) -> Option<u64> {
 
 #[inline(always)]
 fn near_prefix_v4(address: u32) -> bool {
-    let is_set = |(word, bit): (u32, u64)| NEAR_V4.get(word).is_some_and(|word| *word & bit != 0);
-    is_set(near::wide_v4(address)) && is_set(near::v4(address))
+    is_put_in(&NEAR_V4, near::wide_v4(address)) && is_put_in(&NEAR_V4, near::v4(address))
 }
 
 #[inline(always)]
-fn is_put_in(map: &Array<u64>, (word, bits): (u32, u64)) -> bool {
-    map.get(word).is_some_and(|word| *word & bits == bits)
+fn is_put_in<T>(words: &Variable<T>, (word, bits): (u32, u64)) -> bool {
+    // SAFETY: the number is one of a word that the table has.
+    unsafe { words.place().cast::<u64>().add(word as usize).read_volatile() & bits == bits }
+}
+
+/// What is near an address, by a function of its own: the verifier walks it once.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn hints_of(high: u64, low: u64) -> u64 {
+    let (maps, source) = (KernelMaps::short(), Address { high, low });
+    let is_near = [maps.near_host(&source, maps.settings), maps.near_prefix(&source, maps.settings)];
+    u64::from(is_near[0]) * near::HOSTS as u64 | u64::from(is_near[1]) * near::PREFIXES as u64
+}
+
+/// Whether an address is on the allow list, by a function of its own.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn allowed_of(high: u64, low: u64) -> u64 {
+    let (maps, source) = (KernelMaps::long(), &Address { high, low });
+    if !maps.near_allowed(source, maps.settings) {
+        return 0;
+    }
+    let found = match source.v4() {
+        Some(address) => ALLOWED_V4.get(Whole::of_v4(address)),
+        None => ALLOWED_V6.get(Whole::of_v6(source)),
+    };
+    found.is_some().into()
 }
 
 impl Tables for KernelMaps {
     #[inline(always)]
     fn settings(&self) -> Option<&Settings> {
         // The daemon may write meanwhile: each field is one word, and no two must be of one writing.
-        self.settings
+        Some(self.settings)
     }
 
     #[inline(always)]
@@ -239,7 +275,7 @@ impl Tables for KernelMaps {
     #[inline(always)]
     fn near_host(&self, source: &Address, settings: &Settings) -> bool {
         match source.v4() {
-            Some(address) => is_put_in(&NEAR_HOSTS_V4, near::host_v4(address, low(settings.hosts_mask) >> 1)),
+            Some(address) => is_put_in(&NEAR_HOSTS_V4, near::host_v4(address, low(masks().hosts) >> 1)),
             None => {
                 settings.depths & Depth::Host.bit() != 0
                     && is_put_in(&NEAR_V6, near::v6(*source, Depth::Host))
@@ -262,9 +298,16 @@ impl Tables for KernelMaps {
     }
 
     #[inline(always)]
+    fn hints(&self, source: &Address, _: &Settings) -> usize {
+        hints_of(source.high, source.low) as usize & (near::HOSTS | near::PREFIXES)
+    }
+
+    #[inline(always)]
     fn bans(&self, source: &Address, settings: &Settings, now_ns: u64) -> bool {
         if let Some(address) = source.v4() {
-            return hosts::hold(address, settings).holds(now_ns);
+            let hold =
+                if self.is_short { hosts::hold(address, settings) } else { hosts::hold_at_length(address) };
+            return hold.holds(now_ns);
         }
         let Some(ban) = BANS_V6.get_ptr(octets(source)) else { return false };
         // SAFETY: the kernel keeps the element's memory while the program runs. It may be handed to
@@ -273,9 +316,9 @@ impl Tables for KernelMaps {
     }
 
     #[inline(always)]
-    fn bans_at_home(&self, source: &Address, settings: &Settings, now_ns: u64) -> bool {
+    fn bans_at_home(&self, source: &Address, now_ns: u64) -> bool {
         let Some(address) = source.v4() else { return false };
-        settings.hosts_mask < host::SMALL && hosts::hold_at_home(address, settings).holds(now_ns)
+        masks().hosts < host::SMALL && hosts::hold_at_home(address).holds(now_ns)
     }
 
     #[inline(always)]
@@ -343,14 +386,7 @@ impl Tables for KernelMaps {
 
     #[inline(always)]
     fn allowed(&self, source: &Address, settings: &Settings) -> bool {
-        if !self.near_allowed(source, settings) {
-            return false;
-        }
-        match source.v4() {
-            Some(address) => ALLOWED_V4.get(Whole::of_v4(address)),
-            None => ALLOWED_V6.get(Whole::of_v6(source)),
-        }
-        .is_some()
+        settings.allowed != 0 && allowed_of(source.high, source.low) != 0
     }
 
     #[inline(always)]
@@ -362,15 +398,15 @@ impl Tables for KernelMaps {
     }
 
     #[inline(always)]
-    fn admit(&self, hash: u64, now: u64, cost: u64, tolerance: u64, settings: &Settings) -> Admission {
-        cells::admission(hash, now, cost, tolerance, settings.rates_mask)
+    fn admit(&self, hash: u64, now: u64, cost: u64, tolerance: u64) -> Admission {
+        cells::admission(hash, now, cost, tolerance)
     }
 
     type Home = Home;
 
     #[inline(always)]
     fn home(&self, hash: u64) -> Option<Home> {
-        cells::home(hash)
+        Some(cells::home(hash))
     }
 
     #[inline(always)]
@@ -379,7 +415,7 @@ impl Tables for KernelMaps {
     }
 
     #[inline(always)]
-    fn admit_from(&self, home: Home, hash: u64, now: u64, rate: Rate, settings: &Settings) -> Admission {
-        cells::admission_from(home, hash, now, rate, settings.rates_mask)
+    fn admit_from(&self, home: Home, hash: u64, now: u64, rate: Rate) -> Admission {
+        cells::admission_from(home, hash, now, rate)
     }
 }

@@ -31,14 +31,14 @@ pub(crate) fn is_plain_v4<F: Frame + ?Sized>(
 
 /// Whether an IPv6 packet is plain. It has no more bytes than its frame.
 #[inline(always)]
-#[expect(clippy::cast_possible_truncation, reason = "fields of words")]
+#[expect(clippy::cast_possible_truncation, reason = "the last field of a word")]
 pub(crate) fn is_plain_v6<F: Frame + ?Sized>(
     frame: &F,
     at: usize,
     [first, high, low, to_high, to_low]: [u64; 5],
 ) -> bool {
     // Multicast, and what begins with so many zeros.
-    if high >> 56 == 0xff || high == 0 || first & 0xff == 0 {
+    if high >> 56 == 0xff || high == 0 || first as u8 == 0 {
         return false;
     }
     if high == to_high && low == to_low {

@@ -75,7 +75,7 @@ fn judge<T: Tables>(source: &Address, tables: &T, is_plain: impl FnOnce() -> boo
     if settings.silent_after_ns != 0 && now_ns > settings.silent_after_ns {
         return Quick::Undecided;
     }
-    if tables.bans_at_home(source, settings, now_ns)
+    if tables.bans_at_home(source, now_ns)
         || tables.near_host(source, settings) && tables.bans(source, settings, now_ns)
     {
         let is_decided = !may_be_spared(source, settings, tables);
@@ -106,7 +106,7 @@ fn judge<T: Tables>(source: &Address, tables: &T, is_plain: impl FnOnce() -> boo
     if rate.interval == 0 {
         return Quick::Passed;
     }
-    match tables.admit_from(home, hash, now, rate, settings) {
+    match tables.admit_from(home, hash, now, rate) {
         Admission::Within => Quick::Passed,
         // Nothing was taken out of any bucket: the long way may ask again.
         Admission::Over | Admission::Untracked => Quick::Undecided,

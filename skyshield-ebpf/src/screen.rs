@@ -28,10 +28,22 @@ pub trait Tables {
     fn near_host(&self, source: &Address, settings: &Settings) -> bool;
     /// The same of a prefix that holds it.
     fn near_prefix(&self, source: &Address, settings: &Settings) -> bool;
+    /// Both, in bits of [`near`]; tables may have it said elsewhere.
+    #[inline(always)]
+    fn hints(&self, source: &Address, settings: &Settings) -> usize {
+        let mut hints = 0;
+        if self.near_host(source, settings) {
+            hints |= near::HOSTS;
+        }
+        if self.near_prefix(source, settings) {
+            hints |= near::PREFIXES;
+        }
+        hints
+    }
     /// Whether exactly this address is banned or listed.
     fn bans(&self, source: &Address, settings: &Settings, now_ns: u64) -> bool;
     /// Whether it is, where that is said at once; what says no may not have looked.
-    fn bans_at_home(&self, _source: &Address, _settings: &Settings, _now_ns: u64) -> bool {
+    fn bans_at_home(&self, _source: &Address, _now_ns: u64) -> bool {
         false
     }
     /// The decision by which the longest banned prefix around this address is, or one that holds it.
@@ -61,7 +73,7 @@ pub trait Tables {
     /// The rate that a source has of its own.
     fn shape(&self, source: &Address) -> Option<Rate>;
     /// Takes `cost` out of the bucket of `hash`.
-    fn admit(&self, hash: u64, now: u64, cost: u64, tolerance: u64, settings: &Settings) -> Admission;
+    fn admit(&self, hash: u64, now: u64, cost: u64, tolerance: u64) -> Admission;
     /// What is found where a source is first looked for among the buckets.
     type Home: Copy;
     /// Looks there, as early as may be; `None` cannot happen.
@@ -69,8 +81,7 @@ pub trait Tables {
     /// Whether that is the source's own bucket, and one more packet is over its rate.
     fn is_over(&self, home: Self::Home, hash: u64, now: u64, rate: Rate) -> bool;
     /// The same as [`Self::admit`] of a packet, for those who have looked already and have not found it over.
-    fn admit_from(&self, home: Self::Home, hash: u64, now: u64, rate: Rate, settings: &Settings)
-    -> Admission;
+    fn admit_from(&self, home: Self::Home, hash: u64, now: u64, rate: Rate) -> Admission;
 }
 
 /// What became of a packet, and by which decision (0 if by none).
@@ -147,14 +158,7 @@ fn judge<F: Frame + ?Sized, T: Tables>(
     settings: &Settings,
     tables: &T,
 ) -> Outcome {
-    let mut hints = 0;
-    if tables.near_host(&packet.source, settings) {
-        hints |= near::HOSTS;
-    }
-    if tables.near_prefix(&packet.source, settings) {
-        hints |= near::PREFIXES;
-    }
-    let hints = frame.opaque(hints);
+    let hints = frame.opaque(tables.hints(&packet.source, settings));
     if hints & near::HOSTS != 0 && tables.bans(&packet.source, settings, now_ns) {
         // Which decision it was is asked for only where it is told of.
         return Outcome { reason: Reason::BannedExact, decision: 0, now_ns };
@@ -226,7 +230,7 @@ fn ruled<F: Frame + ?Sized, T: Tables>(
             // Of each rule a source has a cell of its own.
             let key = packet.source.rate_source() ^ host::mix(u64::from(rule) + 1);
             let hash = rate::hash(key, RULE_RATE, settings.seed);
-            match tables.admit(hash, rate::units(now_ns), rate.interval, rate.tolerance, settings) {
+            match tables.admit(hash, rate::units(now_ns), rate.interval, rate.tolerance) {
                 Admission::Over => Reason::RuleRateExceeded,
                 Admission::Within | Admission::Untracked => before,
             }
@@ -267,7 +271,7 @@ fn limit<F: Frame + ?Sized, T: Tables>(
     let now = rate::units(now_ns);
     let mut reason = before;
     if packets.interval != 0 {
-        match tables.admit(hash, now, packets.interval, packets.tolerance, settings) {
+        match tables.admit(hash, now, packets.interval, packets.tolerance) {
             Admission::Within => {}
             Admission::Over => reason = exceeded,
             Admission::Untracked => reason = Reason::RateUntracked,
@@ -340,7 +344,7 @@ pub fn further<T: Tables + ?Sized>(
         let is_of_bytes = matches!(limit, Limit::Bytes | Limit::NetworkBytes);
         let cost = if is_of_bytes { (interval * load.bytes()) >> 10 } else { interval };
         let hash = rate::hash(key, limit as u64, settings.seed);
-        match tables.admit(hash, now, cost, tolerance, settings) {
+        match tables.admit(hash, now, cost, tolerance) {
             Admission::Within => {}
             Admission::Over => reason = limit.exceeded(),
             Admission::Untracked if reason.drops() => {}

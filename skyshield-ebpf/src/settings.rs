@@ -1,27 +1,34 @@
 //! What the daemon tells the program: a variable, which a packet finds without a look-up, at the address that the
-//! program was loaded with.
+//! program was loaded with; and constants, which the verifier goes by.
 
-use core::cell::UnsafeCell;
-use core::mem::MaybeUninit;
+use skyshield_common::{Masks, Settings};
 
-use skyshield_common::Settings;
+use crate::variable::Variable;
 
 /// Written by the daemon.
 #[unsafe(no_mangle)]
 #[unsafe(link_section = ".bss.SETTINGS")]
-static SETTINGS: Variable<Settings> = Variable(UnsafeCell::new(MaybeUninit::zeroed()));
+static SETTINGS: Variable<Settings> = Variable::new();
 
-/// What is written while the program runs.
-struct Variable<T>(UnsafeCell<MaybeUninit<T>>);
+/// Filled in before the program is loaded.
+#[unsafe(no_mangle)]
+static MASKS: Masks = Masks { hosts: 0, rates: 0 };
 
-// SAFETY: it is made of words, each read in one piece.
-unsafe impl<T> Sync for Variable<T> {}
-
-/// Where the settings are. The compiler is not to know what they are.
+/// Where the settings are.
 #[inline(always)]
 pub(crate) fn settings() -> *mut Settings {
-    let mut place = SETTINGS.0.get().cast::<Settings>();
-    // SAFETY: no instruction.
-    unsafe { core::arch::asm!("/* {0} */", inout(reg) place, options(nostack, preserves_flags)) };
-    place
+    SETTINGS.place()
+}
+
+/// How large the tables are.
+#[inline(always)]
+pub(crate) fn masks() -> Masks {
+    let masks = &raw const MASKS;
+    // SAFETY: two words, of which the compiler must not know what they are.
+    unsafe {
+        Masks {
+            hosts: (&raw const (*masks).hosts).read_volatile(),
+            rates: (&raw const (*masks).rates).read_volatile(),
+        }
+    }
 }

@@ -56,7 +56,7 @@ pub use enforcer::{
 pub use error::{Error, OpenError};
 pub use events::Events;
 pub use interface::XdpMode;
-pub use kernel::{Kernel, OBJECT};
+pub use kernel::{Kernel, OBJECT, object};
 pub use memory::Memory;
 pub use pinned::{Pinned, Remains};
 pub use rules::{Action, Ports, Protocol, Rule};

@@ -76,7 +76,7 @@ impl Tables for Model {
     fn shape(&self, _: &Address) -> Option<Rate> {
         None
     }
-    fn admit(&self, _: u64, _: u64, _: u64, _: u64, _: &Settings) -> Admission {
+    fn admit(&self, _: u64, _: u64, _: u64, _: u64) -> Admission {
         self.admission
     }
     type Home = ();
@@ -86,7 +86,7 @@ impl Tables for Model {
     fn is_over(&self, (): (), _: u64, _: u64, _: Rate) -> bool {
         self.admission == Admission::Over
     }
-    fn admit_from(&self, (): (), _: u64, _: u64, _: Rate, _: &Settings) -> Admission {
+    fn admit_from(&self, (): (), _: u64, _: u64, _: Rate) -> Admission {
         self.admission
     }
 }

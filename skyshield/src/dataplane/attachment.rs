@@ -2,20 +2,21 @@
 
 use std::io;
 use std::os::fd::AsFd as _;
+use std::sync::atomic::Ordering;
 
 use aya::Ebpf;
-use aya::maps::Array;
 use aya::programs::links::LinkType;
 use aya::programs::{Program, ProgramFd, TestRun as _, TestRunOptions, loaded_links, loaded_programs};
 use nix::libc;
 use skyshield_common::{Verdict, maps as names, rate};
 use tracing::warn;
 
-use super::bpffs::{PinDir, file};
+use super::bpffs::{PinDir, file, schema_dir};
 use super::config::Mode;
-use super::error::OpenError;
+use super::error::{Error, OpenError};
 use super::interface::{self, Interface, XdpMode};
 use super::link::Link;
+use super::shared::Shared;
 use super::sys::{DRIVER_MODE, SKB_MODE};
 
 /// Where the program is attached.
@@ -130,11 +131,10 @@ impl Attachment {
 
     /// The cells of rates, for whoever wants to know what a frame has changed.
     pub fn cells(&self) -> Result<Vec<[u64; rate::CELLS]>, OpenError> {
-        let failed = |source| OpenError::Load { log: None, source };
-        let map = self.guarded.first().and_then(|one| one.object.map(names::RATES));
-        let map = map.ok_or_else(|| failed("the object has no rates".into()))?;
-        let cells = Array::<_, [u64; rate::CELLS]>::try_from(map).map_err(|error| failed(error.into()))?;
-        cells.iter().collect::<Result<_, _>>().map_err(|error| failed(error.into()))
+        let failed = |error: Error| OpenError::Load { log: None, source: error.into() };
+        let rates = Shared::open(&schema_dir(self.pin_dir.path()), names::RATES).map_err(failed)?;
+        let (buckets, _) = rates.words().as_chunks();
+        Ok(buckets.iter().map(|bucket| bucket.each_ref().map(|cell| cell.load(Ordering::Relaxed))).collect())
     }
 
     /// Sees to it that the program is attached wherever there is an interface to attach it to. To be

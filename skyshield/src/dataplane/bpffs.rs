@@ -11,11 +11,17 @@ use nix::fcntl::{Flock, FlockArg};
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, setns, unshare};
 use nix::sys::statfs::{BPF_FS_MAGIC, statfs};
+use skyshield_common::maps as names;
 
 use super::error::OpenError;
 
 /// Where the BPF file system belongs.
 const MOUNT_POINT: &str = "/sys/fs/bpf";
+
+/// The folder of maps of the layout that this build knows.
+pub(super) fn schema_dir(pin_dir: &Path) -> PathBuf {
+    pin_dir.join(format!("v{}", names::SCHEMA))
+}
 
 /// A folder for pins that this process alone works with. The lock ends with the process, however
 /// that ends.

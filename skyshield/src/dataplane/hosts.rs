@@ -51,11 +51,6 @@ impl Hosts {
         Ok(Self { buckets, mask, stash, stash_capacity: stash_capacity(count), stashed })
     }
 
-    /// The last bucket's number.
-    pub(super) fn mask(&self) -> u32 {
-        self.mask
-    }
-
     /// Entries of the stash.
     pub(super) fn stashed(&self) -> u32 {
         self.stashed

@@ -2,31 +2,33 @@
 
 use std::fs;
 use std::hash::{BuildHasher as _, RandomState};
-use std::path::{Path, PathBuf};
+use std::os::fd::AsFd as _;
+use std::path::Path;
 use std::time::Duration;
 
-use aya::maps::{Array, MapData};
+use aya::maps::Map;
 use aya::programs::{ProgramError, ProgramFd, Xdp};
 use aya::{Ebpf, EbpfLoader};
+use skyshield_common::maps as names;
 use skyshield_common::tap::SocketFields;
-use skyshield_common::{Settings as Wire, maps as names};
 use tracing::{error, warn};
 
 use super::attachment::{self, Attachment, Guarded, Loaded, Wanted};
 use super::backing::Capacity;
-use super::bpffs::{PinDir, file};
+use super::bpffs::{PinDir, file, schema_dir};
 use super::capability;
 use super::config::{Config, OnSilence};
 use super::cookies;
 use super::enforcer::Enforcer;
-use super::error::{Error, OpenError};
+use super::error::OpenError;
 use super::events::Events;
-use super::family::{self, Value};
+use super::family::Value;
 use super::inheritance::Inheritance;
 use super::interface;
-use super::maps::{KernelMaps, Masks};
-use super::shape::{Shape, flow_buckets, rate_buckets, shapes};
+use super::maps::KernelMaps;
+use super::shape::{Shape, flow_buckets, masks, shapes};
 use super::stats;
+use super::sys;
 use super::table::Table;
 use super::tap::{self, Segments, TapCollector};
 
@@ -120,7 +122,7 @@ fn bring_up_in(
     let names: Vec<_> = interfaces.iter().map(|wanted| wanted.name.clone()).collect();
     stats::keep_only(dir, &names)?;
     let mut maps = KernelMaps::open(dir)?;
-    maps.take_charge(anchor, Masks { rates: rate_buckets(config) - 1, flows: flow_buckets(config) - 1 })?;
+    maps.take_charge(anchor, flow_buckets(config) - 1)?;
     cookies::shield(dir, config.syn_cookies_above)?;
     let mut enforcer = Table::adopt(maps, Capacity::of(config), config.settings())?;
     enforcer.set_rules(&config.rules)?;
@@ -139,11 +141,6 @@ fn bring_up_in(
     let guarded = attachment::attach_all(loaded, interfaces, pin_dir, config.mode)?;
     inherited.forget()?;
     Ok(Up { guarded, enforcer, events, segments })
-}
-
-/// The folder of maps of the layout that this build knows.
-pub(super) fn schema_dir(pin_dir: &Path) -> PathBuf {
-    pin_dir.join(format!("v{}", names::SCHEMA))
 }
 
 /// The interfaces to guard, of which at least one is there.
@@ -167,7 +164,38 @@ fn wanted_interfaces(config: &Config) -> Result<Vec<Wanted>, OpenError> {
     }
 }
 
-/// The program for one interface: the same for all, over maps that are all but one the same.
+/// The object as this configuration has it, over new maps pinned in `dir`, none of its programs loaded: for whoever
+/// wants to know what a kernel makes of them.
+pub fn object(dir: &Path, config: &Config) -> Result<Ebpf, OpenError> {
+    let fields = tap::socket_fields()?;
+    object_over(dir, &shapes(config), config, "any", Some(&fields))
+}
+
+/// The object over maps that are the same for all interfaces but for one.
+fn object_over(
+    dir: &Path,
+    shapes: &[Shape],
+    config: &Config,
+    interface: &str,
+    fields: Option<&SocketFields>,
+) -> Result<Ebpf, OpenError> {
+    let mut loader = EbpfLoader::new();
+    for shape in shapes.iter().filter(|shape| !shape.is_variable()) {
+        loader.map_max_entries(shape.name, shape.entries).map_pin_path(shape.name, shape.pin(dir, interface));
+    }
+    let masks = Value(masks(config));
+    loader.override_global(names::MASKS, &masks, true);
+    if let Some(fields) = fields {
+        loader.override_global(names::SOCKET_FIELDS, fields, true);
+    }
+    let object = loader.load(OBJECT).map_err(|error| OpenError::Load { log: None, source: error.into() })?;
+    for shape in shapes.iter().filter(|shape| shape.is_variable()) {
+        put_in_place(&object, shape, &shape.pin(dir, interface))?;
+    }
+    Ok(object)
+}
+
+/// The program for one interface.
 fn load(
     dir: &Path,
     shapes: &[Shape],
@@ -175,21 +203,7 @@ fn load(
     interface: &str,
     fields: Option<&SocketFields>,
 ) -> Result<Loaded, OpenError> {
-    let mut loader = EbpfLoader::new();
-    for shape in shapes {
-        let name = shape.in_object();
-        loader.map_max_entries(name, shape.entries).map_pin_path(name, shape.pin(dir, interface));
-    }
-    // A variable is given its first value when it is loaded: one that programs go by already keeps what it has.
-    let in_force = settings_in_force(&dir.join(names::SETTINGS))?;
-    if let Some(in_force) = &in_force {
-        loader.override_global(names::SETTINGS, in_force, true);
-    }
-    if let Some(fields) = fields {
-        loader.override_global(names::SOCKET_FIELDS, fields, true);
-    }
-    let mut object =
-        loader.load(OBJECT).map_err(|error| OpenError::Load { log: None, source: error.into() })?;
+    let mut object = object_over(dir, shapes, config, interface, fields)?;
     let (plain, with_cookies) = match fields {
         None => (names::PROGRAM, names::COOKIES_PROGRAM),
         Some(_) => (names::TAP_PROGRAM, names::TAP_COOKIES_PROGRAM),
@@ -207,15 +221,17 @@ fn load(
     Ok(Loaded { object, program, name: plain })
 }
 
-/// What is pinned as settings, if anything is.
-fn settings_in_force(path: &Path) -> Result<Option<Value<Wire>>, OpenError> {
-    if !path.exists() {
-        return Ok(None);
-    }
-    let failed = |error: Error| OpenError::Load { log: None, source: error.into() };
-    let settings: Array<MapData, Value<Wire>> =
-        family::open_at(path).map_err(family::failed("open", names::SETTINGS)).map_err(failed)?;
-    settings.get(&0, 0).map(Some).map_err(|error| failed(family::failed("read", names::SETTINGS)(error)))
+/// Has the programs of the object go by the variable that is pinned, or by a new one. What the loader makes of
+/// variables is empty at each start and as large as the object has it: the programs, which are loaded later, know
+/// a map by its descriptor's number, and that is given to the other.
+fn put_in_place(object: &Ebpf, shape: &Shape, pin: &Path) -> Result<(), OpenError> {
+    let section = format!("{}{}", names::VARIABLE_SECTION, shape.name);
+    let refused = |source| OpenError::Load { log: None, source };
+    let Some(Map::Array(place)) = object.map(&section) else {
+        return Err(refused(format!("the object has no {section}").into()));
+    };
+    let map = shape.variable(pin)?;
+    sys::take_place(place.fd().as_fd(), map.as_fd()).map_err(|error| refused(error.into()))
 }
 
 fn load_program(object: &mut Ebpf, name: &str) -> Result<ProgramFd, OpenError> {

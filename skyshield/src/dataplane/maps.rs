@@ -36,13 +36,6 @@ use crate::engine::source::Source;
 const V4: Names = Names { bans: names::BANS_V4, prefixes: names::PREFIXES_V4, allowed: names::ALLOWED_V4 };
 const V6: Names = Names { bans: names::BANS_V6, prefixes: names::PREFIXES_V6, allowed: names::ALLOWED_V6 };
 
-/// The last buckets of tables that the program alone writes.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Masks {
-    pub(super) rates: u32,
-    pub(super) flows: u32,
-}
-
 /// All maps but the ring buffer, the rates and the flows, which nobody here reads.
 pub(super) struct KernelMaps {
     dir: PathBuf,

@@ -5,10 +5,9 @@ use std::path::Path;
 
 use super::attachment::{Attached, describe};
 use super::backing::{self, Maps as _};
-use super::bpffs::{Lasting, PinDir, file, is_bpffs};
+use super::bpffs::{Lasting, PinDir, file, is_bpffs, schema_dir};
 use super::enforcer::{Counters, Entry, EventTotals};
 use super::error::OpenError;
-use super::kernel::schema_dir;
 use super::link::Link;
 use super::maps::KernelMaps;
 use crate::engine::source::Source;

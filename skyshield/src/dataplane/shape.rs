@@ -1,6 +1,7 @@
 //! The maps' shapes: what the configuration makes of them, and whether what is pinned is so.
 
 use std::fs;
+use std::os::fd::{AsFd as _, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use aya::maps::{MapInfo, MapType};
@@ -8,7 +9,8 @@ use skyshield_common::gate::{Gate, Shielding};
 use skyshield_common::maps as names;
 use skyshield_common::tap::{Flow, TapCounter, Tapping};
 use skyshield_common::{
-    Banned, Counter, PrefixBan, Rate, Settings as Wire, Tally, host, near, place, range, rate, rules, top,
+    Banned, Counter, Masks, PrefixBan, Rate, Settings as Wire, Tally, host, near, place, range, rate, rules,
+    top,
 };
 
 use super::bpffs::file;
@@ -20,9 +22,10 @@ use super::places;
 use super::ranges;
 use super::rule_maps;
 use super::stats;
+use super::sys;
 use super::tap;
 
-/// What a pinned map has to be.
+/// What a pinned map has to be. A variable has as many values of a word as its map's one value has words.
 pub(super) struct Shape {
     pub(super) name: &'static str,
     kind: MapType,
@@ -32,6 +35,9 @@ pub(super) struct Shape {
     /// The configuration's key behind `entries`, and its value; none for what never varies.
     setting: Option<(&'static str, u32)>,
 }
+
+/// Bytes of one.
+const WORD: u32 = 8;
 
 /// The room a trie is given above what it may hold. Older kernels refuse to overwrite an entry of a
 /// full trie, and an allow list is added to before it is taken from.
@@ -46,6 +52,21 @@ pub(super) fn rate_buckets(config: &Config) -> u32 {
 /// Buckets of the flows, of which there are as many as of the rates, or one.
 pub(super) fn flow_buckets(config: &Config) -> u32 {
     if config.counts_flows() { rate_buckets(config) } else { 1 }
+}
+
+/// What the program is told of its tables' sizes.
+pub(super) fn masks(config: &Config) -> Masks {
+    Masks { hosts: u64::from(host_buckets(config)) - 1, rates: u64::from(rate_buckets(config)) - 1 }
+}
+
+/// Buckets of the IPv4 hosts.
+fn host_buckets(config: &Config) -> u32 {
+    host::bucket_count(config.max_bans.saturating_add(config.max_listed))
+}
+
+/// Words of a value.
+fn words_of<T>() -> u32 {
+    u32::try_from(size_of::<T>()).unwrap_or_default() / WORD
 }
 
 /// Every map, as this configuration has it.
@@ -66,27 +87,21 @@ pub(super) fn shapes(config: &Config) -> Vec<Shape> {
     };
     let sources = Some(("max_sources", config.max_sources));
     let allowing = Some(("max_allowed", config.max_allowed));
-    let buckets = host::bucket_count(config.max_bans.saturating_add(config.max_listed));
+    let buckets = host_buckets(config);
+    let variable = |name, words, setting| shape(name, MapType::Array, 4, WORD as usize, words, setting);
     let hosts = Some(("max_listed", config.max_listed));
     let (ring, flows) = tap::sizes(config.tapped.as_ref());
     let place_prefixes = Some(("max_place_prefixes", config.max_place_prefixes));
     let prefixes_listed = Some(("max_listed_prefixes", config.max_listed_prefixes));
     vec![
-        shape(names::SETTINGS, MapType::Array, 4, size_of::<Wire>(), 1, None),
+        variable(names::SETTINGS, words_of::<Wire>(), None),
         bans(names::BANS_V4, 4),
         bans(names::BANS_V6, 16),
         prefixes(names::PREFIXES_V4, 8),
         prefixes(names::PREFIXES_V6, 20),
         allowed(names::ALLOWED_V4, 8),
         allowed(names::ALLOWED_V6, 20),
-        shape(
-            names::RATES,
-            MapType::Array,
-            4,
-            size_of::<rate::Bucket>(),
-            rate::FRONT + rate_buckets(config),
-            sources,
-        ),
+        variable(names::RATES, (rate::FRONT + rate_buckets(config)) * words_of::<rate::Bucket>(), sources),
         shape(names::FLOWS, MapType::Array, 4, size_of::<rate::Bucket>(), flow_buckets(config), sources),
         shape(names::TOP, MapType::Array, 4, size_of::<top::Bucket>(), top::BUCKETS, None),
         shape(names::RULES, MapType::Array, 4, size_of::<rules::Row>(), rule_maps::SLOTS, None),
@@ -115,7 +130,7 @@ pub(super) fn shapes(config: &Config) -> Vec<Shape> {
         shape(names::TAP_RING, MapType::RingBuf, 0, 0, ring, None),
         shape(names::TAP_STATS, MapType::PerCpuArray, 4, size_of::<TapCounter>(), 1, None),
         shape(names::SHAPES, MapType::Hash, 16, size_of::<Rate>(), config.max_allowed.max(1), allowing),
-        shape(names::HOSTS_V4, MapType::Array, 4, size_of::<host::Bucket>(), buckets, hosts),
+        variable(names::HOSTS_V4, buckets * words_of::<host::Bucket>(), hosts),
         shape(
             names::RANGES_V4,
             MapType::Array,
@@ -133,19 +148,29 @@ pub(super) fn shapes(config: &Config) -> Vec<Shape> {
             prefixes_listed,
         ),
         shape(names::STASH_V4, MapType::Hash, 4, 8, stash_capacity(buckets as usize), hosts),
-        shape(names::NEAR_HOSTS_V4, MapType::Array, 4, 8, near::host_words(buckets), hosts),
-        shape(names::NEAR_V4, MapType::Array, 4, 8, near::V4_WORDS, None),
-        shape(names::NEAR_V6, MapType::Array, 4, 8, near::V6_WORDS, None),
-        shape(names::NEAR_ALLOWED, MapType::Array, 4, 8, near::ALLOWED_WORDS, None),
+        variable(names::NEAR_HOSTS_V4, near::host_words(buckets), hosts),
+        variable(names::NEAR_V4, near::V4_WORDS, None),
+        variable(names::NEAR_V6, near::V6_WORDS, None),
+        variable(names::NEAR_ALLOWED, near::ALLOWED_WORDS, None),
         shape(names::STATS, MapType::PerCpuArray, 4, size_of::<Tally>(), 1, None),
         shape(names::EVENTS, MapType::RingBuf, 0, 0, names::EVENTS_BYTES, None),
     ]
 }
 
 impl Shape {
-    /// What the object calls the map.
-    pub(super) fn in_object(&self) -> &'static str {
-        if self.name == names::SETTINGS { names::SETTINGS_SECTION } else { self.name }
+    /// Whether the map is that of a variable.
+    pub(super) fn is_variable(&self) -> bool {
+        names::VARIABLES.contains(&self.name)
+    }
+
+    /// Makes the map of a variable, and pins it, if none is pinned; what is pinned then.
+    pub(super) fn variable(&self, path: &Path) -> Result<OwnedFd, OpenError> {
+        if path.exists() {
+            return sys::object_get(path).map_err(file(path));
+        }
+        let map = sys::map_create(self.name, self.value * self.entries as usize).map_err(file(path))?;
+        sys::object_pin(map.as_fd(), path).map_err(file(path))?;
+        Ok(map)
     }
 
     /// Where the map is pinned that the program on `interface` uses.
@@ -161,14 +186,17 @@ impl Shape {
         let foreign = |what: String| OpenError::ForeignMap { path: path.to_owned(), what };
         let info = MapInfo::from_pin(path).map_err(|error| foreign(error.to_string()))?;
         let kind = info.map_type().map_err(|error| foreign(error.to_string()))?;
-        let (key, value) = (info.key_size() as usize, info.value_size() as usize);
+        let (key, value, entries) = match info.value_size() {
+            words if self.is_variable() => (info.key_size() as usize, WORD as usize, words / WORD),
+            value => (info.key_size() as usize, value as usize, info.max_entries()),
+        };
         if kind != self.kind || key != self.key || value != self.value {
             return Err(foreign(format!(
                 "it is a {kind:?} of {key}+{value} bytes, not a {:?} of {}+{}",
                 self.kind, self.key, self.value
             )));
         }
-        if info.max_entries() == self.entries {
+        if entries == self.entries {
             return Ok(());
         }
         if [names::RATES, names::GATES, names::FLOWS, names::TAP_FLOWS, names::TAP_RING].contains(&self.name)
@@ -177,20 +205,20 @@ impl Shape {
             return fs::remove_file(path).map_err(file(path));
         }
         match self.setting {
-            None => Err(foreign(format!("it has {} entries, not {}", info.max_entries(), self.entries))),
+            None => Err(foreign(format!("it has {entries} entries, not {}", self.entries))),
             Some((setting, wanted)) => {
                 let pinned = match self.name {
-                    names::ALLOWED_V4 | names::ALLOWED_V6 => (info.max_entries() - TRIE_SLACK) / 2,
-                    names::PREFIXES_V4 | names::PREFIXES_V6 => info.max_entries() - TRIE_SLACK,
-                    // The most that gives as many buckets, in slots that are three quarters full.
-                    names::HOSTS_V4 => info.max_entries().saturating_mul(6),
-                    names::RANGES_V4 => (info.max_entries() / 2).saturating_sub(range::INDEX_V4),
-                    names::RANGES_V6 => info.max_entries() / 2,
-                    names::PLACES_V4 => places::prefixes_of_v4(info.max_entries()),
-                    names::PLACES_V6 => places::prefixes_of_v6(info.max_entries()),
-                    names::NEAR_HOSTS_V4 => info.max_entries().saturating_mul(12),
-                    names::STASH_V4 => info.max_entries().saturating_mul(96),
-                    _ => info.max_entries(),
+                    names::ALLOWED_V4 | names::ALLOWED_V6 => (entries - TRIE_SLACK) / 2,
+                    names::PREFIXES_V4 | names::PREFIXES_V6 => entries - TRIE_SLACK,
+                    // The most that gives as many slots, of which three quarters are full.
+                    names::HOSTS_V4 => entries / 4 * 3,
+                    names::RANGES_V4 => (entries / 2).saturating_sub(range::INDEX_V4),
+                    names::RANGES_V6 => entries / 2,
+                    names::PLACES_V4 => places::prefixes_of_v4(entries),
+                    names::PLACES_V6 => places::prefixes_of_v6(entries),
+                    names::NEAR_HOSTS_V4 => entries.saturating_mul(12),
+                    names::STASH_V4 => entries.saturating_mul(96),
+                    _ => entries,
                 };
                 Err(OpenError::Capacity { map: self.name, setting, pinned, wanted })
             }

@@ -13,6 +13,7 @@ use std::path::Path;
 use aya::Pod;
 use nix::libc;
 
+const BPF_MAP_CREATE: libc::c_int = 0;
 const BPF_MAP_LOOKUP_ELEM: libc::c_int = 1;
 const BPF_MAP_GET_NEXT_KEY: libc::c_int = 4;
 const BPF_OBJ_PIN: libc::c_int = 6;
@@ -25,10 +26,26 @@ const BPF_LINK_UPDATE: libc::c_int = 29;
 const BPF_XDP: u32 = 37;
 const BPF_LINK_TYPE_XDP: u32 = 6;
 
+/// The kernel's `BPF_OBJ_NAME_LEN`.
+const NAME_BYTES: usize = 16;
+
 /// `XDP_FLAGS_SKB_MODE`: behind the driver.
 pub(super) const SKB_MODE: u32 = 2;
 /// `XDP_FLAGS_DRV_MODE`: in the driver.
 pub(super) const DRIVER_MODE: u32 = 4;
+
+#[repr(C)]
+#[derive(Default)]
+struct MapCreateAttr {
+    kind: u32,
+    key_bytes: u32,
+    value_bytes: u32,
+    entries: u32,
+    flags: u32,
+    inner_map_fd: u32,
+    numa_node: u32,
+    name: [u8; NAME_BYTES],
+}
 
 #[repr(C)]
 struct ObjectAttr {
@@ -145,6 +162,33 @@ fn number(fd: BorrowedFd<'_>) -> u32 {
 
 fn c_path(path: &Path) -> io::Result<CString> {
     CString::new(path.as_os_str().as_bytes()).map_err(io::Error::other)
+}
+
+/// Makes an array of one value of so many bytes, which can be mapped into memory.
+pub(super) fn map_create(name: &str, value_bytes: usize) -> io::Result<OwnedFd> {
+    const BPF_MAP_TYPE_ARRAY: u32 = 2;
+    const BPF_F_MMAPABLE: u32 = 1 << 10;
+    let mut attr = MapCreateAttr {
+        kind: BPF_MAP_TYPE_ARRAY,
+        key_bytes: 4,
+        value_bytes: u32::try_from(value_bytes).map_err(io::Error::other)?,
+        entries: 1,
+        flags: BPF_F_MMAPABLE,
+        ..MapCreateAttr::default()
+    };
+    // The last byte ends it.
+    for (to, from) in attr.name.iter_mut().take(NAME_BYTES - 1).zip(name.bytes()) {
+        *to = from;
+    }
+    bpf(BPF_MAP_CREATE, &mut attr).map(owned)
+}
+
+/// Has the number of a descriptor mean `other` from now on.
+pub(super) fn take_place(place: BorrowedFd<'_>, other: BorrowedFd<'_>) -> io::Result<()> {
+    // SAFETY: both are open; whoever owns the first goes on to own it, whatever it means.
+    #[expect(unsafe_code, reason = "a system call")]
+    let answer = unsafe { libc::dup3(other.as_raw_fd(), place.as_raw_fd(), libc::O_CLOEXEC) };
+    if answer < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 
 /// Opens what is pinned at `path`.

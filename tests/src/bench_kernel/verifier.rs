@@ -6,8 +6,10 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use aya::programs::{ProgramError, Xdp};
 use nix::mount::MsFlags;
-use skyshield::dataplane::OBJECT;
+use skyshield::dataplane::{Config, object};
 use skyshield_common::maps;
+
+use crate::bpffs::Bpffs;
 
 const ASKED: &str = "--verify";
 
@@ -38,7 +40,11 @@ pub fn verify_if_asked(say: &dyn Fn(&str)) -> Option<ExitCode> {
 }
 
 fn verified() -> anyhow::Result<String> {
-    let mut object = aya::Ebpf::load(OBJECT)?;
+    // As large as a daemon's: the verifier goes by what it knows of them.
+    let bpffs = Bpffs::new()?;
+    let dir = bpffs.pin_dir();
+    std::fs::create_dir(&dir)?;
+    let mut object = object(&dir, &Config::default())?;
     let mut told = Vec::new();
     let programs = [
         maps::PROGRAM,

@@ -71,7 +71,7 @@ impl Tables for Model {
     fn shape(&self, _: &Address) -> Option<Rate> {
         None
     }
-    fn admit(&self, _: u64, _: u64, _: u64, _: u64, _: &Wire) -> Admission {
+    fn admit(&self, _: u64, _: u64, _: u64, _: u64) -> Admission {
         Admission::Within
     }
     type Home = ();
@@ -81,7 +81,7 @@ impl Tables for Model {
     fn is_over(&self, (): (), _: u64, _: u64, _: Rate) -> bool {
         false
     }
-    fn admit_from(&self, (): (), _: u64, _: u64, _: Rate, _: &Wire) -> Admission {
+    fn admit_from(&self, (): (), _: u64, _: u64, _: Rate) -> Admission {
         Admission::Within
     }
 }

@@ -12,20 +12,22 @@ use super::super::clock;
 use super::super::error::Error;
 use super::super::family::{Value, failed};
 use super::super::ranges::Generations;
-use super::{KernelMaps, Masks};
+use super::KernelMaps;
 
 impl KernelMaps {
     /// Takes charge: of a clock that runs, and of tables that say what the records say, whatever an
     /// earlier daemon was doing when it died.
-    pub(in crate::dataplane) fn take_charge(&mut self, anchor: ProgramFd, masks: Masks) -> Result<(), Error> {
+    pub(in crate::dataplane) fn take_charge(
+        &mut self,
+        anchor: ProgramFd,
+        flows_mask: u32,
+    ) -> Result<(), Error> {
         let Value(before) = self.settings.get(&0, 0).map_err(failed("read", names::SETTINGS))?;
         self.said = before;
         self.own = Wire {
             jiffy_ns: clock::jiffy_ns(),
             seed: if before.seed == 0 { RandomState::new().hash_one(()) } else { before.seed },
-            rates_mask: masks.rates.into(),
-            flows_mask: masks.flows.into(),
-            hosts_mask: self.hosts.mask().into(),
+            flows_mask: flows_mask.into(),
             ..Wire::default()
         };
         self.anchor = Some(anchor);
@@ -82,11 +84,9 @@ impl KernelMaps {
             jiffy_ns: self.own.jiffy_ns,
             clock_offset_ns: there.clock_offset_ns,
             seed: self.own.seed,
-            rates_mask: self.own.rates_mask,
             flows_mask: self.own.flows_mask,
             places: self.own.places,
             rules: self.own.rules,
-            hosts_mask: self.own.hosts_mask,
             stashed: self.hosts.stashed().into(),
             depths: self.near.depths(),
             allowed: self.near_allowed.any().into(),
