@@ -60,6 +60,8 @@ pub struct Masks {
 }
 
 /// The program's parameters. All zero, as a new map is: bans hold, no rate, no events.
+///
+/// What most packets ask for comes first: two lines of a processor's cache, up to the rate of packets.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Settings {
@@ -73,39 +75,39 @@ pub struct Settings {
     pub clock_offset_ns: u64,
     /// The [`Limit`]s that there are, by their bits.
     pub limits: u64,
-    /// Which oddities are dropped, by the bits of their codes.
-    pub dropped: u64,
+    /// Sources with a rate of their own.
+    pub shaped: u64,
+    /// Makes the places of rates unforeseeable.
+    pub seed: u64,
+    /// Where the [`rules`](crate::rules) in force begin; 0 is none.
+    pub rules: u64,
     /// What is not dropped although something speaks against it, by the bits of the codes of what passes
     /// in its place: all of them in a dry run.
     pub spared: u64,
     /// Not 0 where anything may be allowed.
     pub allowed: u64,
-    /// Sources with a rate of their own.
-    pub shaped: u64,
-    /// Makes the places of rates unforeseeable.
-    pub seed: u64,
-    /// Entries of the stash.
-    pub stashed: u64,
+    /// Which oddities are dropped, by the bits of their codes.
+    pub dropped: u64,
     /// The [`Depth`](crate::near::Depth)s at which IPv6 is banned.
     pub depths: u64,
+    /// Entries of the stash.
+    pub stashed: u64,
     /// Events that each CPU may send of an interface in one window of about a millisecond.
     pub events_per_window: u64,
+    /// How fast each [`Limit`] is: of a source, by IPv4 address or IPv6 /64, or of the network around it,
+    /// by IPv4 /24 or IPv6 /48.
+    pub rates: [Rate; LIMITS],
+    /// Hits of bans that each CPU may write down of an interface in one window of about a millisecond; the others are
+    /// counted with the next.
+    pub hits_per_window: u64,
+    /// The last bucket of the flows.
+    pub flows_mask: u64,
     /// The [`generation`](crate::range::generation) of listed IPv4 ranges in force.
     pub ranges_v4: u64,
     /// The same for IPv6.
     pub ranges_v6: u64,
     /// The [`generation`](crate::place::generation) of places in force.
     pub places: u64,
-    /// Where the [`rules`](crate::rules) in force begin; 0 is none.
-    pub rules: u64,
-    /// The last bucket of the flows.
-    pub flows_mask: u64,
-    /// Hits of bans that each CPU may write down of an interface in one window of about a millisecond; the others are
-    /// counted with the next.
-    pub hits_per_window: u64,
-    /// How fast each [`Limit`] is: of a source, by IPv4 address or IPv6 /64, or of the network around it,
-    /// by IPv4 /24 or IPv6 /48.
-    pub rates: [Rate; LIMITS],
 }
 
 impl Settings {

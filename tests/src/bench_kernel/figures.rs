@@ -15,14 +15,14 @@ use super::hot::hot;
 use super::leaks::{self, Leak};
 use super::peers::peers;
 use super::scattered;
-use super::target::{Fate, Run, Target, entry, median, now, tenth};
+use super::target::{Fate, Rate, Run, Target, entry, median, now, tenth};
 use crate::packet;
 
-const ROUNDS: usize = 9;
+const ROUNDS: usize = 15;
 const FRAMES: u32 = 60_000;
 const MILLION: u32 = 1_000_000;
 /// Sources of a spoofed flood, of which none is listed.
-const FLOOD: Sources = Sources::v4(20_000_000, 16_000_000);
+pub(super) const FLOOD: Sources = Sources::v4(20_000_000, 16_000_000);
 const FLOOD_V6: Sources = Sources::v6(20_000_000, 16_000_000);
 
 /// Runs it all; progress goes to `say`, the answer is one line of JSON.
@@ -38,22 +38,30 @@ pub fn run(say: &dyn Fn(&str)) -> anyhow::Result<String> {
         Target::idle("pass", Idle::Pass, vec![Run::passed("pass", FLOOD), Run::passed("pass v6", FLOOD_V6)])?,
     ];
     let hit = |count: u32| Run::dropped(&format!("hit {count}"), Sources::v4(0, count), Fate::Banned);
-    let (mut million, load) =
-        Target::listed("hit-million", MILLION, true, 0, vec![hit(MILLION), Run::passed("cold", FLOOD)])?;
+    let (mut million, load) = Target::listed(
+        "hit-million",
+        MILLION,
+        true,
+        Rate::NONE,
+        vec![hit(MILLION), Run::passed("cold", FLOOD)],
+    )?;
     loaded(&mut million, load, &mut costs)?;
     for count in [1, 1_000, 100_000] {
-        targets.push(Target::listed("hit", count, false, 0, vec![hit(count)])?.0);
+        targets.push(Target::listed("hit", count, false, Rate::NONE, vec![hit(count)])?.0);
     }
-    let limited = vec![Run::dropped("limit", Sources::v4(5_000_000, 1), Fate::Any)];
-    targets.push(Target::listed("limit", 1, false, 1_000, limited)?.0);
-    targets.push(Target::listed("flood", MILLION, true, 100_000, vec![Run::passed("flood", FLOOD)])?.0);
+    let limited = vec![Run::dropped("limit", Sources::v4(5_000_000, 1), Fate::Limited)];
+    targets.push(Target::listed("limit", 1, false, Rate { per_sec: 1_000, burst: 1 }, limited)?.0);
+    // The rate alone, as peers' were measured, and beside all that may be banned.
+    let flood = |name| vec![Run::passed(name, FLOOD)];
+    targets.push(Target::listed("flood", 1, false, Rate::of(100_000), flood("flood"))?.0);
+    targets.push(Target::listed("flood-million", MILLION, true, Rate::of(100_000), flood("flood loaded"))?.0);
     let hit_v6 = Run::dropped("v6 hit", Sources::v6(0, MILLION), Fate::Banned);
     targets.push(Target::banned_v6("hit-v6", MILLION, vec![hit_v6, Run::passed("v6 cold", FLOOD_V6)])?);
     peers(&mut targets, say);
     targets.push(million);
 
-    let figures = measure(&mut targets, say)?;
-    let ratios = over_floor(&figures, say);
+    let (figures, ratios) = measure(&mut targets, say)?;
+    let ratios = over_floor(&figures, &ratios, say);
     let ns = |name: &str| figures.get(name).map(|all| median(all));
     let mut million = targets.pop().context("no million")?;
     drop(targets);
@@ -61,7 +69,7 @@ pub fn run(say: &dyn Fn(&str)) -> anyhow::Result<String> {
     say(&format!("honest and hot: {v4:.1} ns IPv4, {v6:.1} ns IPv6 over parsing and counting"));
     let swap = leaks::lists(&mut million, MILLION)?;
     drop(million);
-    let (mut small, _) = Target::listed("leaks", 1_000, false, 0, Vec::new())?;
+    let (mut small, _) = Target::listed("leaks", 1_000, false, Rate::NONE, Vec::new())?;
     let program = leaks::programs(&mut small, 1_000)?;
     let kill = leaks::kills(&mut small, 1_000)?;
     let mut offered = Map::new();
@@ -87,6 +95,7 @@ pub fn run(say: &dyn Fn(&str)) -> anyhow::Result<String> {
         "miss_cold_ns": over("cold", "pass"),
         "limit_drop_ns": ns("limit").map(tenth),
         "flood_extra_ns": over("flood", "pass"),
+        "flood_extra_loaded_ns": over("flood loaded", "pass"),
         "load_1m_ms": costs.get("load_1m_ms"),
         "change_us": costs.get("change_us"),
         "bytes_per_entry": costs.get("bytes_per_entry"),
@@ -96,6 +105,8 @@ pub fn run(say: &dyn Fn(&str)) -> anyhow::Result<String> {
             "nft_set_hit_ns": sizes("nft set "),
             "nft_interval_hit_ns": sizes("nft interval "),
             "ipset_hit_ns": sizes("ipset "),
+            "nft_limit_drop_ns": ns("nft limit").map(tenth),
+            "nft_flood_extra_ns": over("nft flood", "pass"),
         },
         "ipv6": {
             "miss_hot_ns": tenth(v6),
@@ -104,47 +115,56 @@ pub fn run(say: &dyn Fn(&str)) -> anyhow::Result<String> {
         },
         "limit_accuracy": { "paced_2cpu": paced, "flood_2cpu": flood },
         "over_floor": ratios,
-        "note": "medians of 9 interleaved rounds, net of the generator, with the veth's transmit and NAPI in \
-                 them; over_floor is each hit's by the floor's; peers run behind an XDP program that passes, \
-                 which the veth needs; miss_cold and flood_extra are over that same program; miss_hot is over \
-                 a program that only parses and counts, by BPF_PROG_TEST_RUN of 1,000 sources",
+        "note": "medians of 15 interleaved rounds, each warmed up, net of the generator, with the veth's transmit \
+                 and NAPI in them; over_floor is the median of each round's ratio to a floor measured just before; \
+                 peers run behind an XDP program that passes, which the veth needs; miss_cold and flood_extra are \
+                 over that same program, flood_extra with the rate limit alone, flood_extra_loaded beside a million \
+                 listed addresses and 10,000 prefixes; miss_hot is over a program that only parses and counts, by \
+                 BPF_PROG_TEST_RUN of 1,000 sources",
     });
     Ok(answer.to_string())
 }
 
-/// Rounds in which every run has its turn; names with what each round took, net of the generator.
-fn measure(targets: &mut [Target], say: &dyn Fn(&str)) -> anyhow::Result<BTreeMap<String, Vec<f64>>> {
-    let mut figures: BTreeMap<String, Vec<f64>> = BTreeMap::new();
+/// What each round took, by name.
+type Rounds = BTreeMap<String, Vec<f64>>;
+
+/// Rounds in which every run has its turn: what each took, net of the generator; and of what is dropped the ratio to
+/// dropping at once, which has a turn just before: a neighbour on the machine comes and goes within a round.
+fn measure(targets: &mut [Target], say: &dyn Fn(&str)) -> anyhow::Result<(Rounds, Rounds)> {
+    let (mut figures, mut ratios) = (Rounds::new(), Rounds::new());
+    let (floor, others) = targets.split_first_mut().context("no floor")?;
     for round in 0..ROUNDS {
         say(&format!("bench: round {} of {ROUNDS}", round + 1));
-        for target in &mut *targets {
+        for target in &mut *others {
             for at in 0..target.runs.len() {
+                let [alone, took] = floor.fire(0, FRAMES)?;
+                let at_once = took - alone;
+                figures.entry("generator".to_owned()).or_default().push(alone);
+                figures.entry("floor".to_owned()).or_default().push(at_once);
                 let [alone, took] = target.fire(at, FRAMES)?;
-                let name = target.runs[at].name.clone();
-                if name == "floor" {
-                    figures.entry("generator".to_owned()).or_default().push(alone);
+                let run = &target.runs[at];
+                figures.entry(run.name.clone()).or_default().push(took - alone);
+                if run.to_host {
+                    ratios.entry(run.name.clone()).or_default().push((took - alone) / at_once);
                 }
-                figures.entry(name).or_default().push(took - alone);
             }
         }
     }
-    Ok(figures)
+    Ok((figures, ratios))
 }
 
-/// What is dropped, by what dropping at once costs in the same rounds.
-fn over_floor(figures: &BTreeMap<String, Vec<f64>>, say: &dyn Fn(&str)) -> Value {
-    let floor = figures.get("floor").map_or(f64::NAN, |all| median(all));
-    let mut ratios = Map::new();
+/// What is dropped, by what dropping at once costs; says all of it.
+fn over_floor(figures: &Rounds, ratios: &Rounds, say: &dyn Fn(&str)) -> Value {
+    let mut medians = Map::new();
     for (name, all) in figures {
-        let ratio = median(all) / floor;
-        say(&format!("{name:20} {:7.1} ns  {ratio:6.2} x  {all:.0?}", median(all)));
-        let is_dropped =
-            ["hit ", "v6 hit", "limit", "nft ", "ipset "].iter().any(|all| name.starts_with(all));
-        if is_dropped {
-            ratios.insert(name.clone(), json!((ratio * 100.0).round() / 100.0));
+        let ratio = ratios.get(name).map(|all| median(all));
+        let told = ratio.map_or_else(|| " ".repeat(8), |ratio| format!("{ratio:6.2} x"));
+        say(&format!("{name:20} {:7.1} ns  {told}  {all:.0?}", median(all)));
+        if let Some(ratio) = ratio {
+            medians.insert(name.clone(), json!((ratio * 100.0).round() / 100.0));
         }
     }
-    ratios.into()
+    medians.into()
 }
 
 /// What a million costs: to load, to change, to keep.
@@ -189,7 +209,7 @@ fn memlock(pin: &std::path::Path) -> anyhow::Result<u64> {
 fn accuracy(paced_per_sec: Option<u64>) -> anyhow::Result<Option<f64>> {
     const LASTS: Duration = Duration::from_secs(3);
     let rate = if paced_per_sec.is_some() { 1_000 } else { 100_000 };
-    let (mut target, _) = Target::listed("accuracy", 1, false, rate, Vec::new())?;
+    let (mut target, _) = Target::listed("accuracy", 1, false, Rate::of(rate), Vec::new())?;
     let kernel = &*target.kernel()?;
     let frame = packet::udp("203.0.113.7".parse()?);
     let attachment = &kernel.attachment;

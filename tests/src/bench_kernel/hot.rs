@@ -8,10 +8,10 @@ use super::target::{Target, median};
 
 const SOURCES: u32 = 1_000;
 const FIRST: u32 = 3_000_000;
-const TIMES: u32 = 400_000;
+const TIMES: u32 = 200_000;
 /// So often that the thousand are in the caches.
 const WARM_UP: u32 = 20_000;
-const ROUNDS: usize = 15;
+const ROUNDS: usize = 41;
 
 /// Medians of interleaved rounds, for IPv4 and IPv6. By `BPF_PROG_TEST_RUN`, in time of the processor,
 /// the rate limit on: a relay makes each packet another source's and hands it to the program that only

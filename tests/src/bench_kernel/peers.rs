@@ -7,6 +7,7 @@ use std::process::Stdio;
 use anyhow::{Context as _, ensure};
 
 use super::field::{FAR_END, Idle, Sources};
+use super::figures::FLOOD;
 use super::scattered;
 use super::target::{Fate, Run, Target};
 
@@ -14,24 +15,29 @@ const MILLION: u32 = 1_000_000;
 
 /// The peers that are installed, each loaded with the same addresses.
 pub(super) fn peers(targets: &mut Vec<Target>, say: &dyn Fn(&str)) {
+    let hit = |name: &str, count: u32| {
+        let fate = if name.starts_with("nft") { Fate::BeforeTheStack } else { Fate::InTheStack };
+        vec![Run::dropped(&format!("{name} {count}"), Sources::v4(0, count), fate)]
+    };
     for count in [1_000, MILLION] {
         for (name, build) in [("nft set", nft_set as fn(u32) -> Load), ("ipset", ipset)] {
-            add_peer(targets, &format!("{name} {count}"), &build(count), count, say);
+            add_peer(targets, hit(name, count), &build(count), say);
         }
     }
     for count in [1_000, 100_000] {
-        add_peer(targets, &format!("nft interval {count}"), &nft_interval(count), count, say);
+        add_peer(targets, hit("nft interval", count), &nft_interval(count), say);
     }
+    let limit = Run::dropped("nft limit", Sources::v4(5_000_000, 1), Fate::Any);
+    add_peer(targets, vec![limit, Run::passed("nft flood", FLOOD)], &nft_limit(), say);
 }
 
 /// The commands that load a peer, with what they are told.
 type Load = Vec<(&'static str, Vec<&'static str>, String)>;
 
-fn add_peer(targets: &mut Vec<Target>, name: &str, load: &Load, count: u32, say: &dyn Fn(&str)) {
+fn add_peer(targets: &mut Vec<Target>, runs: Vec<Run>, load: &Load, say: &dyn Fn(&str)) {
+    let name = runs.first().map_or_else(String::new, |run| run.name.clone());
     let added = || -> anyhow::Result<Target> {
-        let fate = if name.starts_with("nft") { Fate::BeforeTheStack } else { Fate::InTheStack };
-        let run = Run::dropped(name, Sources::v4(0, count), fate);
-        let target = Target::idle("peer", Idle::Pass, vec![run])?;
+        let target = Target::idle("peer", Idle::Pass, runs)?;
         for (program, arguments, told) in load {
             let mut child = target
                 .field
@@ -76,6 +82,16 @@ fn nft_set(count: u32) -> Load {
 
 fn nft_interval(count: u32) -> Load {
     nft("flags interval;", count)
+}
+
+/// What has taken the place of its meters: a set that grows by whoever sends.
+fn nft_limit() -> Load {
+    let told = format!(
+        "table netdev bench {{ set seen {{ type ipv4_addr; flags dynamic,timeout; timeout 60s; size 65536; }}\n\
+         chain in {{ type filter hook ingress device {FAR_END} priority 0; \
+         update @seen {{ ip saddr limit rate over 1000/second burst 1 packets }} drop; }}\n}}\n"
+    );
+    vec![("nft", vec!["-f", "-"], told)]
 }
 
 fn ipset(count: u32) -> Load {
