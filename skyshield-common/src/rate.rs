@@ -53,9 +53,13 @@ pub struct Bucket(pub [u64; CELLS]);
 /// Buckets in front of all others, a quarter of a megabyte: small enough for a processor to keep near. A source has
 /// its cell in one of them, or, where that is full, in one of those behind.
 pub const FRONT: u32 = 1 << 12;
-/// Cells of a bucket in front. Its last word is no cell, but the latest time of those that have found no
-/// place there: until then a source may have its cell behind, and afterwards nobody owes anything there.
-pub const FRONT_CELLS: usize = CELLS - 1;
+/// Cells of a bucket in front. Its last two words are none, but say until when a source may have its cell elsewhere
+/// than where it is looked for first: afterwards nobody owes anything there.
+pub const FRONT_CELLS: usize = CELLS - 2;
+/// The word of those that have their cell in front all the same: the latest of their times.
+pub const BESIDE: usize = FRONT_CELLS;
+/// The word of those that have it behind.
+pub const BEHIND: usize = FRONT_CELLS + 1;
 
 /// The bucket in front of a source with this hash.
 #[inline]

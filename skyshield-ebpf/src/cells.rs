@@ -6,7 +6,7 @@ use skyshield_common::{Rate, Reason, rate};
 use skyshield_ebpf::{Admission, Load, Tables as _, further};
 
 use crate::maps::{KernelMaps, low};
-use crate::settings::masks;
+use crate::settings::rates_mask;
 use crate::variable::Variable;
 
 /// Written by this program; fixed. A cell is taken from a source only when that has its whole burst
@@ -52,6 +52,13 @@ pub(crate) fn admission_from((cell, before): Home, hash: u64, now: u64, rate: Ra
     if rate::is_of(before, hash) {
         let next = rate::within(rate::tat(before), now, rate.interval, rate.tolerance);
         if swap(cell, before, hash, next).1 {
+            return Admission::Within;
+        }
+    } else if rate::is_idle(before, now) {
+        // Nobody's, and where nobody is elsewhere, this source is not either.
+        let front = bucket(rate::front(hash));
+        let is_new = is_past(until(front, rate::BESIDE), now) && is_past(until(front, rate::BEHIND), now);
+        if is_new && swap(cell, before, hash, rate::within(0, now, rate.interval, rate.tolerance)).1 {
             return Admission::Within;
         }
     }
@@ -107,25 +114,30 @@ const OVER: u64 = 1;
 const UNTRACKED: u64 = 2;
 const BEHIND: u64 = 3;
 
-/// Takes `cost` out of the bucket of `hash` in front, or says where else to look. A function of its own, with a name: the verifier then
-/// walks it once for any arguments, and not once for every way there.
+/// Takes `cost` out of the bucket of `hash` in front, or says where else to look. A function of its own, with a name:
+/// the verifier then walks it once for any arguments, and not once for every way there.
 #[unsafe(no_mangle)]
 #[inline(never)]
 extern "C" fn admit(hash: u64, now: u64, cost: u64, tolerance: u64) -> u64 {
     let front = bucket(rate::front(hash));
-    let own = own_of(front, rate::FRONT_CELLS, hash);
-    let free = if own.is_some() { own } else { free_of(front, hash, now) };
-    // SAFETY: the last word of an array's slot, which is there as long as the program is.
-    let horizon = unsafe { front.add(rate::FRONT_CELLS) };
-    if own.is_none() {
-        // SAFETY: as above.
-        let may_be_behind = !rate::is_idle(unsafe { horizon.read_volatile() }, now);
-        if may_be_behind || free.is_none() {
-            return BEHIND;
-        }
+    let (home, before) = home(hash);
+    let asked = (hash, now, cost, tolerance);
+    if rate::is_of(before, hash) {
+        return take(home, before, asked, None);
     }
-    let Some((cell, before)) = free else { return UNTRACKED };
-    take(cell, before, (hash, now, cost, tolerance), None)
+    if let Some((cell, before)) = own_of(front, rate::FRONT_CELLS, hash) {
+        return take(cell, before, asked, Some(until(front, rate::BESIDE)));
+    }
+    if !is_past(until(front, rate::BEHIND), now) {
+        return BEHIND;
+    }
+    if rate::is_idle(before, now) {
+        return take(home, before, asked, None);
+    }
+    match idle_of(front, rate::FRONT_CELLS, now) {
+        Some((cell, before)) => take(cell, before, asked, Some(until(front, rate::BESIDE))),
+        None => BEHIND,
+    }
 }
 
 /// The same of a source whose bucket in front is full, or was when it came: in the cell that it has
@@ -133,22 +145,38 @@ extern "C" fn admit(hash: u64, now: u64, cost: u64, tolerance: u64) -> u64 {
 #[unsafe(no_mangle)]
 #[inline(never)]
 extern "C" fn admit_behind(hash: u64, now: u64, cost: u64, tolerance: u64) -> u64 {
-    let (front, behind) = (bucket(rate::front(hash)), bucket(rate::behind(hash, masks().rates)));
-    // SAFETY: the last word of an array's slot, which is there as long as the program is.
-    let horizon = unsafe { front.add(rate::FRONT_CELLS) };
+    let (front, behind) = (bucket(rate::front(hash)), bucket(rate::behind(hash, rates_mask())));
     let asked = (hash, now, cost, tolerance);
     if let Some((cell, before)) = own_of(behind, rate::CELLS, hash)
         && !rate::is_idle(before, now)
     {
-        return take(cell, before, asked, Some(horizon));
+        return take(cell, before, asked, Some(until(front, rate::BEHIND)));
     }
-    if let Some((cell, before)) = free_of(front, hash, now) {
-        return take(cell, before, asked, None);
+    let (home, before) = home(hash);
+    if rate::is_idle(before, now) {
+        return take(home, before, asked, None);
+    }
+    if let Some((cell, before)) = idle_of(front, rate::FRONT_CELLS, now) {
+        return take(cell, before, asked, Some(until(front, rate::BESIDE)));
     }
     match idle_of(behind, rate::CELLS, now) {
-        Some((cell, before)) => take(cell, before, asked, Some(horizon)),
+        Some((cell, before)) => take(cell, before, asked, Some(until(front, rate::BEHIND))),
         None => UNTRACKED,
     }
+}
+
+/// The word of a bucket in front that says until when there may be somebody elsewhere.
+#[inline(always)]
+fn until(front: *mut u64, word: usize) -> *mut u64 {
+    // SAFETY: one of the bucket's words, which is there as long as the program is.
+    unsafe { front.add(word) }
+}
+
+/// Whether the time in such a word is past.
+#[inline(always)]
+fn is_past(until: *mut u64, now: u64) -> bool {
+    // SAFETY: a word of a bucket.
+    rate::is_idle(unsafe { until.read_volatile() }, now)
 }
 
 /// Takes what is asked for out of a cell, which is the source's own or idle.
@@ -157,15 +185,15 @@ fn take(
     cell: *mut u64,
     mut before: u64,
     (hash, now, cost, tolerance): (u64, u64, u64, u64),
-    horizon: Option<*mut u64>,
+    until: Option<*mut u64>,
 ) -> u64 {
     let mut tat = if rate::is_of(before, hash) { rate::tat(before) } else { 0 };
     let mut tries = 0;
     while tries < SWAP_TRIES {
         tries += 1;
         let Some(next) = rate::admit(tat, now, cost, tolerance) else { return OVER };
-        if let Some(horizon) = horizon {
-            raise(horizon, next, now);
+        if let Some(until) = until {
+            raise(until, next, now);
         }
         let (found, swapped) = swap(cell, before, hash, next);
         if swapped {
@@ -181,14 +209,14 @@ fn take(
     OVER
 }
 
-/// Says that somebody behind is not idle until `time`. If other CPUs say so at the same moment, one of
+/// Says that somebody elsewhere is not idle until `time`. If other CPUs say so at the same moment, one of
 /// them may not be heard: then a source gets once what it would have after a pause.
 #[inline(always)]
-fn raise(horizon: *mut u64, time: u64, now: u64) {
+fn raise(until: *mut u64, time: u64, now: u64) {
     // SAFETY: a word of a map.
-    let before = unsafe { horizon.read_volatile() };
+    let before = unsafe { until.read_volatile() };
     if rate::is_idle(before, now) || rate::tat(before) < time {
-        swap(horizon, before, 0, time);
+        swap(until, before, 0, time);
     }
 }
 
@@ -196,17 +224,6 @@ fn raise(horizon: *mut u64, time: u64, now: u64) {
 #[inline(always)]
 fn own_of(bucket: *mut u64, cells: usize, hash: u64) -> Option<(*mut u64, u64)> {
     first_of(bucket, cells, |cell| rate::is_of(cell, hash))
-}
-
-/// A cell in front that may be taken: that where the source is looked for first, or else any.
-#[inline(always)]
-fn free_of(front: *mut u64, hash: u64, now: u64) -> Option<(*mut u64, u64)> {
-    // SAFETY: one of the first four words of an array's slot, which is there as long as the program is.
-    let (home, cell) = unsafe {
-        let home = front.add(rate::home(hash));
-        (home, home.read_volatile())
-    };
-    if rate::is_idle(cell, now) { Some((home, cell)) } else { idle_of(front, rate::FRONT_CELLS, now) }
 }
 
 /// The first that may be taken.

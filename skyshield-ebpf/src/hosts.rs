@@ -6,7 +6,7 @@ use skyshield_common::Settings;
 use skyshield_common::host::{self, Hold};
 
 use crate::maps::low;
-use crate::settings::{masks, settings};
+use crate::settings::{hosts_mask, settings};
 use crate::variable::Variable;
 
 /// The daemon's default, for whoever loads the object without it.
@@ -22,7 +22,7 @@ static STASH_V4: HashMap<u32, u64> = HashMap::with_max_entries(ENTRIES, 0);
 /// What is said of an IPv4 address: in its buckets, or in the stash if there is anything.
 #[inline(always)]
 pub(crate) fn hold(address: u32, settings: &Settings) -> Hold {
-    let (first, second) = host::buckets(address, low(masks().hosts));
+    let (first, second) = host::buckets(address, low(hosts_mask()));
     let mut hold = held(first, address);
     if hold == Hold::NONE {
         hold = held(second, address);
@@ -53,7 +53,7 @@ extern "C" fn hold_of(address: u64) -> u64 {
 /// What is said of an IPv4 address where it is looked for first. That is all there is to say of most that are banned.
 #[inline(always)]
 pub(crate) fn hold_at_home(address: u32) -> Hold {
-    let (first, _) = host::buckets(address, low(masks().hosts));
+    let (first, _) = host::buckets(address, low(hosts_mask()));
     // SAFETY: one of the eight words of a bucket, which is there as long as the program is.
     let home = unsafe { slots(first).add(host::home(address)).read_volatile() };
     if host::address_of(home) == address { host::hold_of(home) } else { Hold::NONE }

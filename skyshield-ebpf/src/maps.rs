@@ -18,7 +18,7 @@ use crate::cells::Home;
 use crate::places::{self, place_v4, place_v6};
 use crate::ranges::{listed_v4, listed_v6};
 use crate::rules;
-use crate::settings::{masks, settings};
+use crate::settings::{hosts_mask, settings};
 use crate::variable::Variable;
 use crate::{cells, flows, hosts};
 
@@ -275,7 +275,7 @@ impl Tables for KernelMaps {
     #[inline(always)]
     fn near_host(&self, source: &Address, settings: &Settings) -> bool {
         match source.v4() {
-            Some(address) => is_put_in(&NEAR_HOSTS_V4, near::host_v4(address, low(masks().hosts) >> 1)),
+            Some(address) => is_put_in(&NEAR_HOSTS_V4, near::host_v4(address, low(hosts_mask()) >> 1)),
             None => {
                 settings.depths & Depth::Host.bit() != 0
                     && is_put_in(&NEAR_V6, near::v6(*source, Depth::Host))
@@ -318,7 +318,7 @@ impl Tables for KernelMaps {
     #[inline(always)]
     fn bans_at_home(&self, source: &Address, now_ns: u64) -> bool {
         let Some(address) = source.v4() else { return false };
-        masks().hosts < host::SMALL && hosts::hold_at_home(address).holds(now_ns)
+        hosts_mask() < host::SMALL && hosts::hold_at_home(address).holds(now_ns)
     }
 
     #[inline(always)]

@@ -20,15 +20,16 @@ pub(crate) fn settings() -> *mut Settings {
     SETTINGS.place()
 }
 
-/// How large the tables are.
+/// The last bucket of the IPv4 hosts.
 #[inline(always)]
-pub(crate) fn masks() -> Masks {
-    let masks = &raw const MASKS;
-    // SAFETY: two words, of which the compiler must not know what they are.
-    unsafe {
-        Masks {
-            hosts: (&raw const (*masks).hosts).read_volatile(),
-            rates: (&raw const (*masks).rates).read_volatile(),
-        }
-    }
+pub(crate) fn hosts_mask() -> u64 {
+    // SAFETY: a word, of which the compiler must not know what it is.
+    unsafe { (&raw const MASKS.hosts).read_volatile() }
+}
+
+/// The last of the rates' buckets behind those in front.
+#[inline(always)]
+pub(crate) fn rates_mask() -> u64 {
+    // SAFETY: as above.
+    unsafe { (&raw const MASKS.rates).read_volatile() }
 }
