@@ -95,8 +95,7 @@ pub const fn hold_of(slot: u64) -> Hold {
 #[inline]
 #[expect(clippy::cast_possible_truncation, reason = "the mask is smaller")]
 pub const fn buckets(address: u32, mask: u32) -> (u32, u32) {
-    let hash = mix(address as u64);
-    (hash as u32 & mask, (hash >> 32) as u32 & mask)
+    (first(address as u64) as u32 & mask, (mix(address as u64) >> 32) as u32 & mask)
 }
 
 /// The slot of its bucket in which an address is looked for first, and where it is put if that is free: most
@@ -110,10 +109,19 @@ pub const fn home(address: u32) -> usize {
 /// this is in vain.
 pub const SMALL: u64 = 1 << 12;
 
+/// Spreads a key over 24 bits, by half of what [`mix`] does: what is looked for by it can be fetched so much earlier.
+#[inline]
+pub const fn first(key: u64) -> u64 {
+    key.wrapping_mul(SPREAD) >> 40
+}
+
+/// Of the golden ratio: what follows one another comes to lie as far apart as can be.
+const SPREAD: u64 = 0x9e37_79b9_7f4a_7c15;
+
 /// Spreads a key over 64 bits.
 #[inline]
 pub const fn mix(key: u64) -> u64 {
-    let mut hash = key.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    let mut hash = key.wrapping_mul(SPREAD);
     hash ^= hash >> 32;
     hash = hash.wrapping_mul(0xd6e8_feb8_6659_fd93);
     hash ^ hash >> 32

@@ -9,7 +9,7 @@
 //! before looks at a word of each.
 
 use crate::Address;
-use crate::host::mix;
+use crate::host::{first, mix};
 
 /// The address itself may be banned or listed.
 pub const HOSTS: usize = 1;
@@ -52,7 +52,7 @@ pub const fn host_words(buckets: u32) -> u32 {
 pub const fn host_v4(address: u32, mask: u32) -> (u32, u64) {
     let hash = mix(address as u64);
     let bits = 1 << (hash >> 58) | 1 << (hash >> 52 & 63) | 1 << (hash >> 46 & 63);
-    ((hash >> 22) as u32 & mask, bits)
+    (first(address as u64) as u32 & mask, bits)
 }
 
 /// The word of an IPv4 address's /18, and its bit.
@@ -130,7 +130,7 @@ pub const fn v6(address: Address, depth: Depth) -> (u32, u64) {
     };
     let hash = mix(key);
     let bits = 1 << (hash >> 58) | 1 << (hash >> 52 & 63) | 1 << (hash >> 46 & 63) | 1 << (hash >> 40 & 63);
-    (hash as u32 & (V6_WORDS - 1), bits)
+    (first(key) as u32 & (V6_WORDS - 1), bits)
 }
 
 #[cfg(test)]
