@@ -27,17 +27,24 @@ pub(crate) type Home = (*mut u64, u64);
 pub(crate) fn home(hash: u64) -> Home {
     // SAFETY: one of the first four words of a bucket, which is there as long as the program is.
     unsafe {
-        let cell = bucket(rate::front(hash)).add(rate::home(hash));
+        let cell = front(hash).add(rate::home(hash));
         // What comes of it is used later: this has it fetched.
         (cell, cell.read_volatile())
     }
 }
 
-/// The cells of a bucket.
+/// The cells of a source's bucket in front.
 #[inline(always)]
-fn bucket(at: u32) -> *mut u64 {
-    // SAFETY: the number is one of a bucket that there is.
-    unsafe { RATES.place().cast::<rate::Bucket>().add(at as usize).cast() }
+fn front(hash: u64) -> *mut u64 {
+    // SAFETY: the number is one of a bucket in front.
+    unsafe { RATES.place().cast::<rate::Bucket>().add(rate::front(hash) as usize).cast() }
+}
+
+/// The cells of its bucket behind.
+#[inline(always)]
+fn behind(hash: u64) -> *mut u64 {
+    // SAFETY: the number is one of a bucket that the mask says there is.
+    unsafe { RATES.opaque().cast::<rate::Bucket>().add(rate::behind(hash, rates_mask()) as usize).cast() }
 }
 
 /// Whether the home is the source's own, and one more packet is over its rate.
@@ -56,7 +63,7 @@ pub(crate) fn admission_from((cell, before): Home, hash: u64, now: u64, rate: Ra
         }
     } else if rate::is_idle(before, now) {
         // Nobody's, and where nobody is elsewhere, this source is not either.
-        let front = bucket(rate::front(hash));
+        let front = front(hash);
         let is_new = is_past(until(front, rate::BESIDE), now) && is_past(until(front, rate::BEHIND), now);
         if is_new && swap(cell, before, hash, rate::within(0, now, rate.interval, rate.tolerance)).1 {
             return Admission::Within;
@@ -119,7 +126,7 @@ const BEHIND: u64 = 3;
 #[unsafe(no_mangle)]
 #[inline(never)]
 extern "C" fn admit(hash: u64, now: u64, cost: u64, tolerance: u64) -> u64 {
-    let front = bucket(rate::front(hash));
+    let front = front(hash);
     let (home, before) = home(hash);
     let asked = (hash, now, cost, tolerance);
     if rate::is_of(before, hash) {
@@ -145,7 +152,7 @@ extern "C" fn admit(hash: u64, now: u64, cost: u64, tolerance: u64) -> u64 {
 #[unsafe(no_mangle)]
 #[inline(never)]
 extern "C" fn admit_behind(hash: u64, now: u64, cost: u64, tolerance: u64) -> u64 {
-    let (front, behind) = (bucket(rate::front(hash)), bucket(rate::behind(hash, rates_mask())));
+    let (front, behind) = (front(hash), behind(hash));
     let asked = (hash, now, cost, tolerance);
     if let Some((cell, before)) = own_of(behind, rate::CELLS, hash)
         && !rate::is_idle(before, now)

@@ -63,7 +63,7 @@ pub(crate) fn hold_at_home(address: u32) -> Hold {
 #[inline(always)]
 fn slots(bucket: u32) -> *mut u64 {
     // SAFETY: there are as many buckets as the mask says.
-    unsafe { HOSTS_V4.place().add(bucket as usize).cast() }
+    unsafe { HOSTS_V4.opaque().add(bucket as usize).cast() }
 }
 
 /// A bucket's hold on an address.

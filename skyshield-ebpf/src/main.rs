@@ -30,6 +30,8 @@ mod hosts;
 #[cfg(target_arch = "bpf")]
 mod maps;
 #[cfg(target_arch = "bpf")]
+mod near;
+#[cfg(target_arch = "bpf")]
 mod places;
 #[cfg(target_arch = "bpf")]
 mod ranges;

@@ -8,7 +8,6 @@ use aya_ebpf::maps::lpm_trie::Key;
 use aya_ebpf::maps::{HashMap, LpmTrie, PerCpuArray, RingBuf};
 use skyshield_common::host;
 use skyshield_common::maps::EVENTS_BYTES;
-use skyshield_common::near::{self, Depth};
 use skyshield_common::place::Policy;
 use skyshield_common::rules::{Act, Layer4};
 use skyshield_common::{Address, Ban, Banned, Hits, PrefixBan, Rate, Reason, Settings, Tally};
@@ -19,28 +18,11 @@ use crate::places::{self, place_v4, place_v6};
 use crate::ranges::{listed_v4, listed_v6};
 use crate::rules;
 use crate::settings::{hosts_mask, settings};
-use crate::variable::Variable;
-use crate::{cells, flows, hosts};
+use crate::{cells, flows, hosts, near};
 
 /// The daemon's default, for whoever loads the object without it.
 const ENTRIES: u32 = 1024;
 
-/// Written by the daemon through shared memory; made for as many as `HOSTS_V4` is.
-#[unsafe(no_mangle)]
-#[unsafe(link_section = ".bss.NEAR_HOSTS_V4")]
-static NEAR_HOSTS_V4: Variable<u64> = Variable::new();
-/// Written by the daemon through shared memory; a bit for every /18 and every /24 there is.
-#[unsafe(no_mangle)]
-#[unsafe(link_section = ".bss.NEAR_V4")]
-static NEAR_V4: Variable<[u64; near::V4_WORDS as usize]> = Variable::new();
-/// Written by the daemon through shared memory; fixed, and of less help the more is in it.
-#[unsafe(no_mangle)]
-#[unsafe(link_section = ".bss.NEAR_V6")]
-static NEAR_V6: Variable<[u64; near::V6_WORDS as usize]> = Variable::new();
-/// Written by the daemon through shared memory; fixed.
-#[unsafe(no_mangle)]
-#[unsafe(link_section = ".bss.NEAR_ALLOWED")]
-static NEAR_ALLOWED: Variable<[u64; near::ALLOWED_WORDS as usize]> = Variable::new();
 /// Written by the daemon, which refuses a ban beyond `max_bans`; preallocated, so a ban never
 /// fails for want of memory under attack. Used here only for events and hits, which this program
 /// writes: a packet is judged by `HOSTS_V4`.
@@ -219,26 +201,6 @@ unsafe fn decision_in_force(ban: *const Ban, now_ns: u64) -> Option<u64> {
     Ban::new(expires_at_ns, decision, 0).holds(now_ns).then_some(decision)
 }
 
-#[inline(always)]
-fn near_prefix_v4(address: u32) -> bool {
-    is_put_in(&NEAR_V4, near::wide_v4(address)) && is_put_in(&NEAR_V4, near::v4(address))
-}
-
-#[inline(always)]
-fn is_put_in<T>(words: &Variable<T>, (word, bits): (u32, u64)) -> bool {
-    // SAFETY: the number is one of a word that the table has.
-    unsafe { words.place().cast::<u64>().add(word as usize).read_volatile() & bits == bits }
-}
-
-/// What is near an address, by a function of its own: the verifier walks it once.
-#[unsafe(no_mangle)]
-#[inline(never)]
-extern "C" fn hints_of(high: u64, low: u64) -> u64 {
-    let (maps, source) = (KernelMaps::short(), Address { high, low });
-    let is_near = [maps.near_host(&source, maps.settings), maps.near_prefix(&source, maps.settings)];
-    u64::from(is_near[0]) * near::HOSTS as u64 | u64::from(is_near[1]) * near::PREFIXES as u64
-}
-
 /// Whether an address is on the allow list, by a function of its own.
 #[unsafe(no_mangle)]
 #[inline(never)]
@@ -274,32 +236,17 @@ impl Tables for KernelMaps {
 
     #[inline(always)]
     fn near_host(&self, source: &Address, settings: &Settings) -> bool {
-        match source.v4() {
-            Some(address) => is_put_in(&NEAR_HOSTS_V4, near::host_v4(address, low(hosts_mask()) >> 1)),
-            None => {
-                settings.depths & Depth::Host.bit() != 0
-                    && is_put_in(&NEAR_V6, near::v6(*source, Depth::Host))
-            }
-        }
+        near::host(source, settings)
     }
 
     #[inline(always)]
     fn near_prefix(&self, source: &Address, settings: &Settings) -> bool {
-        if let Some(address) = source.v4() {
-            return near_prefix_v4(address);
-        }
-        let mut is_near = settings.depths & Depth::Wide.bit() != 0;
-        for depth in Depth::OF_PREFIXES {
-            if settings.depths & depth.bit() != 0 {
-                is_near |= is_put_in(&NEAR_V6, near::v6(*source, depth));
-            }
-        }
-        is_near
+        near::prefix(source, settings)
     }
 
     #[inline(always)]
     fn hints(&self, source: &Address, _: &Settings) -> usize {
-        hints_of(source.high, source.low) as usize & (near::HOSTS | near::PREFIXES)
+        near::hints(source)
     }
 
     #[inline(always)]
@@ -381,7 +328,7 @@ impl Tables for KernelMaps {
 
     #[inline(always)]
     fn near_allowed(&self, source: &Address, settings: &Settings) -> bool {
-        settings.allowed != 0 && is_put_in(&NEAR_ALLOWED, near::allowed(*source))
+        settings.allowed != 0 && near::allowed(source)
     }
 
     #[inline(always)]

@@ -17,7 +17,7 @@ static MASKS: Masks = Masks { hosts: 0, rates: 0 };
 /// Where the settings are.
 #[inline(always)]
 pub(crate) fn settings() -> *mut Settings {
-    SETTINGS.place()
+    SETTINGS.opaque()
 }
 
 /// The last bucket of the IPv4 hosts.
