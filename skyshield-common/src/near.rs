@@ -16,7 +16,7 @@ pub const HOSTS: usize = 1;
 /// A banned prefix may hold the address.
 pub const PREFIXES: usize = 2;
 
-/// Words of the table for IPv4's prefixes, 2 MiB: those of the /18s, then those of the /24s.
+/// Words of the table for IPv4's prefixes, 32 KiB and 2 MiB: those of the /18s, then those of the /24s.
 pub const V4_WORDS: u32 = V4_WIDE_WORDS + (1 << 18);
 const V4_WIDE_WORDS: u32 = 1 << 12;
 /// Words of the filter for IPv6: 2 MiB.

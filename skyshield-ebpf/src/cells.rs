@@ -160,7 +160,8 @@ extern "C" fn admit_behind(hash: u64, now: u64, cost: u64, tolerance: u64) -> u6
         return take(cell, before, asked, Some(until(front, rate::BEHIND)));
     }
     let (home, before) = home(hash);
-    if rate::is_idle(before, now) {
+    // Its own by now, if another CPU was faster.
+    if rate::is_of(before, hash) || rate::is_idle(before, now) {
         return take(home, before, asked, None);
     }
     if let Some((cell, before)) = idle_of(front, rate::FRONT_CELLS, now) {
@@ -198,10 +199,11 @@ fn take(
     let mut tries = 0;
     while tries < SWAP_TRIES {
         tries += 1;
-        let Some(next) = rate::admit(tat, now, cost, tolerance) else { return OVER };
+        let next = rate::admit(tat, now, cost, tolerance);
         if let Some(until) = until {
-            raise(until, next, now);
+            raise(until, next.unwrap_or(tat), now);
         }
+        let Some(next) = next else { return OVER };
         let (found, swapped) = swap(cell, before, hash, next);
         if swapped {
             return WITHIN;
@@ -216,14 +218,17 @@ fn take(
     OVER
 }
 
-/// Says that somebody elsewhere is not idle until `time`. If other CPUs say so at the same moment, one of
-/// them may not be heard: then a source gets once what it would have after a pause.
+/// Says that somebody elsewhere is not idle until `time`, which that source says again with each packet. If two other
+/// CPUs say so at the same moment it may not be heard: then the source gets once what it would have after a pause.
 #[inline(always)]
 fn raise(until: *mut u64, time: u64, now: u64) {
-    // SAFETY: a word of a map.
+    // SAFETY: a word of a bucket.
     let before = unsafe { until.read_volatile() };
     if rate::is_idle(before, now) || rate::tat(before) < time {
-        swap(until, before, 0, time);
+        let (found, swapped) = swap(until, before, 0, time);
+        if !swapped && rate::tat(found) < time {
+            swap(until, found, 0, time);
+        }
     }
 }
 
@@ -243,7 +248,7 @@ fn idle_of(bucket: *mut u64, cells: usize, now: u64) -> Option<(*mut u64, u64)> 
 fn first_of(bucket: *mut u64, cells: usize, suits: impl Fn(u64) -> bool) -> Option<(*mut u64, u64)> {
     let mut at = 0;
     while at < cells {
-        // SAFETY: one of the eight words of an array's slot, which is there as long as the program is.
+        // SAFETY: one of the eight words of a bucket, which is there as long as the program is.
         let (place, cell) = unsafe { (bucket.add(at), bucket.add(at).read_volatile()) };
         if suits(cell) {
             return Some((place, cell));

@@ -19,6 +19,7 @@ static HOSTS_V4: Variable<host::Bucket> = Variable::new();
 /// Written by the daemon, which refuses what fits into neither a bucket nor this.
 #[map]
 static STASH_V4: HashMap<u32, u64> = HashMap::with_max_entries(ENTRIES, 0);
+
 /// What is said of an IPv4 address: in its buckets, or in the stash if there is anything.
 #[inline(always)]
 pub(crate) fn hold(address: u32, settings: &Settings) -> Hold {
@@ -78,7 +79,7 @@ fn held(bucket: u32, address: u32) -> Hold {
     let mut at = 0;
     while at < host::SLOTS {
         // The address is in the upper half, which comes last on this target. Most slots end here.
-        // SAFETY: one of the eight words of an array's slot, which is there as long as the program is.
+        // SAFETY: one of the eight words of a bucket, which is there as long as the program is.
         let found = unsafe { slots.add(at).cast::<u32>().add(1).read_volatile() };
         if found == address {
             // SAFETY: as above. The daemon may write it meanwhile: then it is read as it was or as it is.

@@ -352,8 +352,8 @@ impl Tables for KernelMaps {
     type Home = Home;
 
     #[inline(always)]
-    fn home(&self, hash: u64) -> Option<Home> {
-        Some(cells::home(hash))
+    fn home(&self, hash: u64) -> Home {
+        cells::home(hash)
     }
 
     #[inline(always)]

@@ -85,7 +85,7 @@ fn judge<T: Tables>(source: &Address, tables: &T, is_plain: impl FnOnce() -> boo
     let hash = rate::hash(source.rate_source(), Limit::Packets as u64, settings.seed);
     // Of a source that was never seen before neither what is near nor its bucket is at hand: a processor
     // that goes on before it knows the one fetches both at once.
-    let Some(home) = tables.home(hash) else { return Quick::Undecided };
+    let home = tables.home(hash);
     let is_asked_more = settings.rules != 0 || settings.limits & !Limit::Packets.bit() != 0;
     if is_asked_more || tables.near_prefix(source, settings) {
         return Quick::Undecided;

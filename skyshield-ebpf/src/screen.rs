@@ -76,8 +76,8 @@ pub trait Tables {
     fn admit(&self, hash: u64, now: u64, cost: u64, tolerance: u64) -> Admission;
     /// What is found where a source is first looked for among the buckets.
     type Home: Copy;
-    /// Looks there, as early as may be; `None` cannot happen.
-    fn home(&self, hash: u64) -> Option<Self::Home>;
+    /// Looks there, as early as may be.
+    fn home(&self, hash: u64) -> Self::Home;
     /// Whether that is the source's own bucket, and one more packet is over its rate.
     fn is_over(&self, home: Self::Home, hash: u64, now: u64, rate: Rate) -> bool;
     /// The same as [`Self::admit`] of a packet, for those who have looked already and have not found it over.

@@ -7,7 +7,7 @@ use core::mem::MaybeUninit;
 #[repr(transparent)]
 pub(crate) struct Variable<T>(UnsafeCell<MaybeUninit<T>>);
 
-// SAFETY: it is made of words, each read and written in one piece.
+// SAFETY: what is put into one here is made of words, each read and written in one piece.
 unsafe impl<T> Sync for Variable<T> {}
 
 impl<T> Variable<T> {

@@ -17,6 +17,7 @@ pub(crate) struct Model {
     pub(crate) act: Option<Act>,
     pub(crate) allowed: bool,
     pub(crate) admission: Admission,
+    pub(crate) at_home: bool,
 }
 
 impl Default for Model {
@@ -31,6 +32,7 @@ impl Default for Model {
             act: None,
             allowed: false,
             admission: Admission::Within,
+            at_home: false,
         }
     }
 }
@@ -50,6 +52,9 @@ impl Tables for Model {
     }
     fn bans(&self, _: &Address, _: &Settings, now_ns: u64) -> bool {
         self.ban.is_some_and(|ban| ban.holds(now_ns))
+    }
+    fn bans_at_home(&self, source: &Address, now_ns: u64) -> bool {
+        self.at_home && self.bans(source, &Settings::default(), now_ns)
     }
     fn prefix_ban(&self, _: &Address, now_ns: u64) -> Option<u64> {
         self.prefix?.in_force(now_ns).map(|ban| ban.decision)
@@ -80,9 +85,7 @@ impl Tables for Model {
         self.admission
     }
     type Home = ();
-    fn home(&self, _: u64) -> Option<()> {
-        Some(())
-    }
+    fn home(&self, _: u64) {}
     fn is_over(&self, (): (), _: u64, _: u64, _: Rate) -> bool {
         self.admission == Admission::Over
     }

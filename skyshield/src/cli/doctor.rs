@@ -12,7 +12,7 @@ use crate::config;
 use crate::dataplane::OnSilence;
 
 /// The oldest kernel that has all that is needed.
-const OLDEST_KERNEL: (u32, u32) = (5, 18);
+const OLDEST_KERNEL: (u32, u32) = (6, 0);
 
 pub(super) fn obey(path: Option<&Path>, socket: &Path, json: bool) -> Result<(), Failure> {
     let mut items = of_the_host();
@@ -47,7 +47,7 @@ fn of_the_host() -> Vec<Value> {
         if version >= OLDEST_KERNEL {
             check("kernel-version", "ok", release.trim(), "")
         } else {
-            let found = format!("{} is older than 5.18", release.trim());
+            let found = format!("{} is older than 6.0", release.trim());
             check("kernel-version", "failed", found, "boot a later kernel")
         },
         if has_bpffs {

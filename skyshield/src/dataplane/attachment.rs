@@ -129,7 +129,8 @@ impl Attachment {
         })
     }
 
-    /// The cells of rates, for whoever wants to know what a frame has changed.
+    /// The cells of rates, and in front of each bucket's last two words, for whoever wants to know what a frame has
+    /// changed.
     pub fn cells(&self) -> Result<Vec<[u64; rate::CELLS]>, OpenError> {
         let failed = |error: Error| OpenError::Load { log: None, source: error.into() };
         let rates = Shared::open(&schema_dir(self.pin_dir.path()), names::RATES).map_err(failed)?;
@@ -311,7 +312,7 @@ fn refused(interface: &Interface, mode: &'static str) -> impl Fn(io::Error) -> O
             Some(libc::EOPNOTSUPP) => " (the driver does not know XDP: mode = \"generic\" works everywhere)",
             Some(libc::ERANGE) => " (the interface's MTU is too large for its driver)",
             Some(libc::EINVAL) => {
-                " (the kernel or the driver does not take it: Linux 5.18 or later is needed, and LRO off)"
+                " (the kernel or the driver does not take it: Linux 6.0 or later is needed, and LRO off)"
             }
             Some(_) | None => "",
         };

@@ -77,6 +77,19 @@ pub enum OpenError {
         /// Its ARP hardware type.
         link_type: u16,
     },
+    /// The kernel makes no table of the size that the configuration asks for.
+    #[error(
+        "the kernel makes no table {map} of {bytes} bytes: give it memory, or lower dataplane.max_listed, max_bans or \
+         max_sources (Linux before 6.0 makes none above 4 MiB)"
+    )]
+    Table {
+        /// Which.
+        map: &'static str,
+        /// Its size.
+        bytes: usize,
+        /// Why not.
+        source: io::Error,
+    },
     /// Somebody else's program is there. It is left alone.
     #[error(
         "interface `{interface}` is already guarded by the XDP program `{program}` (id {program_id}, \

@@ -36,7 +36,7 @@ use crate::engine::source::Source;
 const V4: Names = Names { bans: names::BANS_V4, prefixes: names::PREFIXES_V4, allowed: names::ALLOWED_V4 };
 const V6: Names = Names { bans: names::BANS_V6, prefixes: names::PREFIXES_V6, allowed: names::ALLOWED_V6 };
 
-/// All maps but the ring buffer, the rates and the flows, which nobody here reads.
+/// All maps but the ring buffer, the rates and the flows, which the daemon does not read.
 pub(super) struct KernelMaps {
     dir: PathBuf,
     settings: Array<MapData, Value<Wire>>,

@@ -25,7 +25,7 @@ use super::stats;
 use super::sys;
 use super::tap;
 
-/// What a pinned map has to be. A variable has as many values of a word as its map's one value has words.
+/// What a pinned map has to be. Of a variable, which is one value, the entries are its words.
 pub(super) struct Shape {
     pub(super) name: &'static str,
     kind: MapType,
@@ -36,7 +36,7 @@ pub(super) struct Shape {
     setting: Option<(&'static str, u32)>,
 }
 
-/// Bytes of one.
+/// Bytes of a word.
 const WORD: u32 = 8;
 
 /// The room a trie is given above what it may hold. Older kernels refuse to overwrite an entry of a
@@ -168,7 +168,12 @@ impl Shape {
         if path.exists() {
             return sys::object_get(path).map_err(file(path));
         }
-        let map = sys::map_create(self.name, self.value * self.entries as usize).map_err(file(path))?;
+        let bytes = self.value * self.entries as usize;
+        let map = sys::map_create(self.name, bytes).map_err(|source| OpenError::Table {
+            map: self.name,
+            bytes,
+            source,
+        })?;
         sys::object_pin(map.as_fd(), path).map_err(file(path))?;
         Ok(map)
     }
@@ -186,8 +191,11 @@ impl Shape {
         let foreign = |what: String| OpenError::ForeignMap { path: path.to_owned(), what };
         let info = MapInfo::from_pin(path).map_err(|error| foreign(error.to_string()))?;
         let kind = info.map_type().map_err(|error| foreign(error.to_string()))?;
+        if self.is_variable() && info.max_entries() != 1 {
+            return Err(foreign(format!("it has {} entries, not 1", info.max_entries())));
+        }
         let (key, value, entries) = match info.value_size() {
-            words if self.is_variable() => (info.key_size() as usize, WORD as usize, words / WORD),
+            bytes if self.is_variable() => (info.key_size() as usize, WORD as usize, bytes / WORD),
             value => (info.key_size() as usize, value as usize, info.max_entries()),
         };
         if kind != self.kind || key != self.key || value != self.value {

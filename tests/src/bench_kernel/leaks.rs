@@ -115,7 +115,7 @@ fn under_fire(
     sources: Sources,
     change: impl FnOnce(&mut Option<Kernel>) -> anyhow::Result<()>,
 ) -> anyhow::Result<Leak> {
-    let [before, _] = target.dropped()?;
+    let [before, ..] = target.counted()?;
     let Target { field, kernel, .. } = target;
     let stop = AtomicBool::new(false);
     let started = now();
@@ -128,7 +128,7 @@ fn under_fire(
         Ok(sent)
     })?;
     let took = started.elapsed().as_secs_f64();
-    let dropped = target.dropped()?[0] - before;
+    let dropped = target.counted()?[0] - before;
     ensure!(dropped <= sent, "{dropped} dropped of {sent}");
     #[expect(clippy::cast_precision_loss, reason = "less than 2^52 frames")]
     let per_sec = sent as f64 / took;

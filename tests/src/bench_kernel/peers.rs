@@ -7,7 +7,7 @@ use std::process::Stdio;
 use anyhow::{Context as _, ensure};
 
 use super::field::{FAR_END, Idle, Sources};
-use super::figures::FLOOD;
+use super::figures::{FLOOD, FLOODED};
 use super::scattered;
 use super::target::{Fate, Run, Target};
 
@@ -27,8 +27,9 @@ pub(super) fn peers(targets: &mut Vec<Target>, say: &dyn Fn(&str)) {
     for count in [1_000, 100_000] {
         add_peer(targets, hit("nft interval", count), &nft_interval(count), say);
     }
-    let limit = Run::dropped("nft limit", Sources::v4(5_000_000, 1), Fate::Any);
-    add_peer(targets, vec![limit, Run::passed("nft flood", FLOOD)], &nft_limit(), say);
+    let limit = Run::dropped("nft limit", Sources::v4(5_000_000, 1), Fate::BeforeTheStack);
+    add_peer(targets, vec![limit], &nft_limit(1_000, 1), say);
+    add_peer(targets, vec![Run::passed("nft flood", FLOOD)], &nft_limit(FLOODED.per_sec, FLOODED.burst), say);
 }
 
 /// The commands that load a peer, with what they are told.
@@ -84,12 +85,13 @@ fn nft_interval(count: u32) -> Load {
     nft("flags interval;", count)
 }
 
-/// What has taken the place of its meters: a set that grows by whoever sends.
-fn nft_limit() -> Load {
+/// What has taken the place of its meters: a set that grows by whoever sends, with room for as many as ours has. When
+/// it is full, new sources are not limited.
+fn nft_limit(per_sec: u64, burst: u64) -> Load {
     let told = format!(
-        "table netdev bench {{ set seen {{ type ipv4_addr; flags dynamic,timeout; timeout 60s; size 65536; }}\n\
+        "table netdev bench {{ set seen {{ type ipv4_addr; flags dynamic,timeout; timeout 60s; size 1048576; }}\n\
          chain in {{ type filter hook ingress device {FAR_END} priority 0; \
-         update @seen {{ ip saddr limit rate over 1000/second burst 1 packets }} drop; }}\n}}\n"
+         update @seen {{ ip saddr limit rate over {per_sec}/second burst {burst} packets }} drop; }}\n}}\n"
     );
     vec![("nft", vec!["-f", "-"], told)]
 }

@@ -24,10 +24,12 @@ pub(super) enum Fate {
     Banned,
     /// The same, but for the few that are within the rate.
     Limited,
-    /// They come to no IP stack.
+    /// They come to no IP stack, but for the few that are within a rate.
     BeforeTheStack,
     /// They come to the IP stack, and not through it.
     InTheStack,
+    /// Our program passes them, counted as what nothing speaks against.
+    Passed,
     /// Some pass and some do not, or they are not counted.
     Any,
 }
@@ -50,6 +52,11 @@ impl Run {
     /// To be passed, to a neighbour that is not there: a sink that costs little.
     pub(super) fn passed(name: &str, sources: Sources) -> Self {
         Self { name: name.to_owned(), sources, to_host: false, fate: Fate::Any }
+    }
+
+    /// The same, counted by our program.
+    pub(super) fn passed_by_us(name: &str, sources: Sources) -> Self {
+        Self { fate: Fate::Passed, ..Self::passed(name, sources) }
     }
 }
 
@@ -140,13 +147,13 @@ impl Target {
         program_id(self.kernel.as_ref(), self.field.far.name())
     }
 
-    /// What its program has dropped so far, as banned and as over the rate.
-    pub(super) fn dropped(&self) -> anyhow::Result<[u64; 2]> {
-        let Some(kernel) = &self.kernel else { return Ok([0; 2]) };
+    /// What its program has dropped so far, as banned and as over the rate, and what it has passed.
+    pub(super) fn counted(&self) -> anyhow::Result<[u64; 3]> {
+        let Some(kernel) = &self.kernel else { return Ok([0; 3]) };
         let counters = kernel.enforcer.counters()?;
         let of =
             |wanted| counters.iter().find(|(reason, _)| *reason == wanted).map_or(0, |(_, of)| of.packets);
-        Ok([of(Reason::BannedExact), of(Reason::RateExceeded)])
+        Ok([of(Reason::BannedExact), of(Reason::RateExceeded), of(Reason::Passed)])
     }
 
     /// Does one run: ns for a frame of the generator alone, and with all that lies behind it.
@@ -157,25 +164,26 @@ impl Target {
         let before = self.field.taken()?;
         self.field.send(run.sources, warm_up, run.to_host)?;
         self.field.taken_since(before, warm_up.into())?;
-        let dropped = self.dropped()?;
+        let counted = self.counted()?;
         let before = self.field.taken()?;
         let alone = self.field.make_only(run.sources, frames)?;
         let took = self.field.send(run.sources, frames, run.to_host)?;
         let [came, begun, ended] = self.field.taken_since(before, u64::from(frames))?;
-        let after = self.dropped()?;
-        let [banned, over] = [after[0] - dropped[0], after[1] - dropped[1]];
+        let after = self.counted()?;
+        let [banned, over, passed] = [0, 1, 2].map(|at| after[at] - counted[at]);
         let frames = u64::from(frames);
         let is_right = match run.fate {
             Fate::Banned => banned == frames,
             Fate::Limited => over <= frames && frames - over <= ROUTINE + frames / 500,
             // A neighbour's discovery may come between.
-            Fate::BeforeTheStack => begun <= ROUTINE,
+            Fate::BeforeTheStack => begun <= ROUTINE + frames / 500,
+            Fate::Passed => passed >= frames,
             Fate::InTheStack => begun >= frames && ended <= ROUTINE,
             Fate::Any => true,
         };
         ensure!(
             is_right && came >= frames,
-            "{}: {frames} sent, {came} came, {banned} banned, {over} over the rate, {begun} in the stack, {ended} \
+            "{}: {frames} sent, {came} came, {banned} banned, {over} over the rate, {passed} passed, {begun} in the stack, {ended} \
              through it",
             run.name
         );

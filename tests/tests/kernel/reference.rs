@@ -75,9 +75,7 @@ impl Tables for Model {
         Admission::Within
     }
     type Home = ();
-    fn home(&self, _: u64) -> Option<()> {
-        Some(())
-    }
+    fn home(&self, _: u64) {}
     fn is_over(&self, (): (), _: u64, _: u64, _: Rate) -> bool {
         false
     }
