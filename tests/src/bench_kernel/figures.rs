@@ -64,8 +64,8 @@ pub fn run(say: &dyn Fn(&str)) -> anyhow::Result<String> {
     peers(&mut targets, say);
     targets.push(million);
 
-    let (figures, ratios) = measure(&mut targets, say)?;
-    let ratios = over_floor(&figures, &ratios, say);
+    let (figures, beside) = measure(&mut targets, say)?;
+    let ratios = over_floor(&figures, &beside, say);
     let ns = |name: &str| figures.get(name).map(|all| median(all));
     let mut million = targets.pop().context("no million")?;
     drop(targets);
@@ -84,7 +84,7 @@ pub fn run(say: &dyn Fn(&str)) -> anyhow::Result<String> {
     }
     let (paced, flood) = (accuracy(Some(10_000))?, accuracy(None)?);
 
-    let over = |name: &str, base: &str| Some(tenth(ns(name)? - ns(base)?));
+    let over = |name: &str| beside.get(name).map(|all| tenth(median(all)));
     let sizes = |prefix: &str| -> Value {
         let of = figures.iter().filter_map(|(name, all)| {
             Some((name.strip_prefix(prefix)?.to_owned(), json!(tenth(median(all)))))
@@ -96,10 +96,10 @@ pub fn run(say: &dyn Fn(&str)) -> anyhow::Result<String> {
         "floor_drop_ns": ns("floor").map(tenth),
         "hit_ns": sizes("hit "),
         "miss_hot_ns": tenth(v4),
-        "miss_cold_ns": over("cold", "pass"),
+        "miss_cold_ns": over("cold"),
         "limit_drop_ns": ns("limit").map(tenth),
-        "flood_extra_ns": over("flood", "pass"),
-        "flood_extra_loaded_ns": over("flood loaded", "pass"),
+        "flood_extra_ns": over("flood"),
+        "flood_extra_loaded_ns": over("flood loaded"),
         "load_1m_ms": costs.get("load_1m_ms"),
         "change_us": costs.get("change_us"),
         "bytes_per_entry": costs.get("bytes_per_entry"),
@@ -110,22 +110,22 @@ pub fn run(say: &dyn Fn(&str)) -> anyhow::Result<String> {
             "nft_interval_hit_ns": sizes("nft interval "),
             "ipset_hit_ns": sizes("ipset "),
             "nft_limit_drop_ns": ns("nft limit").map(tenth),
-            "nft_flood_extra_ns": over("nft flood", "pass"),
+            "nft_flood_extra_ns": over("nft flood"),
         },
         "ipv6": {
             "miss_hot_ns": tenth(v6),
             "hit_ns": ns("v6 hit").map(tenth),
-            "miss_cold_ns": over("v6 cold", "pass v6"),
+            "miss_cold_ns": over("v6 cold"),
         },
         "limit_accuracy": { "paced_2cpu": paced, "flood_2cpu": flood },
         "over_floor": ratios,
         "note": "medians of 15 interleaved rounds, each warmed up, net of the generator, with the veth's transmit \
-                 and NAPI in them; over_floor is the median of each round's ratio to a floor measured just before; \
-                 peers run behind an XDP program that passes, which the veth needs; miss_cold and flood_extra are \
-                 over that same program, flood_extra with the rate limit alone, flood_extra_loaded beside a million \
-                 listed addresses and 10,000 prefixes, of sources that may send 10,000/s; nft's set has room for 1,048,576 and \
-                 limits nobody new when full; tables are made for as many as are in them and 4,096 bans; miss_hot is over a program that only parses and counts, by \
-                 BPF_PROG_TEST_RUN of 1,000 sources",
+                 and NAPI in them; over_floor is the median of what each round was to a floor measured just before, \
+                 miss_cold and flood_extra of what it was over a program that passes, likewise; peers run behind that \
+                 program, which the veth needs; flood_extra is with the rate limit alone, flood_extra_loaded beside a \
+                 million listed addresses and 10,000 prefixes, of sources that may send 10,000/s; nft's set has room \
+                 for 1,048,576 and limits nobody new when full; tables are made for as many as are in them and 4,096 \
+                 bans; miss_hot is over a program that only parses and counts, by BPF_PROG_TEST_RUN of 1,000 sources",
     });
     Ok(answer.to_string())
 }
@@ -133,43 +133,53 @@ pub fn run(say: &dyn Fn(&str)) -> anyhow::Result<String> {
 /// What each round took, by name.
 type Rounds = BTreeMap<String, Vec<f64>>;
 
-/// Rounds in which every run has its turn: what each took, net of the generator; and of what is dropped the ratio to
-/// dropping at once, which has a turn just before: a neighbour on the machine comes and goes within a round.
+/// Rounds in which every run has its turn: what each took, net of the generator; and what it is beside a base that has
+/// a turn just before, for a neighbour on the machine comes and goes within a round. What is dropped is a multiple of
+/// dropping at once, what is passed so much more than passing it.
 fn measure(targets: &mut [Target], say: &dyn Fn(&str)) -> anyhow::Result<(Rounds, Rounds)> {
-    let (mut figures, mut ratios) = (Rounds::new(), Rounds::new());
-    let (floor, others) = targets.split_first_mut().context("no floor")?;
+    let (mut figures, mut beside) = (Rounds::new(), Rounds::new());
+    let [floor, pass, others @ ..] = targets else { anyhow::bail!("no floor") };
     for round in 0..ROUNDS {
         say(&format!("bench: round {} of {ROUNDS}", round + 1));
         for target in &mut *others {
             for at in 0..target.runs.len() {
-                let [alone, took] = floor.fire(0, FRAMES)?;
-                let at_once = took - alone;
+                let run = target.runs[at].clone();
+                let (base, of_base) = match (run.to_host, run.sources.is_v6) {
+                    (true, _) => (&mut *floor, 0),
+                    (false, is_v6) => (&mut *pass, usize::from(is_v6)),
+                };
+                let [alone, took] = base.fire(of_base, FRAMES)?;
+                let least = took - alone;
+                figures.entry(base.runs[of_base].name.clone()).or_default().push(least);
                 figures.entry("generator".to_owned()).or_default().push(alone);
-                figures.entry("floor".to_owned()).or_default().push(at_once);
                 let [alone, took] = target.fire(at, FRAMES)?;
-                let run = &target.runs[at];
-                figures.entry(run.name.clone()).or_default().push(took - alone);
-                if run.to_host {
-                    ratios.entry(run.name.clone()).or_default().push((took - alone) / at_once);
-                }
+                let took = took - alone;
+                let told = if run.to_host { took / least } else { took - least };
+                figures.entry(run.name.clone()).or_default().push(took);
+                beside.entry(run.name).or_default().push(told);
             }
         }
     }
-    Ok((figures, ratios))
+    Ok((figures, beside))
 }
 
 /// What is dropped, by what dropping at once costs; says all of it.
-fn over_floor(figures: &Rounds, ratios: &Rounds, say: &dyn Fn(&str)) -> Value {
-    let mut medians = Map::new();
+fn over_floor(figures: &Rounds, beside: &Rounds, say: &dyn Fn(&str)) -> Value {
+    let mut ratios = Map::new();
     for (name, all) in figures {
-        let ratio = ratios.get(name).map(|all| median(all));
-        let told = ratio.map_or_else(|| " ".repeat(8), |ratio| format!("{ratio:6.2} x"));
-        say(&format!("{name:20} {:7.1} ns  {told}  {all:.0?}", median(all)));
-        if let Some(ratio) = ratio {
-            medians.insert(name.clone(), json!((ratio * 100.0).round() / 100.0));
+        let told = beside.get(name).map(|all| median(all));
+        let is_ratio = !["cold", "flood"].iter().any(|passed| name.contains(passed));
+        let said = match told {
+            Some(ratio) if is_ratio => format!("{ratio:6.2} x "),
+            Some(extra) => format!("{extra:+6.0} ns"),
+            None => " ".repeat(9),
+        };
+        say(&format!("{name:20} {:7.1} ns  {said}  {all:.0?}", median(all)));
+        if let Some(ratio) = told.filter(|_| is_ratio) {
+            ratios.insert(name.clone(), json!((ratio * 100.0).round() / 100.0));
         }
     }
-    medians.into()
+    ratios.into()
 }
 
 /// What a million costs: to load, to change, to keep.
