@@ -78,8 +78,11 @@ pub fn run(say: &dyn Fn(&str)) -> anyhow::Result<String> {
     let kill = leaks::kills(&mut small, 1_000)?;
     let mut offered = Map::new();
     for (name, leak) in [("swap", swap), ("program", program), ("kill", kill)] {
-        let Leak { sent, leaked, per_sec } = leak;
-        say(&format!("{name}: {leaked} of {sent} got through, at {:.2} million a second", per_sec / 1e6));
+        let Leak { sent, lost, leaked, per_sec } = leak;
+        let speed = per_sec / 1e6;
+        say(&format!(
+            "{name}: {leaked} of {sent} got through, at {speed:.2} million a second; {lost} never came"
+        ));
         offered.insert(name.to_owned(), json!((per_sec / 1e4).round() / 100.0));
     }
     let (paced, flood) = (accuracy(Some(10_000))?, accuracy(None)?);
