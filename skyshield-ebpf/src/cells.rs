@@ -61,13 +61,6 @@ pub(crate) fn admission_from((cell, before): Home, hash: u64, now: u64, rate: Ra
         if swap(cell, before, hash, next).1 {
             return Admission::Within;
         }
-    } else if rate::is_idle(before, now) {
-        // Nobody's, and where nobody is elsewhere, this source is not either.
-        let front = front(hash);
-        let is_new = is_past(until(front, rate::BESIDE), now) && is_past(until(front, rate::BEHIND), now);
-        if is_new && swap(cell, before, hash, rate::within(0, now, rate.interval, rate.tolerance)).1 {
-            return Admission::Within;
-        }
     }
     admission(hash, now, rate.interval, rate.tolerance)
 }
@@ -130,6 +123,12 @@ extern "C" fn admit(hash: u64, now: u64, cost: u64, tolerance: u64) -> u64 {
     let (home, before) = home(hash);
     let asked = (hash, now, cost, tolerance);
     if rate::is_of(before, hash) {
+        return take(home, before, asked, None);
+    }
+    // Nobody's, and where nobody is elsewhere, this source is not either.
+    let nobody_is_elsewhere =
+        is_past(until(front, rate::BESIDE), now) && is_past(until(front, rate::BEHIND), now);
+    if rate::is_idle(before, now) && nobody_is_elsewhere {
         return take(home, before, asked, None);
     }
     if let Some((cell, before)) = own_of(front, rate::FRONT_CELLS, hash) {

@@ -6,7 +6,7 @@ use aya_ebpf::helpers::generated::{bpf_jiffies64, bpf_ktime_get_boot_ns};
 use aya_ebpf::macros::map;
 use aya_ebpf::maps::lpm_trie::Key;
 use aya_ebpf::maps::{HashMap, LpmTrie, PerCpuArray, RingBuf};
-use skyshield_common::host;
+use skyshield_common::host::{self, Hold};
 use skyshield_common::maps::EVENTS_BYTES;
 use skyshield_common::place::Policy;
 use skyshield_common::rules::{Act, Layer4};
@@ -250,10 +250,10 @@ impl Tables for KernelMaps {
     }
 
     #[inline(always)]
-    fn bans(&self, source: &Address, settings: &Settings, now_ns: u64) -> bool {
+    fn bans(&self, source: &Address, _: &Settings, now_ns: u64) -> bool {
         if let Some(address) = source.v4() {
-            let hold =
-                if self.is_short { hosts::hold(address, settings) } else { hosts::hold_at_length(address) };
+            let home = if self.is_short { hosts::hold_at_home(address) } else { Hold::NONE };
+            let hold = if home == Hold::NONE { hosts::hold_at_length(address) } else { home };
             return hold.holds(now_ns);
         }
         let Some(ban) = BANS_V6.get_ptr(octets(source)) else { return false };

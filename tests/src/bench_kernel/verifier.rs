@@ -24,6 +24,7 @@ pub fn verify_if_asked(say: &dyn Fn(&str)) -> Option<ExitCode> {
             // Without them it is the kernel's name that is missing, and what it says of its types.
             let _ = nix::mount::mount(Some(kind), place, Some(kind), MsFlags::empty(), None::<&str>);
         }
+        let _ = std::fs::create_dir_all(std::env::temp_dir());
     }
     let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
     let release = release.trim();
