@@ -113,7 +113,8 @@ fn bring_up_in(
         for shape in &shapes {
             shape.verify(&shape.pin(dir, &wanted.name))?;
         }
-        loaded.push(load(dir, &shapes, config, &wanted.name, fields.as_ref())?);
+        let object = object_over(dir, &shapes, config, &wanted.name, fields.as_ref())?;
+        loaded.push(load(object, config)?);
     }
     let Some(first) = loaded.first_mut() else {
         return Err(OpenError::NoInterface { present: interface::names() });
@@ -196,15 +197,8 @@ fn object_over(
 }
 
 /// The program for one interface.
-fn load(
-    dir: &Path,
-    shapes: &[Shape],
-    config: &Config,
-    interface: &str,
-    fields: Option<&SocketFields>,
-) -> Result<Loaded, OpenError> {
-    let mut object = object_over(dir, shapes, config, interface, fields)?;
-    let (plain, with_cookies) = match fields {
+fn load(mut object: Ebpf, config: &Config) -> Result<Loaded, OpenError> {
+    let (plain, with_cookies) = match config.tapped {
         None => (names::PROGRAM, names::COOKIES_PROGRAM),
         Some(_) => (names::TAP_PROGRAM, names::TAP_COOKIES_PROGRAM),
     };

@@ -76,7 +76,7 @@ pub fn run(say: &dyn Fn(&str)) -> anyhow::Result<String> {
     let (mut small, _) = Target::listed("leaks", 1_000, false, Rate::NONE, Vec::new())?;
     let program = leaks::programs(&mut small, 1_000)?;
     let kill = leaks::kills(&mut small, 1_000)?;
-    let mut offered = Map::new();
+    let (mut offered, mut never_came) = (Map::new(), Map::new());
     for (name, leak) in [("swap", swap), ("program", program), ("kill", kill)] {
         let Leak { sent, lost, leaked, per_sec } = leak;
         let speed = per_sec / 1e6;
@@ -84,6 +84,7 @@ pub fn run(say: &dyn Fn(&str)) -> anyhow::Result<String> {
             "{name}: {leaked} of {sent} got through, at {speed:.2} million a second; {lost} never came"
         ));
         offered.insert(name.to_owned(), json!((per_sec / 1e4).round() / 100.0));
+        never_came.insert(name.to_owned(), json!(lost));
     }
     let (paced, flood) = (accuracy(Some(10_000))?, accuracy(None)?);
 
@@ -107,6 +108,7 @@ pub fn run(say: &dyn Fn(&str)) -> anyhow::Result<String> {
         "change_us": costs.get("change_us"),
         "bytes_per_entry": costs.get("bytes_per_entry"),
         "leaked_of_mpps": offered,
+        "leaked_never_came": never_came,
         "leaked": { "swap": swap.leaked, "program": program.leaked, "kill": kill.leaked },
         "peers": {
             "nft_set_hit_ns": sizes("nft set "),

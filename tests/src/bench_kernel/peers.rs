@@ -27,7 +27,7 @@ pub(super) fn peers(targets: &mut Vec<Target>, say: &dyn Fn(&str)) {
     for count in [1_000, 100_000] {
         add_peer(targets, hit("nft interval", count), &nft_interval(count), say);
     }
-    let limit = Run::dropped("nft limit", Sources::v4(5_000_000, 1), Fate::BeforeTheStack);
+    let limit = Run::dropped("nft limit", Sources::v4(5_000_000, 1), Fate::LimitedBeforeTheStack);
     add_peer(targets, vec![limit], &nft_limit(1_000, 1), say);
     add_peer(targets, vec![Run::passed("nft flood", FLOOD)], &nft_limit(FLOODED.per_sec, FLOODED.burst), say);
 }

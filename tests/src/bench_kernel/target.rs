@@ -24,8 +24,10 @@ pub(super) enum Fate {
     Banned,
     /// The same, but for the few that are within the rate.
     Limited,
-    /// They come to no IP stack, but for the few that are within a rate.
+    /// They come to no IP stack.
     BeforeTheStack,
+    /// The same, but for the few that are within a rate.
+    LimitedBeforeTheStack,
     /// They come to the IP stack, and not through it.
     InTheStack,
     /// Our program passes them, counted as what nothing speaks against.
@@ -176,7 +178,8 @@ impl Target {
             Fate::Banned => banned == frames,
             Fate::Limited => over <= frames && frames - over <= ROUTINE + frames / 500,
             // A neighbour's discovery may come between.
-            Fate::BeforeTheStack => begun <= ROUTINE + frames / 500,
+            Fate::BeforeTheStack => begun <= ROUTINE,
+            Fate::LimitedBeforeTheStack => begun <= ROUTINE + frames / 500,
             Fate::Passed => passed >= frames,
             Fate::InTheStack => begun >= frames && ended <= ROUTINE,
             Fate::Any => true,
