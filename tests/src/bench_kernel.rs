@@ -1,5 +1,6 @@
 //! The bench of the kernel's packet path. A key that was not measured is null.
 
+mod core;
 mod field;
 mod figures;
 mod hot;

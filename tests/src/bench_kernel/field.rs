@@ -8,6 +8,7 @@ use aya::maps::{Array, ProgramArray};
 use aya::programs::{Program, ProgramFd, TestRun as _, TestRunAttrs, TestRunOptions, Xdp, XdpMode};
 use nix::time::{ClockId, clock_gettime};
 
+use super::target::now;
 use super::{scattered, scattered_v6};
 use crate::bpffs::Bpffs;
 use crate::netns::{End, Netns, Veth};
@@ -64,6 +65,8 @@ pub(crate) enum Idle {
 impl Field {
     pub(crate) fn new(hint: &str) -> anyhow::Result<Self> {
         let (near, far) = (Netns::new(&format!("{hint}-gen"))?, Netns::new(hint)?);
+        // Its stack would look for neighbours: nothing goes over the wire but what is generated.
+        near.run(|| Ok(std::fs::write("/proc/sys/net/ipv6/conf/default/disable_ipv6", "1")?))?;
         Veth::join(
             End { netns: &near, interface: NEAR_END, addresses: &[] },
             End { netns: &far, interface: FAR_END, addresses: &["10.98.0.1/24"] },
@@ -161,15 +164,13 @@ impl Field {
 
     /// What has been taken in since, once it is as many frames as were sent.
     pub(crate) fn taken_since(&self, before: [u64; 3], frames: u64) -> anyhow::Result<[u64; 3]> {
-        const PATIENCE: u32 = 100;
+        const PATIENCE: Duration = Duration::from_millis(100);
+        let started = now();
         let mut since = [0; 3];
-        for _ in 0..PATIENCE {
+        // Without a pause: a processor that rests is given to others.
+        while since[0] < frames && started.elapsed() < PATIENCE {
             let now = self.taken()?;
             since = [now[0] - before[0], now[1] - before[1], now[2] - before[2]];
-            if since[0] >= frames {
-                break;
-            }
-            std::thread::sleep(Duration::from_millis(1));
         }
         Ok(since)
     }

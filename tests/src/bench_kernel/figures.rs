@@ -10,6 +10,7 @@ use serde_json::{Map, Value, json};
 use skyshield::engine::source::Source;
 use skyshield_common::{Reason, maps};
 
+use super::core::Core;
 use super::field::{Idle, Sources};
 use super::hot::hot;
 use super::leaks::{self, Leak};
@@ -29,47 +30,24 @@ const FLOOD_V6: Sources = Sources::v6(20_000_000, 16_000_000);
 
 /// Runs it all; progress goes to `say`, the answer is one line of JSON.
 pub fn run(say: &dyn Fn(&str)) -> anyhow::Result<String> {
-    let mut costs = BTreeMap::new();
     say("bench: setting up");
-    let mut targets = vec![
-        Target::idle(
-            "floor",
-            Idle::Floor,
-            vec![Run::dropped("floor", Sources::v4(0, MILLION), Fate::BeforeTheStack)],
-        )?,
-        Target::idle("pass", Idle::Pass, vec![Run::passed("pass", FLOOD), Run::passed("pass v6", FLOOD_V6)])?,
-    ];
-    let hit = |count: u32| Run::dropped(&format!("hit {count}"), Sources::v4(0, count), Fate::Banned);
-    let (mut million, load) = Target::listed(
-        "hit-million",
-        MILLION,
-        true,
-        Rate::NONE,
-        vec![hit(MILLION), Run::passed("cold", FLOOD)],
-    )?;
-    loaded(&mut million, load, &mut costs)?;
-    for count in [1, 1_000, 100_000] {
-        targets.push(Target::listed("hit", count, false, Rate::NONE, vec![hit(count)])?.0);
-    }
-    let limited = vec![Run::dropped("limit", Sources::v4(5_000_000, 1), Fate::Limited)];
-    targets.push(Target::listed("limit", 1, false, Rate { per_sec: 1_000, burst: 1 }, limited)?.0);
-    // The rate alone, as a peer's in the same run, and beside all that may be banned.
-    let flood = vec![Run::passed_by_us("flood", FLOOD)];
-    targets.push(Target::listed("flood", 1, false, FLOODED, flood)?.0);
-    // Of these some are in a banned prefix.
-    let loaded_flood = vec![Run::passed("flood loaded", FLOOD)];
-    targets.push(Target::listed("flood-million", MILLION, true, FLOODED, loaded_flood)?.0);
-    let hit_v6 = Run::dropped("v6 hit", Sources::v6(0, MILLION), Fate::Banned);
-    targets.push(Target::banned_v6("hit-v6", MILLION, vec![hit_v6, Run::passed("v6 cold", FLOOD_V6)])?);
+    let mut costs = BTreeMap::from([("load_1m_ms", load()?)]);
+    let mut targets = ours()?;
     peers(&mut targets, say);
+    let hit = vec![hit(MILLION), Run::passed("cold", FLOOD)];
+    let (mut million, _) = Target::listed("hit-million", MILLION, true, Rate::NONE, hit)?;
+    loaded(&mut million, &mut costs)?;
     targets.push(million);
-
-    let (figures, beside) = measure(&mut targets, say)?;
+    let mut core = Core::stay()?;
+    let (figures, beside) = measure(&mut targets, &mut core, say)?;
     let ratios = over_floor(&figures, &beside, say);
     let ns = |name: &str| figures.get(name).map(|all| median(all));
     let mut million = targets.pop().context("no million")?;
     drop(targets);
     let [v4, v6] = hot(&mut million)?;
+    let slowed = (core.slowed() * 100.0).round() / 100.0;
+    drop(core);
+    say(&format!("core: slowed down in {slowed} of all looks"));
     say(&format!("honest and hot: {v4:.1} ns IPv4, {v6:.1} ns IPv6 over parsing and counting"));
     let swap = leaks::lists(&mut million, MILLION)?;
     drop(million);
@@ -124,15 +102,49 @@ pub fn run(say: &dyn Fn(&str)) -> anyhow::Result<String> {
         },
         "limit_accuracy": { "paced_2cpu": paced, "flood_2cpu": flood },
         "over_floor": ratios,
+        "core_slowed": slowed,
         "note": "medians of 15 interleaved rounds, each warmed up, net of the generator, with the veth's transmit \
                  and NAPI in them; over_floor is the median of what each round was to a floor measured just before, \
                  miss_cold and flood_extra of what it was over a program that passes, likewise; peers run behind that \
                  program, which the veth needs; flood_extra is with the rate limit alone, flood_extra_loaded beside a \
                  million listed addresses and 10,000 prefixes, of sources that may send 10,000/s; nft's set has room \
                  for 1,048,576 and limits nobody new when full; tables are made for as many as are in them and 4,096 \
-                 bans; miss_hot is over a program that only parses and counts, by BPF_PROG_TEST_RUN of 1,000 sources",
+                 bans; miss_hot is over a program that only parses and counts, by BPF_PROG_TEST_RUN of 1,000 sources; \
+                 core_slowed is the share of looks, one before each run, that found a loop of known work at over 1.2 times its \
+                 least, as beside a neighbour on the core",
     });
     Ok(answer.to_string())
+}
+
+/// The bench's own programs, and ours with what each is to be measured with.
+fn ours() -> anyhow::Result<Vec<Target>> {
+    let mut targets = vec![
+        Target::idle(
+            "floor",
+            Idle::Floor,
+            vec![Run::dropped("floor", Sources::v4(0, MILLION), Fate::BeforeTheStack)],
+        )?,
+        Target::idle("pass", Idle::Pass, vec![Run::passed("pass", FLOOD), Run::passed("pass v6", FLOOD_V6)])?,
+    ];
+    for count in [1, 1_000, 100_000] {
+        targets.push(Target::listed("hit", count, false, Rate::NONE, vec![hit(count)])?.0);
+    }
+    let limited = vec![Run::dropped("limit", Sources::v4(5_000_000, 1), Fate::Limited)];
+    targets.push(Target::listed("limit", 1, false, Rate { per_sec: 1_000, burst: 1 }, limited)?.0);
+    // The rate alone, as a peer's in the same run, and beside all that may be banned.
+    let flood = vec![Run::passed_by_us("flood", FLOOD)];
+    targets.push(Target::listed("flood", 1, false, FLOODED, flood)?.0);
+    // Of these some are in a banned prefix.
+    let loaded_flood = vec![Run::passed("flood loaded", FLOOD)];
+    targets.push(Target::listed("flood-million", MILLION, true, FLOODED, loaded_flood)?.0);
+    let hit_v6 = Run::dropped("v6 hit", Sources::v6(0, MILLION), Fate::Banned);
+    targets.push(Target::banned_v6("hit-v6", MILLION, vec![hit_v6, Run::passed("v6 cold", FLOOD_V6)])?);
+    Ok(targets)
+}
+
+/// Sources of the list, so many of them.
+fn hit(count: u32) -> Run {
+    Run::dropped(&format!("hit {count}"), Sources::v4(0, count), Fate::Banned)
 }
 
 /// What each round took, by name.
@@ -141,7 +153,7 @@ type Rounds = BTreeMap<String, Vec<f64>>;
 /// Rounds in which every run has its turn: what each took, net of the generator; and what it is beside a base that has
 /// a turn just before, for a neighbour on the machine comes and goes within a round. What is dropped is a multiple of
 /// dropping at once, what is passed so much more than passing it.
-fn measure(targets: &mut [Target], say: &dyn Fn(&str)) -> anyhow::Result<(Rounds, Rounds)> {
+fn measure(targets: &mut [Target], core: &mut Core, say: &dyn Fn(&str)) -> anyhow::Result<(Rounds, Rounds)> {
     let (mut figures, mut beside) = (Rounds::new(), Rounds::new());
     let [floor, pass, others @ ..] = targets else { anyhow::bail!("no floor") };
     for round in 0..ROUNDS {
@@ -153,6 +165,7 @@ fn measure(targets: &mut [Target], say: &dyn Fn(&str)) -> anyhow::Result<(Rounds
                     (true, _) => (&mut *floor, 0),
                     (false, is_v6) => (&mut *pass, usize::from(is_v6)),
                 };
+                core.look();
                 let [alone, took] = base.fire(of_base, FRAMES)?;
                 let least = took - alone;
                 figures.entry(base.runs[of_base].name.clone()).or_default().push(least);
@@ -187,13 +200,19 @@ fn over_floor(figures: &Rounds, beside: &Rounds, say: &dyn Fn(&str)) -> Value {
     ratios.into()
 }
 
-/// What a million costs: to load, to change, to keep.
-fn loaded(
-    target: &mut Target,
-    load: Duration,
-    out: &mut BTreeMap<&'static str, Value>,
-) -> anyhow::Result<()> {
-    out.insert("load_1m_ms", json!(tenth(load.as_secs_f64() * 1e3)));
+/// How long a million takes to be loaded, each time into tables that nothing was written to: in ms.
+fn load() -> anyhow::Result<Value> {
+    const LOADS: usize = 7;
+    let mut loads = Vec::new();
+    for _ in 0..LOADS {
+        let (_, took) = Target::listed("load", MILLION, false, Rate::NONE, Vec::new())?;
+        loads.push(took.as_secs_f64() * 1e3);
+    }
+    Ok(json!(tenth(median(&loads))))
+}
+
+/// What a million costs: to change, to keep.
+fn loaded(target: &mut Target, out: &mut BTreeMap<&'static str, Value>) -> anyhow::Result<()> {
     let kernel = target.kernel()?;
     let mut changes = Vec::new();
     for n in 0..1_000 {

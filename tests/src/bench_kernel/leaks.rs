@@ -133,9 +133,7 @@ fn under_fire(
     let took = started.elapsed().as_secs_f64();
     let [came, ..] = target.field.taken_since(arrived, sent)?;
     let dropped = target.counted()?[0] - before;
-    ensure!(dropped <= sent && dropped <= came, "{dropped} dropped of {sent}, of which {came} came");
-    // A few that come are the host's own.
-    let came = came.min(sent);
+    ensure!(dropped <= came && came <= sent, "{dropped} dropped of {sent}, of which {came} came");
     #[expect(clippy::cast_precision_loss, reason = "less than 2^52 frames")]
     let per_sec = sent as f64 / took;
     Ok(Leak { sent, lost: sent - came, leaked: came - dropped, per_sec })

@@ -177,7 +177,6 @@ impl Target {
         let is_right = match run.fate {
             Fate::Banned => banned == frames,
             Fate::Limited => over <= frames && frames - over <= ROUTINE + frames / 500,
-            // A neighbour's discovery may come between.
             Fate::BeforeTheStack => begun <= ROUTINE,
             Fate::LimitedBeforeTheStack => begun <= ROUTINE + frames / 500,
             Fate::Passed => passed >= frames,
