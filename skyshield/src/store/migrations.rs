@@ -17,6 +17,7 @@ const STEPS: &[M<'static>] = &[
     M::up(KNOWN),
     M::up(MONITORING),
     M::up(RETENTION),
+    M::up(ENDS),
 ];
 
 const FIRST: &str = "CREATE TABLE decisions (
@@ -253,6 +254,10 @@ const RETENTION: &str = "ALTER TABLE audit ADD COLUMN restated BLOB;
      CREATE TRIGGER sketch_changed AFTER UPDATE ON business_sketches BEGIN
          UPDATE sizes SET bytes = bytes + length(NEW.registers) - length(OLD.registers) WHERE kind = 'business';
      END;";
+
+/// What has ended is found by when, and not by a look at all there is.
+const ENDS: &str = "CREATE INDEX decisions_by_end ON decisions (coalesce(ended_at_ms, expires_at_ms));
+     CREATE INDEX rulings_by_end ON rulings (coalesce(ended_at_ms, expires_at_ms));";
 
 /// The steps.
 pub(super) const MIGRATIONS: Migrations<'static> = Migrations::from_slice(STEPS);

@@ -115,10 +115,7 @@ impl Retention {
                 .execute([too_many])?,
         );
         let rulings = transaction
-            .prepare_cached(
-                "DELETE FROM rulings WHERE id IN (SELECT id FROM rulings
-                 WHERE coalesce(ended_at_ms, expires_at_ms) < ?1 AND id < (SELECT max(id) FROM rulings) LIMIT ?2)",
-            )?
+            .prepare_cached(&delete_ended("rulings"))?
             .execute(params![decisions.oldest_ms(now_ms), ROWS])?;
         most = most.max(rulings);
         let too_many = |kind, keep| Ok::<_, rusqlite::Error>(surplus(size(&transaction, kind)?, keep));
@@ -129,12 +126,9 @@ impl Retention {
         most = most.max(alerts::prune_surplus(&transaction, too_many("alerts", alerts)?)?);
         most = most.max(business::prune_kept(&transaction, business.oldest_ms(now_ms) / 1000)?);
         most = most.max(business::prune_surplus(&transaction, too_many("business", business)?)?);
-        // The newest decision stays: its number is where numbering goes on. What is in force stays anyway.
+        // What is in force stays.
         let ended = transaction
-            .prepare_cached(
-                "DELETE FROM decisions WHERE id IN (SELECT id FROM decisions
-                 WHERE coalesce(ended_at_ms, expires_at_ms) < ?1 AND id < (SELECT max(id) FROM decisions) LIMIT ?2)",
-            )?
+            .prepare_cached(&delete_ended("decisions"))?
             .execute(params![decisions.oldest_ms(now_ms), ROWS])?;
         most = most.max(ended);
         let too_many = surplus(size(&transaction, "decisions")?, decisions);
@@ -169,6 +163,16 @@ impl Retention {
         connection.execute_batch("PRAGMA incremental_vacuum(1000)")?;
         Ok(most >= ROWS as usize)
     }
+}
+
+/// Deletes what of a table ended before `?1`, `?2` rows at most, and never the newest: its number is where numbering goes
+/// on. It is found by when it ended; the plus keeps the numbers from being gone through instead, most of which are below
+/// the newest.
+fn delete_ended(table: &str) -> String {
+    format!(
+        "DELETE FROM {table} WHERE id IN (SELECT id FROM {table}
+         WHERE coalesce(ended_at_ms, expires_at_ms) < ?1 AND +id < (SELECT max(id) FROM {table}) LIMIT ?2)"
+    )
 }
 
 #[cfg(test)]

@@ -99,6 +99,37 @@ fn alerts_near_misses_and_the_business_go_by_age_and_by_rows() {
 }
 
 #[test]
+fn what_has_ended_is_found_without_a_look_at_all_there_is() {
+    let connection = store();
+    for table in ["decisions", "rulings"] {
+        let sql = format!("EXPLAIN QUERY PLAN {}", delete_ended(table));
+        let mut statement = connection.prepare(&sql).unwrap();
+        let plan = statement.query_map([NOW_MS, 1], |row| row.get::<_, String>("detail")).unwrap();
+        let plan: Vec<_> = plan.map(Result::unwrap).collect();
+        let wanted = format!("INDEX {table}_by_end (<expr><?)");
+        assert!(plan.iter().any(|step| step.ends_with(&wanted)), "{plan:?}");
+        assert!(!plan.iter().any(|step| step.starts_with("SCAN")), "{plan:?}");
+    }
+}
+
+#[test]
+fn decisions_and_rulings_go_when_they_have_ended_for_so_long() {
+    let mut connection = store();
+    for sql in [
+        "INSERT INTO decisions (id, source, origin, layer, reason, made_at_ms, ended_at_ms)
+             VALUES (?1 + 1, '203.0.113.7', 'operator', 'packet', 'x', 0, ?2)",
+        "INSERT INTO rulings (id, kind, subject, origin, reason, comment, made_at_ms, expires_at_ms)
+             VALUES (?1 + 1, 'ban', 'user:' || ?1, 'operator', 'x', '', 0, ?2)",
+    ] {
+        fill(&connection, sql, [500, 1, 500, 500]);
+    }
+    connection.execute("UPDATE decisions SET ended_at_ms = NULL WHERE id = 3", []).unwrap();
+    prune(&mut connection, Kinds::default(), 0);
+    assert_eq!(left(&connection, "SELECT id FROM decisions ORDER BY id"), [2, 3, 4], "the third is for ever");
+    assert_eq!(left(&connection, "SELECT id FROM rulings ORDER BY id"), [2, 4], "the newest has the number");
+}
+
+#[test]
 fn they_go_by_bytes_too() {
     let mut connection = store();
     let sql = "INSERT INTO near_misses (id, at_ms, route, assessment) VALUES (?1 + 1, ?2, 'default', hex(zeroblob(300000)))";
