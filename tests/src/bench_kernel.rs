@@ -1,11 +1,11 @@
 //! The bench of the kernel's packet path. A key that was not measured is null.
 
-mod core;
 mod field;
 mod figures;
 mod hot;
 mod leaks;
 mod peers;
+mod processor;
 mod target;
 mod verifier;
 

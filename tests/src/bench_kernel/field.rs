@@ -66,7 +66,12 @@ impl Field {
     pub(crate) fn new(hint: &str) -> anyhow::Result<Self> {
         let (near, far) = (Netns::new(&format!("{hint}-gen"))?, Netns::new(hint)?);
         // Its stack would look for neighbours: nothing goes over the wire but what is generated.
-        near.run(|| Ok(std::fs::write("/proc/sys/net/ipv6/conf/default/disable_ipv6", "1")?))?;
+        near.run(|| {
+            let told = std::fs::write("/proc/sys/net/ipv6/conf/default/disable_ipv6", "1");
+            told.context(
+                "turning off IPv6 at the generator, which the kernel must have: the bench measures it, too",
+            )
+        })?;
         Veth::join(
             End { netns: &near, interface: NEAR_END, addresses: &[] },
             End { netns: &far, interface: FAR_END, addresses: &["10.98.0.1/24"] },

@@ -10,11 +10,11 @@ use serde_json::{Map, Value, json};
 use skyshield::engine::source::Source;
 use skyshield_common::{Reason, maps};
 
-use super::core::Core;
 use super::field::{Idle, Sources};
 use super::hot::hot;
 use super::leaks::{self, Leak};
 use super::peers::peers;
+use super::processor::Core;
 use super::scattered;
 use super::target::{Fate, Rate, Run, Target, entry, median, now, tenth};
 use crate::packet;
