@@ -10,6 +10,7 @@ use base64::prelude::BASE64_STANDARD;
 use serde_json::{Value, json};
 use tests::daemon::Daemon;
 use tests::http::{ask, field, post};
+use tests::loopback::until;
 use tests::traffic;
 
 use crate::bench::{Bench, said};
@@ -154,10 +155,10 @@ fn every_incident_of_the_demo_explains_itself_and_what_it_says_comes_true() {
             (from, field(&refused.head, "X-SkyShield-Incident").unwrap().to_owned())
         })
         .collect();
-    // The records are at the most a group commit away.
-    std::thread::sleep(Duration::from_millis(500));
-    let explained: Vec<Value> =
-        incidents.iter().map(|(_, id)| daemon.json(&format!("/api/v1/explain/{id}")).unwrap()).collect();
+    let explain = |id: &str| daemon.json(&format!("/api/v1/explain/{id}"));
+    // The records are a group commit away, for as long as the disk takes; a preview looks at all of them.
+    until("every incident is kept", || Ok(incidents.iter().all(|(_, id)| explain(id).is_ok()))).unwrap();
+    let explained: Vec<Value> = incidents.iter().map(|(_, id)| explain(id).unwrap()).collect();
 
     // What a preview says is what a replay of the same shows, of what was kept and of the requests themselves.
     assert_eq!(weighed_again(&bench, &incidents), BTreeSet::new());
