@@ -1,13 +1,11 @@
 //! Honest packets of a thousand sources: what the whole program costs over parsing and counting them.
 
-use anyhow::Context as _;
+use anyhow::{Context as _, ensure};
 use skyshield::dataplane::Config;
 
 use super::field::Sources;
-use super::target::{Target, median};
+use super::target::{HONEST, HONEST_COUNT, Target, median};
 
-const SOURCES: u32 = 1_000;
-const FIRST: u32 = 3_000_000;
 const TIMES: u32 = 200_000;
 /// So often that the thousand are in the caches.
 const WARM_UP: u32 = 20_000;
@@ -24,8 +22,9 @@ pub(super) fn hot(target: &mut Target) -> anyhow::Result<[f64; 2]> {
     let ours = ours.context("not loaded")?.fd()?;
     let parsed = target.field.own("parsed")?;
     let mut rounds: [Vec<f64>; 2] = [Vec::new(), Vec::new()];
+    let [.., before] = target.counted()?;
     for _ in 0..ROUNDS {
-        let families = [Sources::v4(FIRST, SOURCES), Sources::v6(FIRST, SOURCES)];
+        let families = [Sources::v4(HONEST, HONEST_COUNT), Sources::v6(HONEST, HONEST_COUNT)];
         for (sources, round) in families.into_iter().zip(&mut rounds) {
             let mut took = [0.0; 2];
             for (program, took) in [&parsed, &ours].into_iter().zip(&mut took) {
@@ -35,5 +34,7 @@ pub(super) fn hot(target: &mut Target) -> anyhow::Result<[f64; 2]> {
             round.push(took[1] - took[0]);
         }
     }
+    let ([.., after], wanted) = (target.counted()?, 2 * ROUNDS as u64 * u64::from(WARM_UP + TIMES));
+    ensure!(after - before >= wanted, "of {wanted} honest packets {} passed", after - before);
     Ok(rounds.map(|round| median(&round)))
 }

@@ -17,6 +17,10 @@ pub(super) const PREFIXES: u32 = 10_000;
 /// Their numbers among all scattered addresses; no list and no flood comes so far.
 const FIRST_PREFIX: u32 = 60_000_000;
 
+/// Sources that are neither on a list nor in a prefix, by their numbers.
+pub(super) const HONEST: u32 = 3_000_000;
+pub(super) const HONEST_COUNT: u32 = 1_000;
+
 /// What becomes of all frames of a run, which is made sure of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Fate {
@@ -213,8 +217,11 @@ impl Rate {
 /// Packets of the host's own that a run may be counted with.
 const ROUTINE: u64 = 20;
 
-/// Of IPv4 in such shares: 60 in a hundred a /24, 15 a /22, 10 a /20, 5 a /16 and 10 a /28.
+/// Of IPv4 in such shares: 60 in a hundred a /24, 15 a /22, 10 a /20, 5 a /16 and 10 a /28. None that holds one of the
+/// sources that are to be honest.
 fn prefixes(kernel: &mut Kernel) -> anyhow::Result<()> {
+    let honest: Vec<_> = (HONEST..HONEST + HONEST_COUNT).map(scattered).collect();
+    let mut numbers = FIRST_PREFIX..;
     for at in 0..PREFIXES {
         let len = match at % 20 {
             0..12 => 24,
@@ -223,7 +230,9 @@ fn prefixes(kernel: &mut Kernel) -> anyhow::Result<()> {
             17 => 16,
             _ => 28,
         };
-        let net = ipnet::Ipv4Net::new(scattered(FIRST_PREFIX + at), len)?.trunc();
+        let nets = numbers.by_ref().map(|number| ipnet::Ipv4Net::new_assert(scattered(number), len).trunc());
+        let mut nets = nets.skip_while(|net| honest.iter().any(|address| net.contains(address)));
+        let net = nets.next().context("no prefix is left")?;
         kernel.enforcer.install(Source::prefix(net.into()), entry(u64::from(at)))?;
         let prefix: Source = format!("2001:{:x}:{:x}::/48", at % 16 + 0x4000, at).parse()?;
         kernel.enforcer.install(prefix, entry(u64::from(at)))?;
