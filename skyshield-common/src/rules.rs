@@ -145,14 +145,12 @@ pub trait Rows {
 #[expect(clippy::cast_possible_truncation, reason = "of what the tables hold nothing has more bits")]
 pub fn first<R: Rows>(rows: &R, base: u32, source: Address, layer4: Layer4) -> Option<u32> {
     let at = |part: Part, index: u32| rows.row(base.wrapping_add(part as u32).wrapping_add(index));
-    let mut suits = at(Part::Protocols, layer4.protocol())?;
-    for (ports, classes, port) in [
-        (Part::FromPorts, Part::FromPortClasses, layer4.from_port()),
-        (Part::Ports, Part::PortClasses, layer4.port()),
-    ] {
-        let class = if layer4.has_ports() { class_in(&at(ports, port >> 4)?, port & 15) } else { NO_PORTS };
-        suits = both(suits, at(classes, class)?);
-    }
+    let class = |ports: Part, port: u32| {
+        if layer4.has_ports() { Some(class_in(&at(ports, port >> 4)?, port & 15)) } else { Some(NO_PORTS) }
+    };
+    // All classes before any bits: these take four words each, and the stack is small.
+    let from_class = class(Part::FromPorts, layer4.from_port())?;
+    let to_class = class(Part::Ports, layer4.port())?;
     let counts = at(Part::Counts, 0)?;
     let (class, sources) = if let Some(address) = source.v4() {
         let is_before = |edge: u32| at(Part::EdgesV4, edge).is_some_and(|row| row[0] <= u64::from(address));
@@ -166,7 +164,13 @@ pub fn first<R: Rows>(rows: &R, base: u32, source: Address, layer4: Layer4) -> O
         let edge = last_edge(counts[1] as u32, is_before);
         (at(Part::EdgesV6, edge)?[2], Part::SourcesV6)
     };
-    lowest(both(suits, at(sources, class as u32)?))
+    let mut suits = at(Part::Protocols, layer4.protocol())?;
+    for (part, class) in
+        [(Part::FromPortClasses, from_class), (Part::PortClasses, to_class), (sources, class as u32)]
+    {
+        suits = both(suits, at(part, class)?);
+    }
+    lowest(suits)
 }
 
 /// The class at `index` of sixteen in a row.

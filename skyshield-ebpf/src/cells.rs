@@ -56,8 +56,10 @@ pub(crate) fn is_over((_, before): Home, hash: u64, now: u64, rate: Rate) -> boo
 /// Takes a packet out of the bucket of `hash`, where a look at its home has not shown that it is over its rate.
 #[inline(always)]
 pub(crate) fn admission_from((cell, before): Home, hash: u64, now: u64, rate: Rate) -> Admission {
-    if rate::is_of(before, hash) {
-        let next = rate::within(rate::tat(before), now, rate.interval, rate.tolerance);
+    let owed = if rate::is_of(before, hash) { rate::tat(before) } else { 0 };
+    // A flood is of sources that were never seen before.
+    if owed != 0 || rate::is_idle(before, now) && nobody_is_elsewhere(front(hash), now) {
+        let next = rate::within(owed, now, rate.interval, rate.tolerance);
         if swap(cell, before, hash, next).1 {
             return Admission::Within;
         }
@@ -121,29 +123,22 @@ const BEHIND: u64 = 3;
 extern "C" fn admit(hash: u64, now: u64, cost: u64, tolerance: u64) -> u64 {
     let front = front(hash);
     let (home, before) = home(hash);
-    let asked = (hash, now, cost, tolerance);
-    if rate::is_of(before, hash) {
-        return take(home, before, asked, None);
-    }
-    // Nobody's, and where nobody is elsewhere, this source is not either.
-    let nobody_is_elsewhere =
-        is_past(until(front, rate::BESIDE), now) && is_past(until(front, rate::BEHIND), now);
-    if rate::is_idle(before, now) && nobody_is_elsewhere {
-        return take(home, before, asked, None);
-    }
-    if let Some((cell, before)) = own_of(front, rate::FRONT_CELLS, hash) {
-        return take(cell, before, asked, Some(until(front, rate::BESIDE)));
-    }
-    if !is_past(until(front, rate::BEHIND), now) {
+    let is_idle = rate::is_idle(before, now);
+    let at_home = rate::is_of(before, hash) || is_idle && nobody_is_elsewhere(front, now);
+    let (cell, before, is_beside) = if at_home {
+        (home, before, false)
+    } else if let Some((cell, before)) = own_of(front, rate::FRONT_CELLS, hash) {
+        (cell, before, true)
+    } else if !is_past(until(front, rate::BEHIND), now) {
         return BEHIND;
-    }
-    if rate::is_idle(before, now) {
-        return take(home, before, asked, None);
-    }
-    match idle_of(front, rate::FRONT_CELLS, now) {
-        Some((cell, before)) => take(cell, before, asked, Some(until(front, rate::BESIDE))),
-        None => BEHIND,
-    }
+    } else if is_idle {
+        (home, before, false)
+    } else if let Some((cell, before)) = idle_of(front, rate::FRONT_CELLS, now) {
+        (cell, before, true)
+    } else {
+        return BEHIND;
+    };
+    take(cell, before, (hash, now, cost, tolerance), is_beside.then_some(until(front, rate::BESIDE)))
 }
 
 /// The same of a source whose bucket in front is full, or was when it came: in the cell that it has
@@ -170,6 +165,13 @@ extern "C" fn admit_behind(hash: u64, now: u64, cost: u64, tolerance: u64) -> u6
         Some((cell, before)) => take(cell, before, asked, Some(until(front, rate::BEHIND))),
         None => UNTRACKED,
     }
+}
+
+/// Whether no source of a bucket has its cell elsewhere than where it is looked for first: then one whose cell is not
+/// there has none.
+#[inline(always)]
+fn nobody_is_elsewhere(front: *mut u64, now: u64) -> bool {
+    is_past(until(front, rate::BESIDE), now) && is_past(until(front, rate::BEHIND), now)
 }
 
 /// The word of a bucket in front that says until when there may be somebody elsewhere.
@@ -245,6 +247,11 @@ fn idle_of(bucket: *mut u64, cells: usize, now: u64) -> Option<(*mut u64, u64)> 
 
 #[inline(always)]
 fn first_of(bucket: *mut u64, cells: usize, suits: impl Fn(u64) -> bool) -> Option<(*mut u64, u64)> {
+    let mut bucket = bucket.expose_provenance();
+    // SAFETY: one instruction on registers. Each search then has places of its own: to keep one's for the next would
+    // take most of the stack.
+    unsafe { core::arch::asm!("{0} = {0}", inout(reg) bucket, options(nomem, nostack, preserves_flags)) };
+    let bucket = core::ptr::with_exposed_provenance_mut::<u64>(bucket);
     let mut at = 0;
     while at < cells {
         // SAFETY: one of the eight words of a bucket, which is there as long as the program is.
