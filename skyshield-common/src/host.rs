@@ -64,12 +64,24 @@ impl Hold {
         self.0 & FOREVER != 0
     }
 
+    /// The first [`tick`] at which it does not hold; for ever, the last there is.
+    pub const fn ends(self) -> u32 {
+        let ticks = self.0 & FOREVER;
+        if self.is_listed() || ticks == FOREVER { u32::MAX } else { ticks }
+    }
+
     /// Whether its address is to be dropped at `now_ns`.
     #[inline]
     pub const fn holds(self, now_ns: u64) -> bool {
         let ticks = self.0 & FOREVER;
-        self.0 & LISTED != 0 || ticks == FOREVER || now_ns >> TICK_SHIFT < ticks as u64
+        self.0 & LISTED != 0 || ticks == FOREVER || tick(now_ns) < ticks as u64
     }
+}
+
+/// The tick that a time is in.
+#[inline]
+pub const fn tick(now_ns: u64) -> u64 {
+    now_ns >> TICK_SHIFT
 }
 
 /// The slot of an address and its hold.
@@ -103,6 +115,21 @@ pub const fn buckets(address: u32, mask: u32) -> (u32, u32) {
 #[inline]
 pub const fn home(address: u32) -> usize {
     (mix(address as u64) >> 61) as usize
+}
+
+/// Whether an address goes into the first of its buckets, by how many slots are free in each. Most are then found there,
+/// and yet few fit into neither.
+pub const fn prefers_first(free: (usize, usize)) -> bool {
+    /// How full the first may get before the other is preferred if it has more room.
+    const FIRST_HOLDS: usize = 6;
+    free.0 > SLOTS - FIRST_HOLDS || free.0 >= free.1
+}
+
+/// The room of a stash beside so many buckets: seven times as many as fit into no bucket of a table that is three
+/// quarters full, of addresses that lie anywhere.
+pub const fn stash_capacity(buckets: u32) -> u32 {
+    const LEAST: u32 = 64;
+    if buckets / 64 < LEAST { LEAST } else { buckets / 64 }
 }
 
 /// Buckets that a processor may have near, a quarter of a megabyte: it is as quick to look into one as to be told that
@@ -157,7 +184,9 @@ mod tests {
             let hold = Hold::NONE.until(deadline);
             prop_assert!(hold.holds(before % deadline) && hold.is_banned() && !hold.is_listed());
             prop_assert!(!hold.holds((deadline + (1 << TICK_SHIFT)).saturating_add(after)));
+            prop_assert_eq!(hold.holds(after), tick(after) < u64::from(hold.ends()) || hold.ends() == u32::MAX);
             let listed = hold.listed(true);
+            prop_assert_eq!(listed.ends(), u32::MAX);
             prop_assert!(listed.holds(u64::MAX) && listed.is_listed());
             prop_assert_eq!(listed.listed(false), hold);
             prop_assert_eq!(listed.until(0).listed(false), Hold::NONE);
@@ -170,6 +199,23 @@ mod tests {
             let (first, second) = buckets(address, (1 << mask_bits) - 1);
             prop_assert!(first >> mask_bits == 0 && second >> mask_bits == 0);
         }
+    }
+
+    #[test]
+    fn a_full_table_has_few_that_fit_into_no_bucket() {
+        const BUCKETS: u32 = 1 << 16;
+        let mut free = std::vec![SLOTS; BUCKETS as usize];
+        let mut stashed = 0;
+        for n in 0..BUCKETS * 6 {
+            let (first, second) = buckets((mix(n.into()) >> 32) as u32, BUCKETS - 1);
+            let (first, second) = (first as usize, second as usize);
+            let bucket = if prefers_first((free[first], free[second])) { first } else { second };
+            match free[bucket].checked_sub(1) {
+                Some(left) => free[bucket] = left,
+                None => stashed += 1,
+            }
+        }
+        assert!(stashed * 7 <= stash_capacity(BUCKETS), "{stashed}");
     }
 
     #[test]

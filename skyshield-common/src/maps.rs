@@ -6,7 +6,7 @@
 /// Bans are handed from one version to another, upwards and downwards. So in every layout the maps of
 /// bans, of prefixes and of what is allowed keep their names, kinds and keys, and the values of the
 /// first two begin with a [`Ban`](crate::Ban).
-pub const SCHEMA: u32 = 8;
+pub const SCHEMA: u32 = 9;
 
 /// The program's name, in the object and in the kernel.
 pub const PROGRAM: &str = "skyshield";
@@ -21,14 +21,16 @@ pub const SOCKET_FIELDS: &str = "SOCKET_FIELDS";
 
 /// [`Settings`](crate::Settings).
 pub const SETTINGS: &str = "SETTINGS";
-/// [`Masks`](crate::Masks): a constant of the program's, given when it is loaded.
-pub const MASKS: &str = "MASKS";
+/// [`Sizes`](crate::Sizes): a constant of the program's, given when it is loaded.
+pub const SIZES: &str = "SIZES";
 /// The program that sets the clock, run by the daemon.
 pub const ANCHOR_PROGRAM: &str = "anchor";
 /// [`host::Bucket`](crate::host::Bucket)s of banned and listed IPv4 addresses.
 pub const HOSTS_V4: &str = "HOSTS_V4";
 /// [`host::Hold`](crate::host::Hold) by IPv4 address, of those that fit into no bucket.
 pub const STASH_V4: &str = "STASH_V4";
+/// [`roster::Line`](crate::roster::Line)s of the IPv4 addresses in [`HOSTS_V4`] and [`STASH_V4`], where they are many.
+pub const ROSTER_V4: &str = "ROSTER_V4";
 /// Where IPv4 hosts are [`near`](crate::near): words of a filter.
 pub const NEAR_HOSTS_V4: &str = "NEAR_HOSTS_V4";
 /// Where IPv4 prefixes are [`near`](crate::near): a bit for each /18, then one for each /24.
@@ -92,7 +94,8 @@ pub const EVENTS: &str = "EVENTS";
 
 /// What a packet finds without a look-up: variables of the program's, each in a map of its own with one value, which
 /// the daemon makes as large as the configuration wants it and puts in the place of what the object has.
-pub const VARIABLES: [&str; 7] = [SETTINGS, HOSTS_V4, NEAR_HOSTS_V4, NEAR_V4, NEAR_V6, NEAR_ALLOWED, RATES];
+pub const VARIABLES: [&str; 8] =
+    [SETTINGS, HOSTS_V4, ROSTER_V4, NEAR_HOSTS_V4, NEAR_V4, NEAR_V6, NEAR_ALLOWED, RATES];
 /// What the object calls the map of a variable begins with this, and ends with its name.
 pub const VARIABLE_SECTION: &str = ".bss.";
 

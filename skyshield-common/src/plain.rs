@@ -2,7 +2,7 @@
 
 use crate::gate::{Gate, Shielding};
 use crate::tap::{Flow, Segment, TapCounter, Tapping};
-use crate::{Ban, Banned, Counter, Event, EventCounter, Hits, Masks, PrefixBan, Rate, Settings, Tally};
+use crate::{Ban, Banned, Counter, Event, EventCounter, Hits, PrefixBan, Rate, Settings, Sizes, Tally};
 
 /// A type whose every bit pattern is a value and which has no padding.
 ///
@@ -32,7 +32,7 @@ plain! {
     Tally => 2_120,
     Event => 64,
     Settings => 312,
-    Masks => 16,
+    Sizes => 32,
     Rate => 16,
     Gate => 40,
     Shielding => 56,

@@ -52,9 +52,13 @@ impl Rate {
 /// ask for what lies beyond.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Masks {
+pub struct Sizes {
     /// The last bucket of the IPv4 hosts.
     pub hosts: u64,
+    /// The last line of their roster; 0 where there is none.
+    pub roster: u64,
+    /// Bits of a tag on it.
+    pub tag_bits: u64,
     /// The last of the rates' buckets behind those in front.
     pub rates: u64,
 }

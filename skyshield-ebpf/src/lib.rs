@@ -26,6 +26,6 @@ pub use look::{Class, Looked, look};
 pub use parse::{Details, Frame, Packet, details, layer4, parse};
 pub use quick::{Quick, quick};
 pub use scatter::scattered;
-pub use screen::{Admission, Load, Outcome, Tables, further, screen};
+pub use screen::{Admission, Glance, Load, Outcome, Tables, further, screen};
 pub use segment::{Carried, carried};
 pub use walk::{Part, Walked, walk};

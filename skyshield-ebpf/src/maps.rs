@@ -11,14 +11,14 @@ use skyshield_common::maps::EVENTS_BYTES;
 use skyshield_common::place::Policy;
 use skyshield_common::rules::{Act, Layer4};
 use skyshield_common::{Address, Ban, Banned, Hits, PrefixBan, Rate, Reason, Settings, Tally};
-use skyshield_ebpf::{Admission, Load, Tables};
+use skyshield_ebpf::{Admission, Glance, Load, Tables};
 
 use crate::cells::Home;
 use crate::places::{self, place_v4, place_v6};
 use crate::ranges::{listed_v4, listed_v6};
 use crate::rules;
 use crate::settings::{hosts_mask, settings};
-use crate::{cells, flows, hosts, near};
+use crate::{cells, flows, hosts, near, roster};
 
 /// The daemon's default, for whoever loads the object without it.
 const ENTRIES: u32 = 1024;
@@ -263,9 +263,16 @@ impl Tables for KernelMaps {
     }
 
     #[inline(always)]
-    fn bans_at_home(&self, source: &Address, now_ns: u64) -> bool {
-        let Some(address) = source.v4() else { return false };
-        hosts_mask() < host::SMALL && hosts::hold_at_home(address).holds(now_ns)
+    fn glance(&self, source: &Address, settings: &Settings, now_ns: u64) -> Glance {
+        if let Some(address) = source.v4() {
+            if roster::is_there() {
+                return roster::glance(address, now_ns);
+            }
+            if hosts_mask() < host::SMALL && hosts::hold_at_home(address).holds(now_ns) {
+                return Glance::Banned;
+            }
+        }
+        if near::host(source, settings) { Glance::Unclear } else { Glance::Clear }
     }
 
     #[inline(always)]

@@ -4,10 +4,11 @@ use skyshield_common::near::{self, Depth};
 use skyshield_common::{Address, Settings};
 
 use crate::maps::low;
+use crate::roster;
 use crate::settings::{hosts_mask, settings};
 use crate::variable::Variable;
 
-/// Written by the daemon through shared memory; made for as many as `HOSTS_V4` is.
+/// Written by the daemon through shared memory; made for as many as `HOSTS_V4` is, or for none beside `ROSTER_V4`.
 #[unsafe(no_mangle)]
 #[unsafe(link_section = ".bss.NEAR_HOSTS_V4")]
 static NEAR_HOSTS_V4: Variable<u64> = Variable::new();
@@ -28,6 +29,7 @@ static NEAR_ALLOWED: Variable<[u64; near::ALLOWED_WORDS as usize]> = Variable::n
 #[inline(always)]
 pub(crate) fn host(source: &Address, settings: &Settings) -> bool {
     match source.v4() {
+        Some(address) if roster::is_there() => !roster::is_clear(address),
         Some(address) => is_put_in(NEAR_HOSTS_V4.opaque(), near::host_v4(address, low(hosts_mask()) >> 1)),
         None => {
             settings.depths & Depth::Host.bit() != 0

@@ -8,7 +8,7 @@ use skyshield_common::{Address, Limit, Reason, Settings, flag, rate};
 
 use crate::parse::{ETHERNET_BYTES, ETHERTYPE_AT, Frame, IPV4, IPV6, IPV6_BYTES};
 use crate::plain::{is_plain_v4, is_plain_v6};
-use crate::screen::{Admission, Tables};
+use crate::screen::{Admission, Glance, Tables};
 
 /// What became of a packet on the short way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,9 +75,12 @@ fn judge<T: Tables>(source: &Address, tables: &T, is_plain: impl FnOnce() -> boo
     if settings.silent_after_ns != 0 && now_ns > settings.silent_after_ns {
         return Quick::Undecided;
     }
-    if tables.bans_at_home(source, now_ns)
-        || tables.near_host(source, settings) && tables.bans(source, settings, now_ns)
-    {
+    let is_banned = match tables.glance(source, settings, now_ns) {
+        Glance::Banned => true,
+        Glance::Clear => false,
+        Glance::Unclear => tables.bans(source, settings, now_ns),
+    };
+    if is_banned {
         let is_decided = !may_be_spared(source, settings, tables);
         return if is_decided { Quick::Banned(now_ns) } else { Quick::Undecided };
     }

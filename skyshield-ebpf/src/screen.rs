@@ -18,6 +18,17 @@ pub enum Admission {
     Untracked,
 }
 
+/// What is said of an address at a glance.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Glance {
+    /// It is banned or listed.
+    Banned,
+    /// It is neither.
+    Clear,
+    /// The tables know.
+    Unclear,
+}
+
 /// What the screen asks of the kernel's maps, or of a model of them.
 pub trait Tables {
     /// The parameters in force; `None` cannot happen.
@@ -42,9 +53,10 @@ pub trait Tables {
     }
     /// Whether exactly this address is banned or listed.
     fn bans(&self, source: &Address, settings: &Settings, now_ns: u64) -> bool;
-    /// Whether it is, where that is said at once; what says no may not have looked.
-    fn bans_at_home(&self, _source: &Address, _now_ns: u64) -> bool {
-        false
+    /// What is said of it where that takes one look.
+    #[inline(always)]
+    fn glance(&self, source: &Address, settings: &Settings, _now_ns: u64) -> Glance {
+        if self.near_host(source, settings) { Glance::Unclear } else { Glance::Clear }
     }
     /// The decision by which the longest banned prefix around this address is, or one that holds it.
     fn prefix_ban(&self, source: &Address, now_ns: u64) -> Option<u64>;

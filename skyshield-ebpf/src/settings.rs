@@ -1,7 +1,7 @@
 //! What the daemon tells the program: a variable, which a packet finds without a look-up, at the address that the
 //! program was loaded with; and constants, which the verifier goes by.
 
-use skyshield_common::{Masks, Settings};
+use skyshield_common::{Settings, Sizes};
 
 use crate::variable::Variable;
 
@@ -12,7 +12,7 @@ static SETTINGS: Variable<Settings> = Variable::new();
 
 /// Filled in before the program is loaded.
 #[unsafe(no_mangle)]
-static MASKS: Masks = Masks { hosts: 0, rates: 0 };
+static SIZES: Sizes = Sizes { hosts: 0, roster: 0, tag_bits: 0, rates: 0 };
 
 /// Where the settings are.
 #[inline(always)]
@@ -24,12 +24,26 @@ pub(crate) fn settings() -> *mut Settings {
 #[inline(always)]
 pub(crate) fn hosts_mask() -> u64 {
     // SAFETY: a word, of which the compiler must not know what it is.
-    unsafe { (&raw const MASKS.hosts).read_volatile() }
+    unsafe { (&raw const SIZES.hosts).read_volatile() }
+}
+
+/// The last line of their roster; 0 where there is none.
+#[inline(always)]
+pub(crate) fn roster_mask() -> u64 {
+    // SAFETY: as above.
+    unsafe { (&raw const SIZES.roster).read_volatile() }
+}
+
+/// Bits of a tag on it.
+#[inline(always)]
+pub(crate) fn tag_bits() -> u64 {
+    // SAFETY: as above.
+    unsafe { (&raw const SIZES.tag_bits).read_volatile() }
 }
 
 /// The last of the rates' buckets behind those in front.
 #[inline(always)]
 pub(crate) fn rates_mask() -> u64 {
     // SAFETY: as above.
-    unsafe { (&raw const MASKS.rates).read_volatile() }
+    unsafe { (&raw const SIZES.rates).read_volatile() }
 }

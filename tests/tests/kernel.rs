@@ -39,6 +39,8 @@ mod rate;
 mod reference;
 #[path = "kernel/refusals.rs"]
 mod refusals;
+#[path = "kernel/roster.rs"]
+mod roster;
 #[path = "kernel/rows.rs"]
 mod rows;
 #[path = "kernel/seen.rs"]
@@ -77,13 +79,16 @@ fn main() -> ExitCode {
         ("ring_buffer_full_harms_nothing", limits::full_ring),
         ("full_map_is_an_error_and_evicts_nothing", limits::full_maps),
         ("spoofed_sources_leave_every_ban_in_force", limits::spoofed),
-        ("list_replaced_under_a_flood_leaks_nothing", lists::replaced),
+        ("list_replaced_under_a_flood_leaks_nothing", || lists::replaced(lists::LISTED)),
+        ("list_with_a_roster_replaced_under_a_flood_leaks_nothing", || lists::replaced(roster::LISTED)),
         ("list_of_prefixes_holds_what_is_on_it", prefixes::agree),
         ("list_of_prefixes_replaced_under_a_flood_leaks_nothing", prefixes::replaced),
         ("places_are_banned_limited_or_watched_by_prefix", places::decided),
         ("places_agree_with_their_prefixes", places::agree),
         ("places_replaced_under_a_flood_leak_nothing", places::replaced),
         ("list_beyond_its_buckets_is_in_the_stash_or_refused", lists::stashed),
+        ("roster_says_what_the_table_says", roster::agree),
+        ("roster_that_was_lost_or_is_wrong_is_mended", roster::mended),
         ("rate_of_one_source_is_its_own", lists::shaped),
         ("seen_who_sends_most", seen::senders),
         ("seen_what_each_ban_has_met", seen::hits),

@@ -42,14 +42,14 @@ fn models() -> impl Strategy<Value = Model> {
     let ban = || prop::option::of(prop::sample::select(vec![Ban::new(900, 7, 1), Ban::new(2_000, 8, 1)]));
     let admission = prop::sample::select(vec![Admission::Within, Admission::Over, Admission::Untracked]);
     (settings, ban(), ban(), any::<[bool; 3]>(), admission).prop_map(
-        |(settings, ban, prefix, [listed, allowed, at_home], admission)| Model {
+        |(settings, ban, prefix, [listed, allowed, at_a_glance], admission)| Model {
             settings: Some(settings),
             ban,
             prefix: prefix.map(|ban| PrefixBan::new(ban, Ban::NONE)),
             listed,
             allowed,
             admission,
-            at_home,
+            at_a_glance,
             ..Model::default()
         },
     )

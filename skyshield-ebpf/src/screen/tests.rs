@@ -17,7 +17,7 @@ pub(crate) struct Model {
     pub(crate) act: Option<Act>,
     pub(crate) allowed: bool,
     pub(crate) admission: Admission,
-    pub(crate) at_home: bool,
+    pub(crate) at_a_glance: bool,
 }
 
 impl Default for Model {
@@ -32,7 +32,7 @@ impl Default for Model {
             act: None,
             allowed: false,
             admission: Admission::Within,
-            at_home: false,
+            at_a_glance: false,
         }
     }
 }
@@ -53,8 +53,12 @@ impl Tables for Model {
     fn bans(&self, _: &Address, _: &Settings, now_ns: u64) -> bool {
         self.ban.is_some_and(|ban| ban.holds(now_ns))
     }
-    fn bans_at_home(&self, source: &Address, now_ns: u64) -> bool {
-        self.at_home && self.bans(source, &Settings::default(), now_ns)
+    fn glance(&self, source: &Address, settings: &Settings, now_ns: u64) -> Glance {
+        match (self.at_a_glance, self.bans(source, settings, now_ns)) {
+            (true, true) => Glance::Banned,
+            (true, false) if self.ban.is_none() => Glance::Clear,
+            (true | false, _) => Glance::Unclear,
+        }
     }
     fn prefix_ban(&self, _: &Address, now_ns: u64) -> Option<u64> {
         self.prefix?.in_force(now_ns).map(|ban| ban.decision)

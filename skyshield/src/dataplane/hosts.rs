@@ -1,18 +1,16 @@
-//! The flat table of IPv4 hosts, its stash, and the tables that say where bans are near.
+//! The flat table of IPv4 hosts, with its stash and its roster.
 
 use std::net::Ipv4Addr;
 use std::path::Path;
 use std::sync::atomic::Ordering;
 
 use aya::maps::{HashMap, MapData};
-use ipnet::{IpNet, Ipv6Net};
-use skyshield_common::Address;
 use skyshield_common::host::{self, Hold, SLOTS};
 use skyshield_common::maps as names;
-use skyshield_common::near::{self, Depth};
 
 use super::error::Error;
 use super::family::{failed, open};
+use super::roster::Roster;
 use super::shared::Shared;
 
 /// Banned and listed IPv4 addresses as the program reads them.
@@ -23,6 +21,8 @@ pub(super) struct Hosts {
     stash_capacity: u32,
     /// How many there are in the stash.
     stashed: u32,
+    /// Of all of them, where they may be many.
+    roster: Option<Roster>,
 }
 
 /// Where an address is.
@@ -31,10 +31,6 @@ enum Place {
     Slot(usize),
     Stash,
 }
-
-/// How full a bucket may get before the other one is preferred for a new address: most addresses
-/// are then found in the first.
-const FIRST_HOLDS: usize = 7;
 
 impl Hosts {
     pub(super) fn open(dir: &Path) -> Result<Self, Error> {
@@ -48,7 +44,9 @@ impl Hosts {
             key.map_err(&refused)?;
             stashed += 1;
         }
-        Ok(Self { buckets, mask, stash, stash_capacity: stash_capacity(count), stashed })
+        let roster = Roster::open(dir, mask.saturating_add(1))?;
+        let stash_capacity = host::stash_capacity(mask.saturating_add(1));
+        Ok(Self { buckets, mask, stash, stash_capacity, stashed, roster })
     }
 
     /// Entries of the stash.
@@ -69,6 +67,9 @@ impl Hosts {
         let (first, second) = host::buckets(address, self.mask);
         for bucket in [first, second] {
             self.buckets.fetch(bucket as usize * SLOTS);
+        }
+        if let Some(roster) = &self.roster {
+            roster.foresee(address);
         }
     }
 
@@ -107,6 +108,11 @@ impl Hosts {
 
     fn put_at(&mut self, found: Option<(Place, Hold)>, address: u32, hold: Hold) -> Result<(), Error> {
         let key = Ipv4Addr::from_bits(address).octets();
+        let before = found.map_or(Hold::NONE, |(_, before)| before);
+        let is_less = hold.ends() < before.ends();
+        if is_less {
+            self.follow(address, before, hold);
+        }
         match found {
             Some((Place::Slot(at), _)) => {
                 self.buckets.store(at, if hold == Hold::NONE { 0 } else { host::slot(address, hold) });
@@ -128,6 +134,23 @@ impl Hosts {
                 }
             },
         }
+        if !is_less {
+            self.follow(address, before, hold);
+        }
+        Ok(())
+    }
+
+    fn follow(&self, address: u32, before: Hold, after: Hold) {
+        if let Some(roster) = &self.roster {
+            roster.follow(address, before, after, |address| self.hold(address));
+        }
+    }
+
+    /// Has the roster say what the table says, whatever an earlier daemon was doing when it died.
+    pub(super) fn mend_roster(&self) -> Result<(), Error> {
+        if let Some(roster) = &self.roster {
+            roster.mend(&self.all()?);
+        }
         Ok(())
     }
 
@@ -140,7 +163,7 @@ impl Hosts {
         let (first, second) = host::buckets(address, self.mask);
         let free = |bucket: u32| slots(bucket).filter(|at| self.buckets.load(*at) == 0);
         let (left, right) = (free(first).count(), free(second).count());
-        let preferred = if left > SLOTS - FIRST_HOLDS || left >= right { first } else { second };
+        let preferred = if host::prefers_first((left, right)) { first } else { second };
         let home = preferred as usize * SLOTS + host::home(address);
         if self.buckets.load(home) == 0 { Some(home) } else { free(preferred).next() }
     }
@@ -163,136 +186,4 @@ impl Hosts {
 fn slots(bucket: u32) -> std::ops::Range<usize> {
     let first = bucket as usize * SLOTS;
     first..first + SLOTS
-}
-
-/// The room of a stash beside so many buckets: far more than ever fit into no bucket of a table that
-/// is three quarters full.
-pub(super) fn stash_capacity(buckets: usize) -> u32 {
-    const LEAST: u32 = 64;
-    u32::try_from(buckets / 16).unwrap_or(u32::MAX).max(LEAST)
-}
-
-/// Where bans are near. Bits are set when something comes and stay when it goes, until all of them
-/// are computed anew.
-pub(super) struct Near {
-    hosts_v4: Shared,
-    v4: Shared,
-    v6: Shared,
-    /// The depths at which something of IPv6 was put in.
-    depths: u64,
-}
-
-impl Near {
-    pub(super) fn open(dir: &Path) -> Result<Self, Error> {
-        Ok(Self {
-            hosts_v4: Shared::open(dir, names::NEAR_HOSTS_V4)?,
-            v4: Shared::open(dir, names::NEAR_V4)?,
-            v6: Shared::open(dir, names::NEAR_V6)?,
-            depths: 0,
-        })
-    }
-
-    /// The number of the last word of the filter of IPv4 hosts.
-    pub(super) fn mask(&self) -> u32 {
-        u32::try_from(self.hosts_v4.words().len()).unwrap_or(u32::MAX).saturating_sub(1)
-    }
-
-    pub(super) fn depths(&self) -> u64 {
-        self.depths
-    }
-
-    pub(super) fn add_host_v4(&self, address: u32) {
-        let (word, bits) = near::host_v4(address, self.mask());
-        self.hosts_v4.set(word as usize, bits);
-    }
-
-    pub(super) fn add_host_v6(&mut self, address: [u8; 16]) {
-        self.add_v6(address, Depth::Host);
-    }
-
-    fn add_v6(&mut self, address: [u8; 16], depth: Depth) {
-        let (word, bits) = near::v6(Address::from_octets(address), depth);
-        self.v6.set(word as usize, bits);
-        self.depths |= depth.bit();
-    }
-
-    pub(super) fn add_prefix(&mut self, prefix: IpNet) {
-        match prefix {
-            IpNet::V4(net) => {
-                mark(net.network().to_bits(), net.prefix_len(), |word, bits| self.v4.set(word, bits));
-            }
-            IpNet::V6(net) => {
-                for part in parts_v6(net) {
-                    self.add_v6(part, Depth::of_prefix(net.prefix_len()));
-                }
-            }
-        }
-    }
-
-    /// Computes every bit anew. What is there before and after is there throughout.
-    pub(super) fn rebuild(
-        &mut self,
-        hosts_v4: impl Iterator<Item = u32>,
-        hosts_v6: impl Iterator<Item = [u8; 16]>,
-        prefixes: impl Iterator<Item = IpNet>,
-    ) {
-        let [mut hosts, mut v4, mut v6] =
-            [&self.hosts_v4, &self.v4, &self.v6].map(|shared| vec![0_u64; shared.words().len()]);
-        let mask = self.mask();
-        self.depths = 0;
-        for address in hosts_v4 {
-            let (word, bits) = near::host_v4(address, mask);
-            hosts[word as usize] |= bits;
-        }
-        let mut put_v6 = |address, depth: Depth| {
-            let (word, bits) = near::v6(Address::from_octets(address), depth);
-            v6[word as usize] |= bits;
-            self.depths |= depth.bit();
-        };
-        for address in hosts_v6 {
-            put_v6(address, Depth::Host);
-        }
-        for prefix in prefixes {
-            match prefix {
-                IpNet::V4(net) => {
-                    mark(net.network().to_bits(), net.prefix_len(), |word, bits| v4[word] |= bits);
-                }
-                IpNet::V6(net) => {
-                    for part in parts_v6(net) {
-                        put_v6(part, Depth::of_prefix(net.prefix_len()));
-                    }
-                }
-            }
-        }
-        for (shared, wanted) in [(&self.hosts_v4, hosts), (&self.v4, v4), (&self.v6, v6)] {
-            for (at, word) in wanted.into_iter().enumerate() {
-                if shared.load(at) != word {
-                    shared.store(at, word);
-                }
-            }
-        }
-    }
-}
-
-/// What a prefix is put in as: itself, or all the /32s that it is made of.
-fn parts_v6(net: Ipv6Net) -> impl Iterator<Item = [u8; 16]> {
-    const BELOW: u32 = 96;
-    let first = net.network().to_bits();
-    (0..near::parts(net.prefix_len())).map(move |part| (first | u128::from(part) << BELOW).to_be_bytes())
-}
-
-/// Gives `set` the bits of every /24 that an IPv4 prefix touches, and then of every /18.
-fn mark(network: u32, len: u8, mut set: impl FnMut(usize, u64)) {
-    const NETWORKS_OF_A_WORD: u32 = 64;
-    for ((word, bit), shortest) in [(near::v4(network), 24_u8), (near::wide_v4(network), 18)] {
-        let networks = 1_u32 << shortest.saturating_sub(len);
-        if networks < NETWORKS_OF_A_WORD {
-            // As many ones, from its own bit on: a prefix begins at a multiple of its size.
-            set(word as usize, bit * ((1 << networks) - 1));
-        } else {
-            for at in 0..networks / NETWORKS_OF_A_WORD {
-                set((word + at) as usize, u64::MAX);
-            }
-        }
-    }
 }

@@ -26,7 +26,7 @@ use super::family::Value;
 use super::inheritance::Inheritance;
 use super::interface;
 use super::maps::KernelMaps;
-use super::shape::{Shape, flow_buckets, masks, shapes};
+use super::shape::{Shape, flow_buckets, shapes, sizes};
 use super::stats;
 use super::sys;
 use super::table::Table;
@@ -184,8 +184,8 @@ fn object_over(
     for shape in shapes.iter().filter(|shape| !shape.is_variable()) {
         loader.map_max_entries(shape.name, shape.entries).map_pin_path(shape.name, shape.pin(dir, interface));
     }
-    let masks = Value(masks(config));
-    loader.override_global(names::MASKS, &masks, true);
+    let sizes = Value(sizes(config));
+    loader.override_global(names::SIZES, &sizes, true);
     if let Some(fields) = fields {
         loader.override_global(names::SOCKET_FIELDS, fields, true);
     }

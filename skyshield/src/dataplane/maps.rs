@@ -21,8 +21,9 @@ use super::clock;
 use super::enforcer::{Counters, Entry, EventTotals, Hit, Reader, Replaced, Sender};
 use super::error::Error;
 use super::family::{Family, Names, Value, failed, open};
-use super::hosts::{Hosts, Near};
+use super::hosts::Hosts;
 use super::list::{List, missing_from};
+use super::near::Near;
 use super::near_allowed::NearAllowed;
 use super::places::{PlaceMaps, Placed};
 use super::ranges::{Generations, Ranges};
@@ -120,10 +121,10 @@ impl KernelMaps {
 
     fn put_host(&mut self, address: u32, hold: Hold) -> Result<(), Error> {
         self.hosts.put(address, hold)?;
-        if hold == Hold::NONE {
-            self.stale += 1;
-        } else {
+        if hold != Hold::NONE {
             self.near.add_host_v4(address);
+        } else if self.near.has_hosts_v4() {
+            self.stale += 1;
         }
         if u64::from(self.hosts.stashed()) != self.own.stashed {
             self.own.stashed = self.hosts.stashed().into();

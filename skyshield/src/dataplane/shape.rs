@@ -9,15 +9,14 @@ use skyshield_common::gate::{Gate, Shielding};
 use skyshield_common::maps as names;
 use skyshield_common::tap::{Flow, TapCounter, Tapping};
 use skyshield_common::{
-    Banned, Counter, Masks, PrefixBan, Rate, Settings as Wire, Tally, host, near, place, range, rate, rules,
-    top,
+    Banned, Counter, PrefixBan, Rate, Settings as Wire, Sizes, Tally, host, near, place, range, rate, roster,
+    rules, top,
 };
 
 use super::bpffs::file;
 use super::config::Config;
 use super::cookies;
 use super::error::OpenError;
-use super::hosts::stash_capacity;
 use super::places;
 use super::ranges;
 use super::rule_maps;
@@ -55,8 +54,15 @@ pub(super) fn flow_buckets(config: &Config) -> u32 {
 }
 
 /// What the program is told of its tables' sizes.
-pub(super) fn masks(config: &Config) -> Masks {
-    Masks { hosts: u64::from(host_buckets(config)) - 1, rates: u64::from(rate_buckets(config)) - 1 }
+pub(super) fn sizes(config: &Config) -> Sizes {
+    let buckets = host_buckets(config);
+    let lines = roster::line_count(buckets);
+    Sizes {
+        hosts: u64::from(buckets) - 1,
+        roster: u64::from(lines.saturating_sub(1)),
+        tag_bits: roster::tag_bits(lines).into(),
+        rates: u64::from(rate_buckets(config)) - 1,
+    }
 }
 
 /// Buckets of the IPv4 hosts.
@@ -147,8 +153,9 @@ pub(super) fn shapes(config: &Config) -> Vec<Shape> {
             ranges::slots_v6(config.max_listed_prefixes),
             prefixes_listed,
         ),
-        shape(names::STASH_V4, MapType::Hash, 4, 8, stash_capacity(buckets as usize), hosts),
-        variable(names::NEAR_HOSTS_V4, near::host_words(buckets), hosts),
+        shape(names::STASH_V4, MapType::Hash, 4, 8, host::stash_capacity(buckets), hosts),
+        variable(names::ROSTER_V4, roster::line_count(buckets).max(1) * words_of::<roster::Line>(), hosts),
+        variable(names::NEAR_HOSTS_V4, near::host_words(buckets).max(1), hosts),
         variable(names::NEAR_V4, near::V4_WORDS, None),
         variable(names::NEAR_V6, near::V6_WORDS, None),
         variable(names::NEAR_ALLOWED, near::ALLOWED_WORDS, None),
@@ -224,8 +231,9 @@ impl Shape {
                     names::RANGES_V6 => entries / 2,
                     names::PLACES_V4 => places::prefixes_of_v4(entries),
                     names::PLACES_V6 => places::prefixes_of_v6(entries),
+                    names::ROSTER_V4 => entries.saturating_mul(3),
                     names::NEAR_HOSTS_V4 => entries.saturating_mul(12),
-                    names::STASH_V4 => entries.saturating_mul(96),
+                    names::STASH_V4 => entries.saturating_mul(384),
                     _ => entries,
                 };
                 Err(OpenError::Capacity { map: self.name, setting, pinned, wanted })

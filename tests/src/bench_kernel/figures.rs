@@ -224,7 +224,7 @@ fn loaded(target: &mut Target, out: &mut BTreeMap<&'static str, Value>) -> anyho
     }
     out.insert("change_us", json!(tenth(median(&changes))));
     let mut bytes = 0;
-    for map in [maps::HOSTS_V4, maps::STASH_V4, maps::NEAR_HOSTS_V4, maps::NEAR_V4] {
+    for map in [maps::HOSTS_V4, maps::STASH_V4, maps::ROSTER_V4, maps::NEAR_HOSTS_V4, maps::NEAR_V4] {
         let mut pins =
             std::fs::read_dir(target.field.bpffs.pin_dir())?.flatten().map(|pin| pin.path().join(map));
         let pin = pins.find(|pin| pin.exists()).context("no pin")?;

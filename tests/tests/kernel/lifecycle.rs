@@ -14,7 +14,8 @@ use crate::loader::Loader;
 pub(crate) fn restart() -> anyhow::Result<()> {
     const KILLS: usize = 50;
     let bench = Bench::new()?;
-    let config = bench.config();
+    // With a roster, which each start looks through.
+    let config = Config { max_listed: crate::roster::LISTED, ..bench.config() };
     let receiver = bench.receiver(HOST_V4)?;
     let to = receiver.local_addr()?;
     let bans = [(source(CLIENT_V4)?, None)];

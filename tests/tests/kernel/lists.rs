@@ -21,11 +21,13 @@ fn scattered(n: u32) -> Ipv4Addr {
     Ipv4Addr::from_bits(address & 0x3fff_ffff | 0x4000_0000)
 }
 
-pub(crate) fn replaced() -> anyhow::Result<()> {
-    const LISTED: u32 = 20_000;
+/// Addresses on a list.
+pub(crate) const LISTED: u32 = 20_000;
+
+pub(crate) fn replaced(max_listed: u32) -> anyhow::Result<()> {
     const SWAPS: u32 = 20;
     let bench = Bench::quiet()?;
-    let config = Config { max_listed: LISTED, ..bench.config() };
+    let config = Config { max_listed, ..bench.config() };
     bench.with_kernel(&config, |kernel| {
         let stays = Ipv4Addr::new(203, 0, 113, 7);
         let list = |swap: u32| {
@@ -76,7 +78,7 @@ pub(crate) fn replaced() -> anyhow::Result<()> {
         kernel.enforcer.replace_list(&[stays])?;
         kernel.enforcer.remove(both)?;
         ensure!(kernel.attachment.judge(&frame)? == Verdict::Drop, "the list went with the ban");
-        let many: Vec<_> = (0..=LISTED).map(scattered).collect();
+        let many: Vec<_> = (0..=max_listed).map(scattered).collect();
         let full = kernel.enforcer.replace_list(&many);
         ensure!(matches!(full, Err(Error::Full { .. })), "{full:?}");
         ensure!(kernel.enforcer.entries()?.is_empty());

@@ -34,6 +34,8 @@ impl KernelMaps {
         for key in self.shapes.keys().collect::<Result<Vec<_>, _>>().map_err(failed("walk", names::SHAPES))? {
             self.shapes.remove(&key).map_err(failed("delete from", names::SHAPES))?;
         }
+        // First: whatever is put below is followed from what it says.
+        self.hosts.mend_roster()?;
         let records = self.v4.bans()?;
         let mut stray: std::collections::HashMap<u32, Hold> = self.hosts.all()?.into_iter().collect();
         let said = Generations { v4: before.ranges_v4, v6: before.ranges_v6 };
@@ -61,7 +63,8 @@ impl KernelMaps {
     }
 
     pub(super) fn rebuild_near(&mut self) -> Result<(), Error> {
-        let hosts_v4 = self.hosts.all()?.into_iter().map(|(address, _)| address);
+        let hosts_v4 = if self.near.has_hosts_v4() { self.hosts.all()? } else { Vec::new() };
+        let hosts_v4 = hosts_v4.into_iter().map(|(address, _)| address);
         let hosts_v6: Vec<_> = self.v6.bans()?;
         let hosts_v6 = hosts_v6.iter().filter_map(|(source, _)| match source.address() {
             IpAddr::V6(address) => Some(address.octets()),
