@@ -103,18 +103,45 @@ pub const fn hold_of(slot: u64) -> Hold {
     Hold(slot as u32)
 }
 
+/// By what an address is looked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Hash {
+    first: u64,
+    mixed: u64,
+}
+
+impl Hash {
+    /// The one of an address.
+    #[inline]
+    pub const fn of(address: u32) -> Self {
+        Self { first: first(address as u64), mixed: mix(address as u64) }
+    }
+
+    /// 24 bits that are known sooner than the others.
+    #[inline]
+    pub const fn first(self) -> u64 {
+        self.first
+    }
+
+    /// All 64.
+    #[inline]
+    pub const fn mixed(self) -> u64 {
+        self.mixed
+    }
+}
+
 /// The two buckets an address may be in, of `mask` + 1.
 #[inline]
 #[expect(clippy::cast_possible_truncation, reason = "the mask is smaller")]
-pub const fn buckets(address: u32, mask: u32) -> (u32, u32) {
-    (first(address as u64) as u32 & mask, (mix(address as u64) >> 32) as u32 & mask)
+pub const fn buckets(hash: Hash, mask: u32) -> (u32, u32) {
+    (hash.first as u32 & mask, (hash.mixed >> 32) as u32 & mask)
 }
 
 /// The slot of its bucket in which an address is looked for first, and where it is put if that is free: most
 /// are found by a single look, which a processor foresees.
 #[inline]
-pub const fn home(address: u32) -> usize {
-    (mix(address as u64) >> 61) as usize
+pub const fn home(hash: Hash) -> usize {
+    (hash.mixed >> 61) as usize
 }
 
 /// Whether an address goes into the first of its buckets, by how many slots are free in each. Most are then found there,
@@ -196,7 +223,7 @@ mod tests {
         fn a_slot_gives_back_what_was_put_in(address: u32, bits: u32, mask_bits in 0_u32..31) {
             let slot = slot(address, Hold::from_bits(bits));
             prop_assert_eq!((address_of(slot), hold_of(slot).bits()), (address, bits));
-            let (first, second) = buckets(address, (1 << mask_bits) - 1);
+            let (first, second) = buckets(Hash::of(address), (1 << mask_bits) - 1);
             prop_assert!(first >> mask_bits == 0 && second >> mask_bits == 0);
         }
     }
@@ -207,7 +234,7 @@ mod tests {
         let mut free = std::vec![SLOTS; BUCKETS as usize];
         let mut stashed = 0;
         for n in 0..BUCKETS * 6 {
-            let (first, second) = buckets((mix(n.into()) >> 32) as u32, BUCKETS - 1);
+            let (first, second) = buckets(Hash::of((mix(n.into()) >> 32) as u32), BUCKETS - 1);
             let (first, second) = (first as usize, second as usize);
             let bucket = if prefers_first((free[first], free[second])) { first } else { second };
             match free[bucket].checked_sub(1) {

@@ -9,7 +9,7 @@
 //! before looks at a word of each.
 
 use crate::Address;
-use crate::host::{first, mix};
+use crate::host::{Hash, first, mix};
 
 /// The address itself may be banned or listed.
 pub const HOSTS: usize = 1;
@@ -50,10 +50,10 @@ pub const fn host_words(buckets: u32) -> u32 {
 /// put in.
 #[inline]
 #[expect(clippy::cast_possible_truncation, reason = "the mask is smaller")]
-pub const fn host_v4(address: u32, mask: u32) -> (u32, u64) {
-    let hash = mix(address as u64);
-    let bits = 1 << (hash >> 58) | 1 << (hash >> 52 & 63) | 1 << (hash >> 46 & 63);
-    (first(address as u64) as u32 & mask, bits)
+pub const fn host_v4(hash: Hash, mask: u32) -> (u32, u64) {
+    let mixed = hash.mixed();
+    let bits = 1 << (mixed >> 58) | 1 << (mixed >> 52 & 63) | 1 << (mixed >> 46 & 63);
+    (hash.first() as u32 & mask, bits)
 }
 
 /// The word of an IPv4 address's /18, and its bit.
@@ -177,11 +177,11 @@ mod tests {
         let mask = host_words(crate::host::bucket_count(HOSTS)) - 1;
         let mut words = std::vec![0_u64; mask as usize + 1];
         let is_found = |words: &[u64], n: u32| {
-            let (word, bits) = host_v4(n.wrapping_mul(0x9e37_79b1), mask);
+            let (word, bits) = host_v4(Hash::of(n.wrapping_mul(0x9e37_79b1)), mask);
             words[word as usize] & bits == bits
         };
         for n in 0..HOSTS {
-            let (word, bits) = host_v4(n.wrapping_mul(0x9e37_79b1), mask);
+            let (word, bits) = host_v4(Hash::of(n.wrapping_mul(0x9e37_79b1)), mask);
             words[word as usize] |= bits;
         }
         assert!((0..HOSTS).all(|n| is_found(&words, n)));

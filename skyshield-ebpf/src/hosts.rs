@@ -3,7 +3,7 @@
 use aya_ebpf::macros::map;
 use aya_ebpf::maps::HashMap;
 use skyshield_common::Settings;
-use skyshield_common::host::{self, Hold};
+use skyshield_common::host::{self, Hash, Hold};
 
 use crate::maps::low;
 use crate::settings::{hosts_mask, settings};
@@ -23,10 +23,11 @@ static STASH_V4: HashMap<u32, u64> = HashMap::with_max_entries(ENTRIES, 0);
 /// What is said of an IPv4 address: in its buckets, or in the stash if there is anything.
 #[inline(always)]
 pub(crate) fn hold(address: u32, settings: &Settings) -> Hold {
-    let (first, second) = host::buckets(address, low(hosts_mask()));
-    let mut hold = held(first, address);
+    let hash = Hash::of(address);
+    let (first, second) = host::buckets(hash, low(hosts_mask()));
+    let mut hold = held(first, address, hash);
     if hold == Hold::NONE {
-        hold = held(second, address);
+        hold = held(second, address, hash);
     }
     if hold == Hold::NONE
         && settings.stashed != 0
@@ -53,10 +54,10 @@ extern "C" fn hold_of(address: u64) -> u64 {
 
 /// What is said of an IPv4 address where it is looked for first. That is all there is to say of most that are banned.
 #[inline(always)]
-pub(crate) fn hold_at_home(address: u32) -> Hold {
-    let (first, _) = host::buckets(address, low(hosts_mask()));
+pub(crate) fn hold_at_home(address: u32, hash: Hash) -> Hold {
+    let (first, _) = host::buckets(hash, low(hosts_mask()));
     // SAFETY: one of the eight words of a bucket, which is there as long as the program is.
-    let home = unsafe { slots(first).add(host::home(address)).read_volatile() };
+    let home = unsafe { slots(first).add(host::home(hash)).read_volatile() };
     if host::address_of(home) == address { host::hold_of(home) } else { Hold::NONE }
 }
 
@@ -69,10 +70,10 @@ fn slots(bucket: u32) -> *mut u64 {
 
 /// A bucket's hold on an address.
 #[inline(always)]
-fn held(bucket: u32, address: u32) -> Hold {
+fn held(bucket: u32, address: u32, hash: Hash) -> Hold {
     let slots = slots(bucket);
     // SAFETY: as below.
-    let home = unsafe { slots.add(host::home(address)).read_volatile() };
+    let home = unsafe { slots.add(host::home(hash)).read_volatile() };
     if host::address_of(home) == address && host::hold_of(home) != Hold::NONE {
         return host::hold_of(home);
     }

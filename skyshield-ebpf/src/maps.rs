@@ -6,7 +6,7 @@ use aya_ebpf::helpers::generated::{bpf_jiffies64, bpf_ktime_get_boot_ns};
 use aya_ebpf::macros::map;
 use aya_ebpf::maps::lpm_trie::Key;
 use aya_ebpf::maps::{HashMap, LpmTrie, PerCpuArray, RingBuf};
-use skyshield_common::host::{self, Hold};
+use skyshield_common::host::{self, Hash, Hold};
 use skyshield_common::maps::EVENTS_BYTES;
 use skyshield_common::place::Policy;
 use skyshield_common::rules::{Act, Layer4};
@@ -252,27 +252,32 @@ impl Tables for KernelMaps {
     #[inline(always)]
     fn bans(&self, source: &Address, _: &Settings, now_ns: u64) -> bool {
         if let Some(address) = source.v4() {
-            let home = if self.is_short { hosts::hold_at_home(address) } else { Hold::NONE };
+            let at_home = |address| hosts::hold_at_home(address, Hash::of(address));
+            let home = if self.is_short { at_home(address) } else { Hold::NONE };
             let hold = if home == Hold::NONE { hosts::hold_at_length(address) } else { home };
             return hold.holds(now_ns);
         }
         let Some(ban) = BANS_V6.get_ptr(octets(source)) else { return false };
         // SAFETY: the kernel keeps the element's memory while the program runs. It may be handed to
         // another address at this moment; then one packet is judged by that one.
-        unsafe { (&raw const (*ban).ban).read_volatile() }.holds(now_ns)
+        let expires_at_ns = unsafe { (&raw const (*ban).ban.expires_at_ns).read_volatile() };
+        Ban::new(expires_at_ns, 0, 0).holds(now_ns)
     }
 
     #[inline(always)]
     fn glance(&self, source: &Address, settings: &Settings, now_ns: u64) -> Glance {
-        if let Some(address) = source.v4() {
-            if roster::is_there() {
-                return roster::glance(address, now_ns);
+        let is_near = match source.v4() {
+            Some(address) if roster::is_there() => return roster::glance(address, now_ns),
+            Some(address) => {
+                let hash = Hash::of(address);
+                if hosts_mask() < host::SMALL && hosts::hold_at_home(address, hash).holds(now_ns) {
+                    return Glance::Banned;
+                }
+                near::host_v4(hash)
             }
-            if hosts_mask() < host::SMALL && hosts::hold_at_home(address).holds(now_ns) {
-                return Glance::Banned;
-            }
-        }
-        if near::host(source, settings) { Glance::Unclear } else { Glance::Clear }
+            None => near::host(source, settings),
+        };
+        if is_near { Glance::Unclear } else { Glance::Clear }
     }
 
     #[inline(always)]

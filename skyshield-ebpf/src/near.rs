@@ -1,5 +1,6 @@
 //! Where bans and the allow list are near, in the program's variables.
 
+use skyshield_common::host::Hash;
 use skyshield_common::near::{self, Depth};
 use skyshield_common::{Address, Settings};
 
@@ -30,12 +31,18 @@ static NEAR_ALLOWED: Variable<[u64; near::ALLOWED_WORDS as usize]> = Variable::n
 pub(crate) fn host(source: &Address, settings: &Settings) -> bool {
     match source.v4() {
         Some(address) if roster::is_there() => !roster::is_clear(address),
-        Some(address) => is_put_in(NEAR_HOSTS_V4.opaque(), near::host_v4(address, low(hosts_mask()) >> 1)),
+        Some(address) => host_v4(Hash::of(address)),
         None => {
             settings.depths & Depth::Host.bit() != 0
                 && is_put_in(NEAR_V6.place().cast(), near::v6(*source, Depth::Host))
         }
     }
+}
+
+/// Whether an IPv4 address may be, where there is no roster.
+#[inline(always)]
+pub(crate) fn host_v4(hash: Hash) -> bool {
+    is_put_in(NEAR_HOSTS_V4.opaque(), near::host_v4(hash, low(hosts_mask()) >> 1))
 }
 
 /// Whether a prefix that holds it may be.

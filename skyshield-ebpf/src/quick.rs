@@ -43,23 +43,23 @@ pub fn quick<F: Frame + ?Sized, T: Tables>(frame: &F, tables: &T) -> Quick {
     let Some(ethertype) = frame.read(ETHERTYPE_AT) else { return Quick::Undecided };
     match u16::from_be_bytes(ethertype) {
         IPV4 => {
-            let Some(header) = frame.quads(at) else { return Quick::Undecided };
-            let [first, _, _, source, _] = header;
+            let Some([first, _, _, source, _]) = frame.quads(at) else { return Quick::Undecided };
             // Without options, and not longer than the frame.
             if first >> 24 != 0x45 || at + (first & 0xffff) as usize > frame.length() {
                 return Quick::Undecided;
             }
-            judge(&Address::from_v4(source), tables, || is_plain_v4(frame, at, header))
+            let is_plain = || frame.quads(at).is_some_and(|header| is_plain_v4(frame, at, header));
+            judge(&Address::from_v4(source), tables, is_plain)
         }
         IPV6 => {
-            let Some(header) = frame.words(at) else { return Quick::Undecided };
-            let [first, high, low, _, _] = header;
+            let Some([first, high, low, _, _]) = frame.words(at) else { return Quick::Undecided };
             let end = at + IPV6_BYTES + (first >> 16 & 0xffff) as usize;
             // An IPv4 address in the dress of IPv6 goes by its other name.
             if first >> 60 != 6 || end > frame.length() || high == 0 {
                 return Quick::Undecided;
             }
-            judge(&Address { high, low }, tables, || is_plain_v6(frame, at, header))
+            let is_plain = || frame.words(at).is_some_and(|header| is_plain_v6(frame, at, header));
+            judge(&Address { high, low }, tables, is_plain)
         }
         _ => Quick::Undecided,
     }
@@ -84,7 +84,6 @@ fn judge<T: Tables>(source: &Address, tables: &T, is_plain: impl FnOnce() -> boo
         let is_decided = !may_be_spared(source, settings, tables);
         return if is_decided { Quick::Banned(now_ns) } else { Quick::Undecided };
     }
-    let rate = settings.rate(Limit::Packets);
     let hash = rate::hash(source.rate_source(), Limit::Packets as u64, settings.seed);
     // Of a source that was never seen before neither what is near nor its bucket is at hand: a processor
     // that goes on before it knows the one fetches both at once.
@@ -96,7 +95,7 @@ fn judge<T: Tables>(source: &Address, tables: &T, is_plain: impl FnOnce() -> boo
     if settings.shaped != 0 && tables.shape(source).is_some() {
         return Quick::Undecided;
     }
-    let now = rate::units(now_ns);
+    let (now, rate) = (rate::units(now_ns), settings.rate(Limit::Packets));
     if tables.is_over(home, hash, now, rate) && settings.limits != 0 {
         // Without a limit the cell says nothing. With one it is dropped whatever is odd about it, where that by itself
         // drops nothing.

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::atomic::Ordering;
 
 use aya::maps::{HashMap, MapData};
-use skyshield_common::host::{self, Hold, SLOTS};
+use skyshield_common::host::{self, Hash, Hold, SLOTS};
 use skyshield_common::maps as names;
 
 use super::error::Error;
@@ -64,7 +64,7 @@ impl Hosts {
 
     /// Has the buckets of an address fetched that is soon wanted.
     pub(super) fn foresee(&self, address: u32) {
-        let (first, second) = host::buckets(address, self.mask);
+        let (first, second) = host::buckets(Hash::of(address), self.mask);
         for bucket in [first, second] {
             self.buckets.fetch(bucket as usize * SLOTS);
         }
@@ -74,7 +74,7 @@ impl Hosts {
     }
 
     fn find(&self, address: u32) -> Option<(Place, Hold)> {
-        let (first, second) = host::buckets(address, self.mask);
+        let (first, second) = host::buckets(Hash::of(address), self.mask);
         for bucket in [first, second] {
             for at in slots(bucket) {
                 let slot = self.buckets.load(at);
@@ -160,11 +160,11 @@ impl Hosts {
 
     /// A free slot for an address that has none.
     fn free(&self, address: u32) -> Option<usize> {
-        let (first, second) = host::buckets(address, self.mask);
+        let (first, second) = host::buckets(Hash::of(address), self.mask);
         let free = |bucket: u32| slots(bucket).filter(|at| self.buckets.load(*at) == 0);
         let (left, right) = (free(first).count(), free(second).count());
         let preferred = if host::prefers_first((left, right)) { first } else { second };
-        let home = preferred as usize * SLOTS + host::home(address);
+        let home = preferred as usize * SLOTS + host::home(Hash::of(address));
         if self.buckets.load(home) == 0 { Some(home) } else { free(preferred).next() }
     }
 

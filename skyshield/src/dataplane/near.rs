@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use ipnet::{IpNet, Ipv6Net};
+use skyshield_common::host::Hash;
 use skyshield_common::near::{self, Depth};
 use skyshield_common::{Address, maps as names};
 
@@ -42,7 +43,7 @@ impl Near {
 
     pub(super) fn add_host_v4(&self, address: u32) {
         if let Some(words) = &self.hosts_v4 {
-            let (word, bits) = near::host_v4(address, mask(words));
+            let (word, bits) = near::host_v4(Hash::of(address), mask(words));
             words.set(word as usize, bits);
         }
     }
@@ -82,7 +83,7 @@ impl Near {
         if let Some(words) = &self.hosts_v4 {
             let mut wanted = vec![0_u64; words.words().len()];
             for address in hosts_v4 {
-                let (word, bits) = near::host_v4(address, mask(words));
+                let (word, bits) = near::host_v4(Hash::of(address), mask(words));
                 wanted[word as usize] |= bits;
             }
             write(words, wanted);

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use anyhow::ensure;
 use skyshield::dataplane::{Config, Error, Replaced, Shape};
-use skyshield_common::{Reason, Verdict};
+use skyshield_common::{Reason, Verdict, host};
 use tests::packet;
 
 use crate::bench::{Bench, Counted, entry, source};
@@ -92,10 +92,11 @@ pub(crate) fn stashed() -> anyhow::Result<()> {
     let bench = Bench::quiet()?;
     let config = Config { max_listed: 100, ..bench.config() };
     bench.with_kernel(&config, |kernel| {
-        let buckets = skyshield_common::host::bucket_count(config.max_bans + config.max_listed);
-        let wanted = skyshield_common::host::buckets(0x0a00_0001, buckets - 1);
+        let buckets = host::bucket_count(config.max_bans + config.max_listed);
+        let both = |address| host::buckets(host::Hash::of(address), buckets - 1);
+        let wanted = both(0x0a00_0001);
         let crowd: Vec<_> = (0x0a00_0000_u32..)
-            .filter(|address| skyshield_common::host::buckets(*address, buckets - 1) == wanted)
+            .filter(|address| both(*address) == wanted)
             .take(100)
             .map(Ipv4Addr::from_bits)
             .collect();
