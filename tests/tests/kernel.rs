@@ -65,9 +65,10 @@ fn main() -> ExitCode {
     // Rates are measured: one at a time.
     arguments.test_threads = Some(1);
 
-    let plain: [(&str, Test); 2] = [
+    let plain: [(&str, Test); 3] = [
         ("object_carries_exactly_the_maps_that_common_names", object::maps),
         ("object_is_licensed_and_takes_frames_in_several_buffers", object::sections),
+        ("object_fits_into_the_stack_of_every_kernel", object::stacks),
     ];
     let kernel: &[(&str, Test)] = &[
         ("decisions_of_an_adversary_leave_ledger_store_and_kernel_at_one", adversary::beset),
