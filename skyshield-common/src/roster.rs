@@ -7,7 +7,7 @@
 //! [`Note`] says how many are, and from when on some of its bans no longer hold.
 //!
 //! Whatever a line does not know is asked of [`HOSTS_V4`](crate::maps::HOSTS_V4), which decides: of a million addresses
-//! some two thousand are left out, of as many as there may be one in sixteen.
+//! one in seven hundred is left out, of as many as there may be one in twenty-three.
 
 use crate::host;
 
