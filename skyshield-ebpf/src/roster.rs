@@ -35,7 +35,7 @@ pub(crate) fn is_clear(address: u32) -> bool {
     look(address).is_some_and(|(note, is_on)| !is_on && note.left_out() == 0)
 }
 
-/// The line of an address, and whether that has its tag; `None` for one that stands nowhere.
+/// The line of an address, and whether that has its tag; `None` for one that has no seat.
 #[inline(always)]
 fn look(address: u32) -> Option<(Note, bool)> {
     let Seat { line, words, tag } = roster::seat(address, low(tag_bits()));

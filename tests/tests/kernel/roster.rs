@@ -29,7 +29,7 @@ fn config(bench: &Bench) -> anyhow::Result<(Config, u32)> {
     Ok((config, roster::tag_bits(lines)))
 }
 
-/// More than one line has room for, what stands on none, and others from everywhere.
+/// More than one line has room for, what has no seat on any, and others from everywhere.
 fn pool(tag_bits: u32) -> Vec<Ipv4Addr> {
     const LINE: u32 = 0x1234;
     let crowd = (1..=60).map(|tag| roster::address(LINE, tag, tag_bits));
@@ -70,26 +70,20 @@ pub(crate) fn agree() -> anyhow::Result<()> {
                 for address in &pool {
                     let source = Source::host(IpAddr::V4(*address));
                     let state = meant.entry(*address).or_default();
-                    match numbers.next() >> 32 & 15 {
-                        0 => kernel.enforcer.install(source, entry(1, None))?,
-                        1 => kernel.enforcer.install(source, entry(2, Some(LONG)))?,
-                        2 => kernel.enforcer.install(source, entry(3, Some(SHORT)))?,
+                    let ttl = match numbers.next() >> 32 & 15 {
+                        0 => None,
+                        1 => Some(LONG),
+                        2 => Some(SHORT),
                         3 | 4 => {
                             kernel.enforcer.remove(source)?;
                             state.1 = false;
-                            ending.retain(|other| other != address);
                             continue;
                         }
                         _ => continue,
-                    }
+                    };
+                    kernel.enforcer.install(source, entry(1, ttl))?;
                     state.1 = true;
-                    ending.retain(|other| other != address);
-                    if kernel
-                        .enforcer
-                        .get(source)?
-                        .and_then(|found| found.ttl)
-                        .is_some_and(|ttl| ttl <= SHORT)
-                    {
+                    if ttl == Some(SHORT) {
                         ending.push(*address);
                     }
                 }
