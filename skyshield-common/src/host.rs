@@ -141,7 +141,7 @@ pub const fn buckets(hash: Hash, mask: u32) -> (u32, u32) {
 /// are found by a single look, which a processor foresees.
 #[inline]
 pub const fn home(hash: Hash) -> usize {
-    (hash.mixed >> 61) as usize
+    (hash.first >> 21) as usize
 }
 
 /// Whether an address goes into the first of its buckets, by how many slots are free in each. Most are then found there,

@@ -2,14 +2,12 @@
 //! hosts is too large for any cache, most packets are judged by one line of this, dropped or not.
 //!
 //! Sixteen bits and sixteen are an address: it is spread over all 32 by a multiplication that can be taken back, of
-//! which the upper bits say on which [`Line`] it is, and the lower are its tag there (the more lines, the fewer). A tag
-//! has its [`Seat`] in one of two words, four to a word. One for which neither has room is left out, and the line's
+//! which the upper bits say on which [`Line`] it is, and the lower are its tag there (the more lines, the more bits are
+//! both). A tag has its [`Seat`] in one of two words, four to a word. One for which neither has room is left out, and the line's
 //! [`Note`] says how many are, and from when on some of its bans no longer hold.
 //!
 //! Whatever a line does not know is asked of [`HOSTS_V4`](crate::maps::HOSTS_V4), which decides: of a million addresses
 //! one in seven hundred is left out, of as many as there may be one in twenty-three.
-
-use crate::host;
 
 /// Words of a line.
 pub const WORDS: usize = 8;
@@ -49,14 +47,16 @@ pub struct Seat {
     pub tag: u64,
 }
 
-/// Bits of a tag on a roster of so many lines; 0 where there are none.
+/// Bits of a tag that do not say on which of so many lines it is; 0 where there are none.
 pub const fn tag_bits(lines: u32) -> u32 {
     if lines == 0 { 0 } else { u32::BITS - lines.trailing_zeros() }
 }
 
 /// Odd, so that it can be taken back; of the golden ratio, as a table's is.
 const FACTOR: u32 = 0x9e37_79b1;
-/// What takes it back.
+/// Odd as well, and of another kind: the words must not go by what the line goes by.
+const CHOICE: u32 = 0x85eb_ca6b;
+/// What takes the first back.
 const BACK: u32 = {
     // Each step doubles the number of bits that are right.
     let mut back = FACTOR;
@@ -74,12 +74,11 @@ pub const fn seat(address: u32, tag_bits: u32) -> Seat {
     /// Words before the second half.
     const HALF: usize = 4;
     let spread = address.wrapping_mul(FACTOR);
-    #[expect(clippy::cast_possible_truncation, reason = "it has 24 bits")]
-    let choice = host::first(spread as u64) as usize;
+    let choice = (spread.wrapping_mul(CHOICE) >> 18) as usize;
     Seat {
         line: spread >> tag_bits,
-        words: [choice & (HALF - 1), HALF + (((choice >> 2 & 0xfff) * (NOTE - HALF)) >> 12)],
-        tag: (spread & !(u32::MAX << tag_bits)) as u64,
+        words: [choice & (HALF - 1), HALF + (((choice >> 2) * (NOTE - HALF)) >> 12)],
+        tag: (spread & 0xffff) as u64,
     }
 }
 
@@ -94,6 +93,13 @@ pub const fn address(line: u32, tag: u64, tag_bits: u32) -> u32 {
 #[inline]
 pub const fn has(word: u64, tag: u64) -> bool {
     holes(word ^ tag.wrapping_mul(ONES)) != 0
+}
+
+/// Whether it is in one of two. In which of them no processor foresees: it is not asked which.
+#[inline]
+pub const fn have([left, right]: [u64; 2], tag: u64) -> bool {
+    let tags = tag.wrapping_mul(ONES);
+    holes(left ^ tags) | holes(right ^ tags) != 0
 }
 
 /// Which of a seat's two words takes one more tag: that with more room. `None` where neither has any.
@@ -137,7 +143,7 @@ impl Note {
         self.0
     }
 
-    /// The first [tick](host::tick) at which not all of the line's tags hold.
+    /// The first [tick](crate::host::tick) at which not all of the line's tags hold.
     #[inline]
     pub const fn ends(self) -> u32 {
         !((self.0 >> 32) as u32)
@@ -168,12 +174,13 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::host;
 
     proptest! {
         #[test]
         fn a_line_and_a_tag_are_an_address(bits: u32, tag_bits in 9_u32..=16) {
             let seat = seat(bits, tag_bits);
-            prop_assert!(u64::from(seat.line) >> (32 - tag_bits) == 0 && seat.tag >> tag_bits == 0);
+            prop_assert!(u64::from(seat.line) >> (32 - tag_bits) == 0 && seat.tag >> 16 == 0);
             prop_assert!(seat.words[0] < 4 && (4..NOTE).contains(&seat.words[1]));
             prop_assert_eq!(address(seat.line, seat.tag, tag_bits), bits);
         }
@@ -183,6 +190,8 @@ mod tests {
             let word = all.iter().rev().fold(0, |word, tag| word << 16 | u64::from(*tag));
             prop_assert_eq!(tags(word), all.map(u64::from));
             prop_assert_eq!(has(word, tag.into()), all.contains(&tag));
+            prop_assert_eq!(have([word, other.into()], tag.into()), all.contains(&tag) || tag == other);
+            prop_assert_eq!(have([other.into(), word], tag.into()), all.contains(&tag) || tag == other);
             let room = |word: [u16; TAGS]| word.iter().filter(|tag| **tag == 0).count();
             let words = [all, [tag, other, 0, tag]];
             let side = roomier(words.map(|all| all.iter().rev().fold(0, |word, tag| word << 16 | u64::from(*tag))));

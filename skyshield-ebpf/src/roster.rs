@@ -47,7 +47,6 @@ fn look(address: u32) -> Option<(Note, bool)> {
     // SAFETY: the words of a line, which is there as long as the program is.
     let note = Note::from_bits(unsafe { line.add(NOTE).read_volatile() });
     // SAFETY: as above.
-    let [left, right] = words.map(|word| unsafe { line.add(word).read_volatile() });
-    let is_on = roster::has(left, tag) || roster::has(right, tag);
-    (tag != 0).then_some((note, is_on))
+    let words = words.map(|word| unsafe { line.add(word).read_volatile() });
+    (tag != 0).then_some((note, roster::have(words, tag)))
 }
