@@ -50,11 +50,14 @@ impl Address {
         RateKey(source.octets())
     }
 
-    /// The source, in 64 bits, that its rates are kept for. No IPv6 host has the network that an IPv4
-    /// address is mapped to.
+    /// The source, in 64 bits, that its rates are kept for. No IPv6 host has a network that begins with as many zeros as
+    /// an IPv4 address has before it.
     #[inline]
     pub const fn rate_source(self) -> u64 {
-        if self.v4().is_some() { self.low } else { self.high }
+        match self.v4() {
+            Some(address) => address as u64,
+            None => self.high,
+        }
     }
 
     /// The network around the source, in 64 bits: its /24 or /48.

@@ -10,6 +10,7 @@
 extern crate std;
 
 mod ban;
+pub mod clearance;
 mod counter;
 mod event;
 pub mod gate;

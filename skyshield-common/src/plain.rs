@@ -31,7 +31,7 @@ plain! {
     EventCounter => 72,
     Tally => 2_120,
     Event => 64,
-    Settings => 312,
+    Settings => 344,
     Sizes => 32,
     Rate => 16,
     Gate => 40,

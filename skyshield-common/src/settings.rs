@@ -65,26 +65,38 @@ pub struct Sizes {
 
 /// The program's parameters. All zero, as a new map is: bans hold, no rate, no events.
 ///
-/// What most packets ask for comes first: two lines of a processor's cache, up to the rate of packets.
+/// What most packets ask for comes first: one line of a processor's cache, up to the rate of packets.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Settings {
-    /// See [`flag`].
-    pub flags: u64,
-    /// When the program disarms itself unless the daemon moves this on; 0 is never.
-    pub silent_after_ns: u64,
+    /// Until when a packet may be judged by the short way; [`Self::summed_up`] says it.
+    pub short_until_ns: u64,
     /// Nanoseconds of a jiffy, the clock's unit; 0 where nobody has said, and a slower clock is read.
     pub jiffy_ns: u64,
     /// What the jiffies are to be added to, wrapping, for `CLOCK_BOOTTIME`. The anchor program sets it.
     pub clock_offset_ns: u64,
+    /// Makes the places of rates unforeseeable.
+    pub seed: u64,
+    /// Counts what may have made a ban or a list meet a source that none met before; what was found out in another
+    /// [epoch](crate::clearance) is not to be gone by.
+    pub epoch: u64,
+    /// Not 0 where more is asked for than bans and the rate of packets; [`Self::summed_up`] says it.
+    pub asked_more: u64,
+    /// How fast each [`Limit`] is: of a source, by IPv4 address or IPv6 /64, or of the network around it,
+    /// by IPv4 /24 or IPv6 /48.
+    pub rates: [Rate; LIMITS],
+    /// See [`flag`].
+    pub flags: u64,
+    /// When the program disarms itself unless the daemon moves this on; 0 is never.
+    pub silent_after_ns: u64,
     /// The [`Limit`]s that there are, by their bits.
     pub limits: u64,
     /// Sources with a rate of their own.
     pub shaped: u64,
-    /// Makes the places of rates unforeseeable.
-    pub seed: u64,
     /// Where the [`rules`](crate::rules) in force begin; 0 is none.
     pub rules: u64,
+    /// Not 0 where a packet may pass although something speaks against it; [`Self::summed_up`] says it.
+    pub may_spare: u64,
     /// What is not dropped although something speaks against it, by the bits of the codes of what passes
     /// in its place: all of them in a dry run.
     pub spared: u64,
@@ -98,9 +110,6 @@ pub struct Settings {
     pub stashed: u64,
     /// Events that each CPU may send of an interface in one window of about a millisecond.
     pub events_per_window: u64,
-    /// How fast each [`Limit`] is: of a source, by IPv4 address or IPv6 /64, or of the network around it,
-    /// by IPv4 /24 or IPv6 /48.
-    pub rates: [Rate; LIMITS],
     /// Hits of bans that each CPU may write down of an interface in one window of about a millisecond; the others are
     /// counted with the next.
     pub hits_per_window: u64,
@@ -119,6 +128,21 @@ impl Settings {
     #[inline]
     pub const fn has(&self, wanted: u64) -> bool {
         self.flags & wanted != 0
+    }
+
+    /// The same with what the short way asks first, of all of it.
+    #[must_use]
+    pub const fn summed_up(mut self) -> Self {
+        // Without a clock that is set there is no time to compare with.
+        self.short_until_ns = match self.silent_after_ns {
+            _ if self.has(flag::BYPASS) || self.clock_offset_ns == 0 => 0,
+            0 => u64::MAX,
+            silent_after_ns => silent_after_ns,
+        };
+        let is_asked_more = self.rules != 0 || self.shaped != 0 || self.limits & !Limit::Packets.bit() != 0;
+        self.asked_more = is_asked_more as u64;
+        self.may_spare = (self.spared != 0 || self.allowed != 0) as u64;
+        self
     }
 
     /// Whether packets that are odd in this way are to be dropped.

@@ -2,7 +2,8 @@
 
 use core::intrinsics::{AtomicOrdering, atomic_cxchg};
 
-use skyshield_common::{Rate, Reason, rate};
+use skyshield_common::rate::{self, Due};
+use skyshield_common::{Limit, Rate, Reason, Settings};
 use skyshield_ebpf::{Admission, Load, Tables as _, further};
 
 use crate::maps::{KernelMaps, low};
@@ -19,17 +20,40 @@ static RATES: Variable<[rate::Bucket; rate::FRONT as usize + 1]> = Variable::new
 /// Tries at a cell that other CPUs keep changing; a race lost so often is a source far over its rate.
 const SWAP_TRIES: usize = 4;
 
-/// The cell in front where a source is looked for first, and what was in it.
-pub(crate) type Home = (*mut u64, u64);
+/// A source's bucket in front, its cell there where it is looked for first, and what was in that.
+pub(crate) type Home = (*mut u64, *mut u64, u64);
 
 /// Looks there.
 #[inline(always)]
 pub(crate) fn home(hash: u64) -> Home {
+    let front = front(hash);
     // SAFETY: one of the first four words of a bucket, which is there as long as the program is.
     unsafe {
-        let cell = front(hash).add(rate::home(hash));
+        let cell = front.add(rate::home(hash));
         // What comes of it is used later: this has it fetched.
-        (cell, cell.read_volatile())
+        (front, cell, cell.read_volatile())
+    }
+}
+
+/// Whether a clearance is in the bucket.
+#[inline(always)]
+pub(crate) fn is_cleared((front, ..): Home, clearance: u64) -> bool {
+    let [last, other] = rate::CLEARED;
+    // SAFETY: words of a bucket, as above.
+    unsafe { front.add(last).read_volatile() == clearance || front.add(other).read_volatile() == clearance }
+}
+
+/// Puts a clearance into the bucket, if its source has its cell at home.
+#[inline(always)]
+pub(crate) fn clear((front, _, before): Home, hash: u64, clearance: u64) {
+    let [last, other] = rate::CLEARED;
+    if rate::is_of(before, hash) {
+        // SAFETY: words of a bucket, as above, each of which says something by itself: another CPU may write them
+        // meanwhile, and one more source is then looked up again.
+        unsafe {
+            front.add(other).write_volatile(front.add(last).read_volatile());
+            front.add(last).write_volatile(clearance);
+        }
     }
 }
 
@@ -47,24 +71,41 @@ fn behind(hash: u64) -> *mut u64 {
     unsafe { RATES.opaque().cast::<rate::Bucket>().add(rate::behind(hash, rates_mask()) as usize).cast() }
 }
 
-/// Whether the home is the source's own, and one more packet is over its rate.
+/// What is said at home of one more packet of the source.
 #[inline(always)]
-pub(crate) fn is_over((_, before): Home, hash: u64, now: u64, rate: Rate) -> bool {
-    rate::is_of(before, hash) && rate::is_over(rate::tat(before), now, rate.interval, rate.tolerance)
+pub(crate) fn due((front, _, before): Home, hash: u64, now: u64, rate: Rate) -> Due {
+    if rate::is_of(before, hash) {
+        return match rate::admit(rate::tat(before), now, rate.interval, rate.tolerance) {
+            Some(next) => Due::at(next),
+            None => Due::OVER,
+        };
+    }
+    // A flood is of sources that were never seen before.
+    if rate::is_idle(before, now) && nobody_is_elsewhere(front, now) {
+        return Due::at(now + rate.interval);
+    }
+    core::hint::cold_path();
+    Due::UNKNOWN
 }
 
-/// Takes a packet out of the bucket of `hash`, where a look at its home has not shown that it is over its rate.
+/// Takes a packet out of the bucket of `hash`, by what was said at home.
 #[inline(always)]
-pub(crate) fn admission_from((cell, before): Home, hash: u64, now: u64, rate: Rate) -> Admission {
-    let owed = if rate::is_of(before, hash) { rate::tat(before) } else { 0 };
-    // A flood is of sources that were never seen before.
-    if owed != 0 || rate::is_idle(before, now) && nobody_is_elsewhere(front(hash), now) {
-        let next = rate::within(owed, now, rate.interval, rate.tolerance);
-        if swap(cell, before, hash, next).1 {
-            return Admission::Within;
-        }
+pub(crate) fn admission_by(
+    (_, cell, before): Home,
+    hash: u64,
+    now_ns: u64,
+    settings: &Settings,
+    due: Due,
+) -> Admission {
+    if let Some(next) = due.time()
+        && swap(cell, before, hash, next).1
+    {
+        return Admission::Within;
     }
-    admission(hash, now, rate.interval, rate.tolerance)
+    core::hint::cold_path();
+    // Read anew: the compiler would keep it on the stack meanwhile.
+    let rate = settings.rate(Limit::Packets);
+    admission(hash, rate::units(now_ns), rate.interval, rate.tolerance)
 }
 
 /// Takes `cost` out of the bucket of `hash`.
@@ -122,23 +163,20 @@ const BEHIND: u64 = 3;
 #[inline(never)]
 extern "C" fn admit(hash: u64, now: u64, cost: u64, tolerance: u64) -> u64 {
     let front = front(hash);
-    let (home, before) = home(hash);
-    let is_idle = rate::is_idle(before, now);
-    let at_home = rate::is_of(before, hash) || is_idle && nobody_is_elsewhere(front, now);
+    let (_, home, before) = home(hash);
+    let at_home = rate::is_of(before, hash) || rate::is_idle(before, now) && nobody_is_elsewhere(front, now);
     let (cell, before, is_beside) = if at_home {
         (home, before, false)
     } else if let Some((cell, before)) = own_of(front, rate::FRONT_CELLS, hash) {
         (cell, before, true)
-    } else if !is_past(until(front, rate::BEHIND), now) {
+    } else if !nobody_is_elsewhere(front, now) {
         return BEHIND;
-    } else if is_idle {
-        (home, before, false)
     } else if let Some((cell, before)) = idle_of(front, rate::FRONT_CELLS, now) {
         (cell, before, true)
     } else {
         return BEHIND;
     };
-    take(cell, before, (hash, now, cost, tolerance), is_beside.then_some(until(front, rate::BESIDE)))
+    take(cell, before, (hash, now, cost, tolerance), is_beside.then_some(until(front)))
 }
 
 /// The same of a source whose bucket in front is full, or was when it came: in the cell that it has
@@ -151,18 +189,18 @@ extern "C" fn admit_behind(hash: u64, now: u64, cost: u64, tolerance: u64) -> u6
     if let Some((cell, before)) = own_of(behind, rate::CELLS, hash)
         && !rate::is_idle(before, now)
     {
-        return take(cell, before, asked, Some(until(front, rate::BEHIND)));
+        return take(cell, before, asked, Some(until(front)));
     }
-    let (home, before) = home(hash);
+    let (_, home, before) = home(hash);
     // Its own by now, if another CPU was faster.
     if rate::is_of(before, hash) || rate::is_idle(before, now) {
         return take(home, before, asked, None);
     }
     if let Some((cell, before)) = idle_of(front, rate::FRONT_CELLS, now) {
-        return take(cell, before, asked, Some(until(front, rate::BESIDE)));
+        return take(cell, before, asked, Some(until(front)));
     }
     match idle_of(behind, rate::CELLS, now) {
-        Some((cell, before)) => take(cell, before, asked, Some(until(front, rate::BEHIND))),
+        Some((cell, before)) => take(cell, before, asked, Some(until(front))),
         None => UNTRACKED,
     }
 }
@@ -171,21 +209,15 @@ extern "C" fn admit_behind(hash: u64, now: u64, cost: u64, tolerance: u64) -> u6
 /// there has none.
 #[inline(always)]
 fn nobody_is_elsewhere(front: *mut u64, now: u64) -> bool {
-    is_past(until(front, rate::BESIDE), now) && is_past(until(front, rate::BEHIND), now)
+    // SAFETY: a word of a bucket.
+    rate::is_idle(unsafe { until(front).read_volatile() }, now)
 }
 
 /// The word of a bucket in front that says until when there may be somebody elsewhere.
 #[inline(always)]
-fn until(front: *mut u64, word: usize) -> *mut u64 {
+fn until(front: *mut u64) -> *mut u64 {
     // SAFETY: one of the bucket's words, which is there as long as the program is.
-    unsafe { front.add(word) }
-}
-
-/// Whether the time in such a word is past.
-#[inline(always)]
-fn is_past(until: *mut u64, now: u64) -> bool {
-    // SAFETY: a word of a bucket.
-    rate::is_idle(unsafe { until.read_volatile() }, now)
+    unsafe { front.add(rate::ELSEWHERE) }
 }
 
 /// Takes what is asked for out of a cell, which is the source's own or idle.

@@ -24,7 +24,7 @@ mod walk;
 
 pub use look::{Class, Looked, look};
 pub use parse::{Details, Frame, Packet, details, layer4, parse};
-pub use quick::{Quick, quick};
+pub use quick::{Quick, open_at, quick};
 pub use scatter::scattered;
 pub use screen::{Admission, Glance, Load, Outcome, Tables, further, screen};
 pub use segment::{Carried, carried};

@@ -28,6 +28,8 @@ mod frame;
 #[cfg(target_arch = "bpf")]
 mod hosts;
 #[cfg(target_arch = "bpf")]
+mod keys;
+#[cfg(target_arch = "bpf")]
 mod maps;
 #[cfg(target_arch = "bpf")]
 mod near;
@@ -56,7 +58,7 @@ mod program {
     use aya_ebpf::macros::xdp;
     use aya_ebpf::programs::XdpContext;
     use skyshield_common::{Reason, Verdict};
-    use skyshield_ebpf::{Outcome, Quick, quick, screen};
+    use skyshield_ebpf::{Outcome, Quick, open_at, quick, screen};
 
     use crate::cookies::answer;
     use crate::frame::XdpFrame;
@@ -67,10 +69,12 @@ mod program {
     #[xdp(frags)]
     #[expect(clippy::needless_pass_by_value, reason = "the signature is the macro's")]
     fn skyshield(ctx: XdpContext) -> u32 {
-        let frame = XdpFrame::of_first_buffer(&ctx);
         let maps = KernelMaps::short();
+        // First, while there is nothing yet that would have to be kept meanwhile.
+        let Some(now_ns) = open_at(&maps) else { return at_length(ctx.ctx) };
+        let frame = XdpFrame::of_first_buffer(&ctx);
         // Each with a reason that the compiler knows, and so with nothing to be asked of it.
-        match quick(&frame, &maps) {
+        match quick(&frame, &maps, now_ns) {
             Quick::Passed => {
                 report::report_known(&frame, &Outcome::of(Reason::Passed), &maps);
                 xdp_action::XDP_PASS

@@ -1,19 +1,18 @@
 //! The kernel's maps: who writes each, and what bounds it.
 
-use core::borrow::Borrow;
-
 use aya_ebpf::helpers::generated::{bpf_jiffies64, bpf_ktime_get_boot_ns};
 use aya_ebpf::macros::map;
-use aya_ebpf::maps::lpm_trie::Key;
 use aya_ebpf::maps::{HashMap, LpmTrie, PerCpuArray, RingBuf};
 use skyshield_common::host::{self, Hash, Hold};
 use skyshield_common::maps::EVENTS_BYTES;
 use skyshield_common::place::Policy;
+use skyshield_common::rate::Due;
 use skyshield_common::rules::{Act, Layer4};
 use skyshield_common::{Address, Ban, Banned, Hits, PrefixBan, Rate, Reason, Settings, Tally};
 use skyshield_ebpf::{Admission, Glance, Load, Tables};
 
 use crate::cells::Home;
+use crate::keys::{Whole, octets};
 use crate::places::{self, place_v4, place_v6};
 use crate::ranges::{listed_v4, listed_v6};
 use crate::rules;
@@ -79,53 +78,6 @@ impl KernelMaps {
 #[expect(clippy::cast_possible_truncation, reason = "what is asked for")]
 pub(crate) const fn low(word: u64) -> u32 {
     word as u32
-}
-
-/// An address's bytes as the maps have them, in words: bytes might come to lie on the stack where the
-/// verifier takes no words, and the compiler moves words.
-#[inline(always)]
-const fn octets(address: &Address) -> [u64; 2] {
-    [address.high.to_be(), address.low.to_be()]
-}
-
-/// The keys that ask a trie for what holds an address. The length stands where the address behind it
-/// is aligned.
-#[repr(C, align(8))]
-struct Whole<T> {
-    before: u32,
-    prefix_len: u32,
-    address: T,
-}
-
-impl Whole<u64> {
-    #[inline(always)]
-    const fn of_v4(address: u32) -> Self {
-        Self { before: 0, prefix_len: 32, address: address.to_be() as u64 }
-    }
-}
-
-impl Whole<[u64; 2]> {
-    #[inline(always)]
-    const fn of_v6(address: &Address) -> Self {
-        Self { before: 0, prefix_len: 128, address: octets(address) }
-    }
-}
-
-impl Borrow<Key<u32>> for Whole<u64> {
-    #[inline(always)]
-    fn borrow(&self) -> &Key<u32> {
-        // SAFETY: the length and the first half of the address, which a key is made of, in a place
-        // that asks for no alignment.
-        unsafe { &*(&raw const *self).cast::<Key<u32>>().byte_add(size_of::<u32>()) }
-    }
-}
-
-impl Borrow<Key<[u64; 2]>> for Whole<[u64; 2]> {
-    #[inline(always)]
-    fn borrow(&self) -> &Key<[u64; 2]> {
-        // SAFETY: as above, of the whole address.
-        unsafe { &*(&raw const *self).cast::<Key<[u64; 2]>>().byte_add(size_of::<u32>()) }
-    }
 }
 
 /// Sets the clock: what is to be added to the jiffies for the time since boot. Left alone while it
@@ -201,6 +153,22 @@ unsafe fn decision_in_force(ban: *const Ban, now_ns: u64) -> Option<u64> {
     Ban::new(expires_at_ns, decision, 0).holds(now_ns).then_some(decision)
 }
 
+/// `word`, which is not known before `epoch` is: a processor that begins with what it can keeps to what depends on what.
+#[inline(always)]
+fn behind(epoch: u64, mut word: u64) -> u64 {
+    // SAFETY: two instructions on registers, of which the second undoes what the first does.
+    unsafe {
+        core::arch::asm!(
+            "{0} ^= {1}",
+            "{0} ^= {1}",
+            inout(reg) word,
+            in(reg) epoch,
+            options(pure, nomem, nostack)
+        );
+    };
+    word
+}
+
 /// Whether an address is on the allow list, by a function of its own.
 #[unsafe(no_mangle)]
 #[inline(never)]
@@ -227,7 +195,8 @@ impl Tables for KernelMaps {
     fn now_ns(&self, settings: &Settings) -> u64 {
         // SAFETY: the helpers take nothing and return a number.
         unsafe {
-            if settings.clock_offset_ns == 0 {
+            // By the short way nobody goes before the clock is set.
+            if !self.is_short && settings.clock_offset_ns == 0 {
                 return bpf_ktime_get_boot_ns();
             }
             bpf_jiffies64().wrapping_mul(settings.jiffy_ns).wrapping_add(settings.clock_offset_ns)
@@ -268,13 +237,7 @@ impl Tables for KernelMaps {
     fn glance(&self, source: &Address, settings: &Settings, now_ns: u64) -> Glance {
         let is_near = match source.v4() {
             Some(address) if roster::is_there() => return roster::glance(address, now_ns),
-            Some(address) => {
-                let hash = Hash::of(address);
-                if hosts_mask() < host::SMALL && hosts::hold_at_home(address, hash).holds(now_ns) {
-                    return Glance::Banned;
-                }
-                near::host_v4(hash)
-            }
+            Some(address) => near::host_v4(Hash::of(address)),
             None => near::host(source, settings),
         };
         if is_near { Glance::Unclear } else { Glance::Clear }
@@ -361,6 +324,27 @@ impl Tables for KernelMaps {
         cells::admission(hash, now, cost, tolerance)
     }
 
+    #[inline(always)]
+    fn is_met(&self, source: &Address, now_ns: u64) -> bool {
+        source.v4().is_some_and(|address| {
+            hosts_mask() < host::SMALL && hosts::hold_at_home(address, Hash::of(address)).holds(now_ns)
+        })
+    }
+
+    #[inline(always)]
+    fn epoch(&self, _: &Settings) -> u64 {
+        // SAFETY: a word of the settings, which the daemon may write at any time.
+        unsafe { (&raw const (*settings()).epoch).read_volatile() }
+    }
+
+    #[inline(always)]
+    fn behind(&self, epoch: u64, source: &Address) -> Address {
+        if let Some(address) = source.v4() {
+            return Address::from_v4(low(behind(epoch, address.into())));
+        }
+        Address { high: behind(epoch, source.high), low: behind(epoch, source.low) }
+    }
+
     type Home = Home;
 
     #[inline(always)]
@@ -369,12 +353,22 @@ impl Tables for KernelMaps {
     }
 
     #[inline(always)]
-    fn is_over(&self, home: Home, hash: u64, now: u64, rate: Rate) -> bool {
-        cells::is_over(home, hash, now, rate)
+    fn is_cleared(&self, home: Home, clearance: u64) -> bool {
+        cells::is_cleared(home, clearance)
     }
 
     #[inline(always)]
-    fn admit_from(&self, home: Home, hash: u64, now: u64, rate: Rate) -> Admission {
-        cells::admission_from(home, hash, now, rate)
+    fn clear(&self, home: Home, hash: u64, clearance: u64) {
+        cells::clear(home, hash, clearance);
+    }
+
+    #[inline(always)]
+    fn due(&self, home: Home, hash: u64, now: u64, rate: Rate) -> Due {
+        cells::due(home, hash, now, rate)
+    }
+
+    #[inline(always)]
+    fn admit_by(&self, home: Home, hash: u64, now_ns: u64, settings: &Settings, due: Due) -> Admission {
+        cells::admission_by(home, hash, now_ns, settings, due)
     }
 }

@@ -1,6 +1,7 @@
 //! The one order in which a packet is judged.
 
 use skyshield_common::place::{self, Policy};
+use skyshield_common::rate::Due;
 use skyshield_common::rules::{Act, Layer4, kind};
 use skyshield_common::{Address, Limit, Rate, Reason, Settings, flag, host, maps, near, rate};
 
@@ -86,14 +87,28 @@ pub trait Tables {
     fn shape(&self, source: &Address) -> Option<Rate>;
     /// Takes `cost` out of the bucket of `hash`.
     fn admit(&self, hash: u64, now: u64, cost: u64, tolerance: u64) -> Admission;
+    /// Whether the address is found to be banned or listed by a first look at tables that are small enough for that to
+    /// find most that are.
+    #[inline(always)]
+    fn is_met(&self, _source: &Address, _now_ns: u64) -> bool {
+        false
+    }
+    /// The [epoch](Settings::epoch) in force.
+    fn epoch(&self, settings: &Settings) -> u64;
+    /// The address, which is not known before the epoch is: what is asked of it is asked later, on any processor.
+    fn behind(&self, epoch: u64, source: &Address) -> Address;
     /// What is found where a source is first looked for among the buckets.
     type Home: Copy;
     /// Looks there, as early as may be.
     fn home(&self, hash: u64) -> Self::Home;
-    /// Whether that is the source's own bucket, and one more packet is over its rate.
-    fn is_over(&self, home: Self::Home, hash: u64, now: u64, rate: Rate) -> bool;
-    /// The same as [`Self::admit`] of a packet, for those who have looked already and have not found it over.
-    fn admit_from(&self, home: Self::Home, hash: u64, now: u64, rate: Rate) -> Admission;
+    /// Whether this [`clearance`](skyshield_common::clearance) is there.
+    fn is_cleared(&self, home: Self::Home, clearance: u64) -> bool;
+    /// Puts it there, where that is the source's own bucket: a flood of sources that come once leaves the others'.
+    fn clear(&self, home: Self::Home, hash: u64, clearance: u64);
+    /// What is said there of one more packet.
+    fn due(&self, home: Self::Home, hash: u64, now: u64, rate: Rate) -> Due;
+    /// The same as [`Self::admit`] of a packet that is not over, by what was said of it.
+    fn admit_by(&self, home: Self::Home, hash: u64, now_ns: u64, settings: &Settings, due: Due) -> Admission;
 }
 
 /// What became of a packet, and by which decision (0 if by none).

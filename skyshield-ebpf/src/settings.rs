@@ -17,7 +17,7 @@ static SIZES: Sizes = Sizes { hosts: 0, roster: 0, tag_bits: 0, rates: 0 };
 /// Where the settings are.
 #[inline(always)]
 pub(crate) fn settings() -> *mut Settings {
-    SETTINGS.opaque()
+    SETTINGS.place()
 }
 
 /// The last bucket of the IPv4 hosts.

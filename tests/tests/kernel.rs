@@ -9,6 +9,8 @@ use tests::requirement::{Requirement, trial};
 mod adversary;
 #[path = "kernel/bench.rs"]
 mod bench;
+#[path = "kernel/clearance.rs"]
+mod clearance;
 #[path = "kernel/cookies.rs"]
 mod cookies;
 #[path = "kernel/interfaces.rs"]
@@ -90,6 +92,9 @@ fn main() -> ExitCode {
         ("list_beyond_its_buckets_is_in_the_stash_or_refused", lists::stashed),
         ("roster_says_what_the_table_says", roster::agree),
         ("roster_that_was_lost_or_is_wrong_is_mended", roster::mended),
+        ("clearance_ends_with_whatever_is_said_against_its_source", clearance::ended),
+        ("clearance_is_kept_beside_a_flood_and_only_of_plain_sources", clearance::kept),
+        ("clearance_ends_under_a_flood_of_its_source", clearance::raced),
         ("rate_of_one_source_is_its_own", lists::shaped),
         ("seen_who_sends_most", seen::senders),
         ("seen_what_each_ban_has_met", seen::hits),

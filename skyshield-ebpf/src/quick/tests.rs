@@ -3,11 +3,11 @@
 use std::vec;
 
 use proptest::prelude::*;
-use skyshield_common::{Ban, PrefixBan, Rate};
+use skyshield_common::{Ban, PrefixBan, Rate, flag};
 
 use super::*;
 use crate::screen::screen;
-use crate::screen::tests::{FRAME, Model};
+use crate::screen::tests::{FRAME, Model, quickly};
 
 /// UDP without a byte, over IPv6.
 const FRAME_V6: [u8; 62] = {
@@ -41,8 +41,8 @@ fn models() -> impl Strategy<Value = Model> {
         });
     let ban = || prop::option::of(prop::sample::select(vec![Ban::new(900, 7, 1), Ban::new(2_000, 8, 1)]));
     let admission = prop::sample::select(vec![Admission::Within, Admission::Over, Admission::Untracked]);
-    (settings, ban(), ban(), any::<[bool; 3]>(), admission).prop_map(
-        |(settings, ban, prefix, [listed, allowed, at_a_glance], admission)| Model {
+    (settings, ban(), ban(), any::<[bool; 4]>(), admission).prop_map(
+        |(settings, ban, prefix, [listed, allowed, at_a_glance, was_there], admission)| Model {
             settings: Some(settings),
             ban,
             prefix: prefix.map(|ban| PrefixBan::new(ban, Ban::NONE)),
@@ -50,6 +50,7 @@ fn models() -> impl Strategy<Value = Model> {
             allowed,
             admission,
             at_a_glance,
+            was_there,
             ..Model::default()
         },
     )
@@ -72,7 +73,7 @@ proptest! {
             }
         }
         frame.truncate(cut.max(14));
-        if let Some(reason) = quick(frame.as_slice(), &model).reason() {
+        if let Some(reason) = quickly(frame.as_slice(), &model).reason() {
             prop_assert_eq!(reason, screen(frame.as_slice(), &model).reason);
         }
     }
@@ -83,9 +84,9 @@ fn most_packets_go_by_it() {
     let settings = Settings::default().with_rate(Limit::Packets, Rate { interval: 1, tolerance: 1 });
     let model = |admission| Model { settings: Some(settings), admission, ..Model::default() };
     for frame in [FRAME.as_slice(), FRAME_V6.as_slice()] {
-        assert_eq!(quick(frame, &model(Admission::Within)), Quick::Passed);
-        assert_eq!(quick(frame, &model(Admission::Over)), Quick::Exceeded(1_000));
+        assert_eq!(quickly(frame, &model(Admission::Within)), Quick::Passed);
+        assert_eq!(quickly(frame, &model(Admission::Over)), Quick::Exceeded(1_000));
         let banned = Model { ban: Some(Ban::new(2_000, 7, 1)), ..model(Admission::Within) };
-        assert_eq!(quick(frame, &banned), Quick::Banned(1_000));
+        assert_eq!(quickly(frame, &banned), Quick::Banned(1_000));
     }
 }

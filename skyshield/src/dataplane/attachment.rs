@@ -129,7 +129,7 @@ impl Attachment {
         })
     }
 
-    /// The cells of rates, and in front of each bucket's last two words, for whoever wants to know what a frame has
+    /// The cells of rates, and what else there is in the buckets in front, for whoever wants to know what a frame has
     /// changed.
     pub fn cells(&self) -> Result<Vec<[u64; rate::CELLS]>, OpenError> {
         let failed = |error: Error| OpenError::Load { log: None, source: error.into() };

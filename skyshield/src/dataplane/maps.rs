@@ -2,6 +2,7 @@
 
 mod charge;
 mod policies;
+mod written;
 
 use std::net::IpAddr;
 use std::os::fd::AsFd as _;
@@ -11,7 +12,6 @@ use std::sync::{Arc, Mutex};
 use aya::maps::{Array, HashMap, MapData, MapError};
 use aya::programs::ProgramFd;
 use ipnet::IpNet;
-use skyshield_common::host::Hold;
 use skyshield_common::{Ban, Hits, PrefixBan, Rate, RateKey, Settings as Wire, maps as names};
 
 use policies::Called;
@@ -22,13 +22,14 @@ use super::enforcer::{Counters, Entry, EventTotals, Hit, Reader, Replaced, Sende
 use super::error::Error;
 use super::family::{Family, Names, Value, failed, open};
 use super::hosts::Hosts;
-use super::list::{List, missing_from};
+use super::list::List;
 use super::near::Near;
 use super::near_allowed::NearAllowed;
 use super::places::{PlaceMaps, Placed};
 use super::ranges::{Generations, Ranges};
 use super::rule_maps::RuleMaps;
 use super::rules::Rule;
+use super::shared::Shared;
 use super::stats::Stats;
 use super::sys;
 use super::top::Top;
@@ -41,6 +42,8 @@ const V6: Names = Names { bans: names::BANS_V6, prefixes: names::PREFIXES_V6, al
 pub(super) struct KernelMaps {
     dir: PathBuf,
     settings: Array<MapData, Value<Wire>>,
+    /// The same as memory, of which the epoch is written by itself.
+    told: Shared,
     v4: Family<[u8; 4]>,
     v6: Family<[u8; 16]>,
     stats: Stats,
@@ -74,6 +77,7 @@ impl KernelMaps {
     pub(super) fn open(dir: &Path) -> Result<Self, Error> {
         Ok(Self {
             settings: open(dir, names::SETTINGS)?,
+            told: Shared::open(dir, names::SETTINGS)?,
             v4: Family::open(dir, V4)?,
             v6: Family::open(dir, V6)?,
             stats: Stats::open(dir)?,
@@ -118,20 +122,6 @@ impl KernelMaps {
         list.hosts.sort_unstable();
         Ok(list)
     }
-
-    fn put_host(&mut self, address: u32, hold: Hold) -> Result<(), Error> {
-        self.hosts.put(address, hold)?;
-        if hold != Hold::NONE {
-            self.near.add_host_v4(address);
-        } else if self.near.has_hosts_v4() {
-            self.stale += 1;
-        }
-        if u64::from(self.hosts.stashed()) != self.own.stashed {
-            self.own.stashed = self.hosts.stashed().into();
-            self.say()?;
-        }
-        Ok(())
-    }
 }
 
 impl Maps for KernelMaps {
@@ -147,18 +137,9 @@ impl Maps for KernelMaps {
     }
 
     fn put_ban(&mut self, address: IpAddr, ban: Ban) -> Result<(), Error> {
-        match address {
-            IpAddr::V4(address) => {
-                let hold = self.hosts.hold(address.to_bits()).until(ban.expires_at_ns);
-                self.v4.put_ban(address.octets(), ban)?;
-                self.put_host(address.to_bits(), hold)
-            }
-            IpAddr::V6(address) => {
-                self.v6.put_ban(address.octets(), ban)?;
-                self.near.add_host_v6(address.octets());
-                self.say_depths()
-            }
-        }
+        let written = self.write_ban(address, ban);
+        self.begin_epoch();
+        written
     }
 
     fn cut_ban(&mut self, address: IpAddr) -> Result<(), Error> {
@@ -176,13 +157,9 @@ impl Maps for KernelMaps {
     }
 
     fn put_prefix(&mut self, prefix: IpNet, ban: PrefixBan) -> Result<(), Error> {
-        let before = self.prefix(prefix)?;
-        match prefix {
-            IpNet::V4(net) => self.v4.put_prefix(net.prefix_len(), net.network().octets(), ban, before),
-            IpNet::V6(net) => self.v6.put_prefix(net.prefix_len(), net.network().octets(), ban, before),
-        }?;
-        self.near.add_prefix(prefix);
-        self.say_depths()
+        let written = self.write_prefix(prefix, ban);
+        self.begin_epoch();
+        written
     }
 
     fn cut_prefix(&mut self, prefix: IpNet) -> Result<(), Error> {
@@ -265,52 +242,9 @@ impl Maps for KernelMaps {
     }
 
     fn put_list(&mut self, list: &List) -> Result<Replaced, Error> {
-        let none = self.listed == Listed::default();
-        let before = if none { List::default() } else { self.list_in_force()? };
-        let replaced = list.replaces(&before);
-        if replaced == Replaced::default() {
-            return Ok(replaced);
-        }
-        // What is on both lists is dropped throughout, in whatever form. Addresses that are on the new
-        // one in none make room first: of the table the list may fill three quarters.
-        let gone: Vec<u32> = missing_from(&before.hosts, &list.hosts).collect();
-        let (moved, gone): (Vec<_>, Vec<_>) = gone.into_iter().partition(|host| list.is_in_range(*host));
-        let new: Vec<u32> = missing_from(&list.hosts, &before.hosts).collect();
-        for &address in &gone {
-            self.hosts.list(address, false)?;
-        }
-        for (at, &address) in new.iter().enumerate() {
-            // Each lies anywhere in a table that no cache holds: fetched one by one they would take most
-            // of the time.
-            const AHEAD: usize = 16;
-            if let Some(&later) = new.get(at + AHEAD) {
-                self.hosts.foresee(later);
-            }
-            if let Err(error) = self.hosts.list(address, true) {
-                for &address in &new[..at] {
-                    self.hosts.list(address, false)?;
-                }
-                for &address in &gone {
-                    self.hosts.list(address, true)?;
-                }
-                return Err(error);
-            }
-            self.near.add_host_v4(address);
-        }
-        if (&before.v4, &before.v6) != (&list.v4, &list.v6) {
-            for prefix in list.prefixes() {
-                self.near.add_prefix(prefix);
-            }
-            self.generations = self.ranges.write(self.generations, &list.v4, &list.v6);
-        }
-        self.listed = list.listed();
-        // From here on the new ranges are in force, and what has moved into them may go.
-        self.say()?;
-        for &address in &moved {
-            self.hosts.list(address, false)?;
-        }
-        self.stale = self.stale.saturating_add(replaced.removed);
-        Ok(replaced)
+        let written = self.write_list(list);
+        self.begin_epoch();
+        written
     }
 
     fn listed(&self) -> Listed {

@@ -7,6 +7,7 @@ use std::time::Duration;
 use anyhow::ensure;
 use skyshield::dataplane::{Enforcer as _, Memory};
 use skyshield_common::place::Policy;
+use skyshield_common::rate::Due;
 use skyshield_common::rules::{Act, Layer4};
 use skyshield_common::{Address, Ban, PrefixBan, Rate, Reason, Settings as Wire, Verdict};
 use skyshield_ebpf::{Admission, Tables, screen};
@@ -74,12 +75,22 @@ impl Tables for Model {
     fn admit(&self, _: u64, _: u64, _: u64, _: u64) -> Admission {
         Admission::Within
     }
+    fn epoch(&self, _: &Wire) -> u64 {
+        0
+    }
+    fn behind(&self, _: u64, source: &Address) -> Address {
+        *source
+    }
     type Home = ();
     fn home(&self, _: u64) {}
-    fn is_over(&self, (): (), _: u64, _: u64, _: Rate) -> bool {
+    fn is_cleared(&self, (): (), _: u64) -> bool {
         false
     }
-    fn admit_from(&self, (): (), _: u64, _: u64, _: Rate) -> Admission {
+    fn clear(&self, (): (), _: u64, _: u64) {}
+    fn due(&self, (): (), _: u64, _: u64, _: Rate) -> Due {
+        Due::UNKNOWN
+    }
+    fn admit_by(&self, (): (), _: u64, _: u64, _: &Wire, _: Due) -> Admission {
         Admission::Within
     }
 }

@@ -59,6 +59,7 @@ impl KernelMaps {
         self.rebuild_near()?;
         self.near_allowed.rebuild(&Maps::allowed(self)?);
         self.say()?;
+        self.begin_epoch();
         self.keep_time()
     }
 
@@ -87,6 +88,7 @@ impl KernelMaps {
             jiffy_ns: self.own.jiffy_ns,
             clock_offset_ns: there.clock_offset_ns,
             seed: self.own.seed,
+            epoch: there.epoch,
             flows_mask: self.own.flows_mask,
             places: self.own.places,
             rules: self.own.rules,
@@ -97,7 +99,8 @@ impl KernelMaps {
             ranges_v4: self.generations.v4,
             ranges_v6: self.generations.v6,
             ..self.said
-        };
+        }
+        .summed_up();
         if wanted == there {
             return Ok(());
         }

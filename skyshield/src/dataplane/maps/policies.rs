@@ -39,7 +39,9 @@ impl KernelMaps {
         }
         self.own.places = self.places.write(self.own.places, placed);
         self.placed = placed.clone();
-        self.say()
+        let said = self.say();
+        self.begin_epoch();
+        said
     }
 
     pub(super) fn rule_by(&mut self, rules: &[Rule]) -> Result<(), Error> {
