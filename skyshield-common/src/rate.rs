@@ -74,8 +74,11 @@ pub const FRONT: u32 = 1 << 12;
 pub const FRONT_CELLS: usize = CELLS - 3;
 /// Where the clearances are, the one that was given last before the other.
 pub const CLEARED: [usize; 2] = [FRONT_CELLS, FRONT_CELLS + 1];
-/// The word of those that have their cell in front all the same, or behind: the latest of their times.
+/// The word of those that have their cell in front all the same, or behind: the latest of their times, with
+/// [`IS_BEHIND`] for a tag where any may be behind.
 pub const ELSEWHERE: usize = FRONT_CELLS + 2;
+/// See [`ELSEWHERE`].
+pub const IS_BEHIND: u64 = 1;
 
 /// The bucket in front of a source with this hash.
 #[inline]
@@ -84,12 +87,15 @@ pub const fn front(hash: u64) -> u32 {
     hash as u32 & (FRONT - 1)
 }
 
-/// Its bucket behind, of `mask` + 1.
+/// The first of its two buckets behind, of `last` + 2 in all. They lie side by side: few sources find both full.
 #[inline]
 #[expect(clippy::cast_possible_truncation, reason = "masked")]
-pub const fn behind(hash: u64, mask: u64) -> u32 {
-    FRONT + ((hash >> FRONT.trailing_zeros()) & mask) as u32
+pub const fn behind(hash: u64, last: u64) -> u32 {
+    FRONT + ((hash >> FRONT.trailing_zeros()) & last) as u32
 }
+
+/// Cells of both.
+pub const BEHIND_CELLS: usize = 2 * CELLS;
 
 /// The cell in front at which a source is looked for first, one of four.
 #[inline]
@@ -141,6 +147,17 @@ pub const fn is_idle(cell: u64, now: u64) -> bool {
     // One comparison for both: at or behind `now`, the difference less one wraps.
     tat.wrapping_sub(now).wrapping_sub(1) >= MAX_TOLERANCE_NS >> (UNIT_SHIFT - 1)
 }
+
+/// How far ahead a cell may be that is taken all the same, by a source that was never seen: by one packet, where sources
+/// may send 8,000 a second or more. A clock of jiffies does not see as short a time pass, and in one of them a flood would
+/// fill the buckets in front with sources that owe a packet each. Whose cell is taken so is forgiven that packet: in a
+/// flood of five million a second, which comes by each of the 16,384 homes 305 times, so many a second at most.
+#[inline]
+pub const fn spared(interval: u64) -> u64 {
+    if interval <= SPARED { interval } else { 0 }
+}
+
+const SPARED: u64 = UNITS_PER_SEC / 8_000;
 
 /// How long ago the time of a cell was; what is ahead of `now` was long ago.
 #[inline]
@@ -225,6 +242,17 @@ mod tests {
         assert!(!is_idle(own, 4_999) && is_idle(own, 5_000));
         assert!(is_idle(cell(7, TIME_MASK), 3), "from before the units wrapped");
         assert!(is_idle(0, 0));
+    }
+
+    #[test]
+    fn who_sends_fast_is_spared_a_packet_and_nobody_more() {
+        let interval = |per_sec| Rate::per_sec(per_sec, 1, 0).interval;
+        assert_eq!([7_999, 1_000, 1, 0].map(interval).map(spared), [0; 4]);
+        for per_sec in [8_000, 10_000, u64::MAX] {
+            let interval = interval(per_sec);
+            let owes = |packets: u64| !is_idle(cell(7, 5_000 + packets * interval), 5_000 + spared(interval));
+            assert_eq!([1, 2].map(owes), [false, true], "{per_sec} a second");
+        }
     }
 
     #[test]

@@ -59,7 +59,7 @@ pub struct Sizes {
     pub roster: u64,
     /// Bits of a tag on it.
     pub tag_bits: u64,
-    /// The last of the rates' buckets behind those in front.
+    /// The first of the last two of the rates' buckets behind those in front.
     pub rates: u64,
 }
 

@@ -7,7 +7,7 @@ use skyshield_common::{Limit, Rate, Reason, Settings};
 use skyshield_ebpf::{Admission, Load, Tables as _, further};
 
 use crate::maps::{KernelMaps, low};
-use crate::settings::rates_mask;
+use crate::settings::rates_last;
 use crate::variable::Variable;
 
 /// Written by this program; fixed. A cell is taken from a source only when that has its whole burst
@@ -15,7 +15,7 @@ use crate::variable::Variable;
 /// line in front read, until there are more than that holds.
 #[unsafe(no_mangle)]
 #[unsafe(link_section = ".bss.RATES")]
-static RATES: Variable<[rate::Bucket; rate::FRONT as usize + 1]> = Variable::new();
+static RATES: Variable<[rate::Bucket; rate::FRONT as usize + 2]> = Variable::new();
 
 /// Tries at a cell that other CPUs keep changing; a race lost so often is a source far over its rate.
 const SWAP_TRIES: usize = 4;
@@ -64,11 +64,11 @@ fn front(hash: u64) -> *mut u64 {
     unsafe { RATES.place().cast::<rate::Bucket>().add(rate::front(hash) as usize).cast() }
 }
 
-/// The cells of its bucket behind.
+/// The cells of its buckets behind.
 #[inline(always)]
 fn behind(hash: u64) -> *mut u64 {
     // SAFETY: the number is one of a bucket that the mask says there is.
-    unsafe { RATES.opaque().cast::<rate::Bucket>().add(rate::behind(hash, rates_mask()) as usize).cast() }
+    unsafe { RATES.opaque().cast::<rate::Bucket>().add(rate::behind(hash, rates_last()) as usize).cast() }
 }
 
 /// What is said at home of one more packet of the source.
@@ -81,7 +81,7 @@ pub(crate) fn due((front, _, before): Home, hash: u64, now: u64, rate: Rate) -> 
         };
     }
     // A flood is of sources that were never seen before.
-    if rate::is_idle(before, now) && nobody_is_elsewhere(front, now) {
+    if rate::is_idle(before, now + rate::spared(rate.interval)) && nobody_is_elsewhere(front, now) {
         return Due::at(now + rate.interval);
     }
     core::hint::cold_path();
@@ -164,19 +164,30 @@ const BEHIND: u64 = 3;
 extern "C" fn admit(hash: u64, now: u64, cost: u64, tolerance: u64) -> u64 {
     let front = front(hash);
     let (_, home, before) = home(hash);
-    let at_home = rate::is_of(before, hash) || rate::is_idle(before, now) && nobody_is_elsewhere(front, now);
-    let (cell, before, is_beside) = if at_home {
-        (home, before, false)
+    let is_idle = rate::is_idle(before, now);
+    let at_home = rate::is_of(before, hash) || is_idle && nobody_is_elsewhere(front, now);
+    let (cell, before, place) = if at_home {
+        (home, before, Place::Home)
     } else if let Some((cell, before)) = own_of(front, rate::FRONT_CELLS, hash) {
-        (cell, before, true)
-    } else if !nobody_is_elsewhere(front, now) {
+        (cell, before, Place::Beside)
+    } else if somebody_is_behind(front, now) {
         return BEHIND;
+    } else if is_idle {
+        (home, before, Place::Home)
     } else if let Some((cell, before)) = idle_of(front, rate::FRONT_CELLS, now) {
-        (cell, before, true)
+        (cell, before, Place::Beside)
     } else {
         return BEHIND;
     };
-    take(cell, before, (hash, now, cost, tolerance), is_beside.then_some(until(front)))
+    take(cell, before, (hash, now, cost, tolerance), (front, place))
+}
+
+/// Where a source has its cell: where it is looked for first, or else in front, or behind.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Place {
+    Home,
+    Beside,
+    Behind,
 }
 
 /// The same of a source whose bucket in front is full, or was when it came: in the cell that it has
@@ -186,21 +197,21 @@ extern "C" fn admit(hash: u64, now: u64, cost: u64, tolerance: u64) -> u64 {
 extern "C" fn admit_behind(hash: u64, now: u64, cost: u64, tolerance: u64) -> u64 {
     let (front, behind) = (front(hash), behind(hash));
     let asked = (hash, now, cost, tolerance);
-    if let Some((cell, before)) = own_of(behind, rate::CELLS, hash)
+    if let Some((cell, before)) = own_of(behind, rate::BEHIND_CELLS, hash)
         && !rate::is_idle(before, now)
     {
-        return take(cell, before, asked, Some(until(front)));
+        return take(cell, before, asked, (front, Place::Behind));
     }
     let (_, home, before) = home(hash);
     // Its own by now, if another CPU was faster.
     if rate::is_of(before, hash) || rate::is_idle(before, now) {
-        return take(home, before, asked, None);
+        return take(home, before, asked, (front, Place::Home));
     }
     if let Some((cell, before)) = idle_of(front, rate::FRONT_CELLS, now) {
-        return take(cell, before, asked, Some(until(front)));
+        return take(cell, before, asked, (front, Place::Beside));
     }
-    match idle_of(behind, rate::CELLS, now) {
-        Some((cell, before)) => take(cell, before, asked, Some(until(front))),
+    match idle_of(behind, rate::BEHIND_CELLS, now) {
+        Some((cell, before)) => take(cell, before, asked, (front, Place::Behind)),
         None => UNTRACKED,
     }
 }
@@ -209,15 +220,24 @@ extern "C" fn admit_behind(hash: u64, now: u64, cost: u64, tolerance: u64) -> u6
 /// there has none.
 #[inline(always)]
 fn nobody_is_elsewhere(front: *mut u64, now: u64) -> bool {
-    // SAFETY: a word of a bucket.
-    rate::is_idle(unsafe { until(front).read_volatile() }, now)
+    rate::is_idle(elsewhere(front).1, now)
 }
 
-/// The word of a bucket in front that says until when there may be somebody elsewhere.
+/// Whether one may have it behind.
 #[inline(always)]
-fn until(front: *mut u64) -> *mut u64 {
+fn somebody_is_behind(front: *mut u64, now: u64) -> bool {
+    let (_, until) = elsewhere(front);
+    rate::tag(until) == rate::IS_BEHIND && !rate::is_idle(until, now)
+}
+
+/// The word of a bucket in front that says until when there may be somebody elsewhere, and what is in it.
+#[inline(always)]
+fn elsewhere(front: *mut u64) -> (*mut u64, u64) {
     // SAFETY: one of the bucket's words, which is there as long as the program is.
-    unsafe { front.add(rate::ELSEWHERE) }
+    unsafe {
+        let word = front.add(rate::ELSEWHERE);
+        (word, word.read_volatile())
+    }
 }
 
 /// Takes what is asked for out of a cell, which is the source's own or idle.
@@ -226,15 +246,15 @@ fn take(
     cell: *mut u64,
     mut before: u64,
     (hash, now, cost, tolerance): (u64, u64, u64, u64),
-    until: Option<*mut u64>,
+    (front, place): (*mut u64, Place),
 ) -> u64 {
     let mut tat = if rate::is_of(before, hash) { rate::tat(before) } else { 0 };
     let mut tries = 0;
     while tries < SWAP_TRIES {
         tries += 1;
         let next = rate::admit(tat, now, cost, tolerance);
-        if let Some(until) = until {
-            raise(until, next.unwrap_or(tat), now);
+        if place != Place::Home {
+            raise(front, place, next.unwrap_or(tat), now);
         }
         let Some(next) = next else { return OVER };
         let (found, swapped) = swap(cell, before, hash, next);
@@ -254,14 +274,25 @@ fn take(
 /// Says that somebody elsewhere is not idle until `time`, which that source says again with each packet. If two other
 /// CPUs say so at the same moment it may not be heard: then the source gets once what it would have after a pause.
 #[inline(always)]
-fn raise(until: *mut u64, time: u64, now: u64) {
-    // SAFETY: a word of a bucket.
-    let before = unsafe { until.read_volatile() };
-    if rate::is_idle(before, now) || rate::tat(before) < time {
-        let (found, swapped) = swap(until, before, 0, time);
-        if !swapped && rate::tat(found) < time {
-            swap(until, found, 0, time);
+fn raise(front: *mut u64, place: Place, time: u64, now: u64) {
+    const TRIES: usize = 2;
+    let (word, mut before) = elsewhere(front);
+    let mut tries = 0;
+    while tries < TRIES {
+        tries += 1;
+        let (mut is_behind, mut until) = (u64::from(place == Place::Behind), time);
+        if !rate::is_idle(before, now) {
+            is_behind |= rate::tag(before);
+            until = if rate::tat(before) > time { rate::tat(before) } else { time };
         }
+        if rate::cell(is_behind, until) == before {
+            break;
+        }
+        let (found, swapped) = swap(word, before, rate::cell(is_behind, 0), until);
+        if swapped {
+            break;
+        }
+        before = found;
     }
 }
 
@@ -286,7 +317,7 @@ fn first_of(bucket: *mut u64, cells: usize, suits: impl Fn(u64) -> bool) -> Opti
     let bucket = core::ptr::with_exposed_provenance_mut::<u64>(bucket);
     let mut at = 0;
     while at < cells {
-        // SAFETY: one of the eight words of a bucket, which is there as long as the program is.
+        // SAFETY: one of the words of a bucket or two, which are there as long as the program is.
         let (place, cell) = unsafe { (bucket.add(at), bucket.add(at).read_volatile()) };
         if suits(cell) {
             return Some((place, cell));

@@ -41,9 +41,9 @@ pub(crate) fn tag_bits() -> u64 {
     unsafe { (&raw const SIZES.tag_bits).read_volatile() }
 }
 
-/// The last of the rates' buckets behind those in front.
+/// The first of the last two of the rates' buckets behind those in front.
 #[inline(always)]
-pub(crate) fn rates_mask() -> u64 {
+pub(crate) fn rates_last() -> u64 {
     // SAFETY: as above.
     unsafe { (&raw const SIZES.rates).read_volatile() }
 }

@@ -44,8 +44,10 @@ const TRIE_SLACK: u32 = 1;
 
 /// Buckets of the rates: a power of two, so that a hash is masked.
 pub(super) fn rate_buckets(config: &Config) -> u32 {
+    /// As many as a source may have its cell in.
+    const LEAST: u32 = 2;
     const MOST: u32 = 1 << 24;
-    (config.max_sources / 8).clamp(1, MOST).next_power_of_two()
+    (config.max_sources / 8).clamp(LEAST, MOST).next_power_of_two()
 }
 
 /// Buckets of the flows, of which there are as many as of the rates, or one.
@@ -61,7 +63,7 @@ pub(super) fn sizes(config: &Config) -> Sizes {
         hosts: u64::from(buckets) - 1,
         roster: u64::from(lines.saturating_sub(1)),
         tag_bits: roster::tag_bits(lines).into(),
-        rates: u64::from(rate_buckets(config)) - 1,
+        rates: u64::from(rate_buckets(config)) - 2,
     }
 }
 
