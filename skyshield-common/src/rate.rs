@@ -69,8 +69,9 @@ pub struct Bucket(pub [u64; CELLS]);
 /// Buckets in front of all others, a quarter of a megabyte: small enough for a processor to keep near. A source has
 /// its cell in one of them, or, where that is full, in one of those behind.
 pub const FRONT: u32 = 1 << 12;
-/// Cells of a bucket in front. Its other words are none: two of [`clearance`](crate::clearance)s, and one that says until
-/// when a source may have its cell elsewhere than where it is looked for first: afterwards nobody owes anything there.
+/// Cells of a bucket in front. Its other words are none: two of [`clearance`](crate::clearance)s, and one that says
+/// until when a source may have its cell elsewhere than where it is looked for first: afterwards nobody owes anything
+/// there.
 pub const FRONT_CELLS: usize = CELLS - 3;
 /// Where the clearances are, the one that was given last before the other.
 pub const CLEARED: [usize; 2] = [FRONT_CELLS, FRONT_CELLS + 1];
@@ -148,10 +149,12 @@ pub const fn is_idle(cell: u64, now: u64) -> bool {
     tat.wrapping_sub(now).wrapping_sub(1) >= MAX_TOLERANCE_NS >> (UNIT_SHIFT - 1)
 }
 
-/// How far ahead a cell may be that is taken all the same, by a source that was never seen: by one packet, where sources
-/// may send 8,000 a second or more. A clock of jiffies does not see as short a time pass, and in one of them a flood would
-/// fill the buckets in front with sources that owe a packet each. Whose cell is taken so is forgiven that packet: in a
-/// flood of five million a second, which comes by each of the 16,384 homes 305 times, so many a second at most.
+/// How far ahead a cell may be that is taken all the same, by a source that was never seen: by one packet, where
+/// sources may send 8,000 a second or more. A clock of jiffies does not see as short a time pass, and in one of them a
+/// flood would fill the buckets in front with sources that owe a packet each.
+///
+/// Who takes a cell so owes what is owed there, too: the next one is not free, however few take turns. Whose cell it
+/// was is forgiven a packet, and a cell is taken so once in a jiffy.
 #[inline]
 pub const fn spared(interval: u64) -> u64 {
     if interval <= SPARED { interval } else { 0 }

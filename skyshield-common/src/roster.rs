@@ -3,8 +3,8 @@
 //!
 //! Sixteen bits and sixteen are an address: it is spread over all 32 by a multiplication that can be taken back, of
 //! which the upper bits say on which [`Line`] it is, and the lower are its tag there (the more lines, the more bits are
-//! both). A tag has its [`Seat`] in one of two words, four to a word. One for which neither has room is left out, and the line's
-//! [`Note`] says how many are, and from when on some of its bans no longer hold.
+//! both). A tag has its [`Seat`] in one of two words, four to a word. One for which neither has room is left out, and
+//! the line's [`Note`] says how many are, and from when on some of its bans no longer hold.
 //!
 //! Whatever a line does not know is asked of [`HOSTS_V4`](crate::maps::HOSTS_V4), which decides: of a million addresses
 //! one in seven hundred is left out, of as many as there may be one in twenty-three.
@@ -21,7 +21,7 @@ pub const TAGS: usize = 4;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Line(pub [u64; WORDS]);
 
-/// The fewest lines: a tag is never longer than its seat.
+/// The fewest lines: with fewer, a line and a tag would not be all of an address.
 const LEAST: u32 = 1 << 16;
 /// Buckets of hosts from which on there is a roster: fewer are found in about as short a time.
 const FROM_BUCKETS: u32 = 1 << 17;

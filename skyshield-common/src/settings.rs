@@ -57,7 +57,7 @@ pub struct Sizes {
     pub hosts: u64,
     /// The last line of their roster; 0 where there is none.
     pub roster: u64,
-    /// Bits of a tag on it.
+    /// Bits of a tag on it that do not say on which line.
     pub tag_bits: u64,
     /// The first of the last two of the rates' buckets behind those in front.
     pub rates: u64,
@@ -77,8 +77,8 @@ pub struct Settings {
     pub clock_offset_ns: u64,
     /// Makes the places of rates unforeseeable.
     pub seed: u64,
-    /// Counts what may have made a ban or a list meet a source that none met before; what was found out in another
-    /// [epoch](crate::clearance) is not to be gone by.
+    /// Counts what may have made a ban, a list or a place meet a source that none met before; what was found out in
+    /// another [epoch](crate::clearance) is not to be gone by.
     pub epoch: u64,
     /// Not 0 where more is asked for than bans and the rate of packets; [`Self::summed_up`] says it.
     pub asked_more: u64,

@@ -67,22 +67,22 @@ fn front(hash: u64) -> *mut u64 {
 /// The cells of its buckets behind.
 #[inline(always)]
 fn behind(hash: u64) -> *mut u64 {
-    // SAFETY: the number is one of a bucket that the mask says there is.
+    // SAFETY: the number is the first of two buckets that there are.
     unsafe { RATES.opaque().cast::<rate::Bucket>().add(rate::behind(hash, rates_last()) as usize).cast() }
 }
 
 /// What is said at home of one more packet of the source.
 #[inline(always)]
 pub(crate) fn due((front, _, before): Home, hash: u64, now: u64, rate: Rate) -> Due {
-    if rate::is_of(before, hash) {
-        return match rate::admit(rate::tat(before), now, rate.interval, rate.tolerance) {
-            Some(next) => Due::at(next),
-            None => Due::OVER,
-        };
-    }
+    let is_own = rate::is_of(before, hash);
     // A flood is of sources that were never seen before.
-    if rate::is_idle(before, now + rate::spared(rate.interval)) && nobody_is_elsewhere(front, now) {
-        return Due::at(now + rate.interval);
+    if is_own || rate::is_idle(before, now + rate::spared(rate.interval)) && nobody_is_elsewhere(front, now) {
+        // What is owed there the next owner owes as well.
+        match rate::admit(rate::tat(before), now, rate.interval, rate.tolerance) {
+            Some(next) => return Due::at(next),
+            None if is_own => return Due::OVER,
+            None => {}
+        }
     }
     core::hint::cold_path();
     Due::UNKNOWN

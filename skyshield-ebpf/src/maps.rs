@@ -153,7 +153,8 @@ unsafe fn decision_in_force(ban: *const Ban, now_ns: u64) -> Option<u64> {
     Ban::new(expires_at_ns, decision, 0).holds(now_ns).then_some(decision)
 }
 
-/// `word`, which is not known before `epoch` is: a processor that begins with what it can keeps to what depends on what.
+/// `word`, which is not known before `epoch` is: a processor that begins with what it can keeps to what depends on
+/// what. The compiler reads nothing sooner that it reads behind it.
 #[inline(always)]
 fn behind(epoch: u64, mut word: u64) -> u64 {
     // SAFETY: two instructions on registers, of which the second undoes what the first does.
@@ -163,7 +164,7 @@ fn behind(epoch: u64, mut word: u64) -> u64 {
             "{0} ^= {1}",
             inout(reg) word,
             in(reg) epoch,
-            options(pure, nomem, nostack)
+            options(nostack)
         );
     };
     word

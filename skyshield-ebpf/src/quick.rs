@@ -46,8 +46,8 @@ pub fn open_at<T: Tables>(tables: &T) -> Option<u64> {
     (now_ns < settings.short_until_ns).then_some(now_ns)
 }
 
-/// Judges a packet, if it can, at a time at which it [may](open_at). The frame need not know its length where the packet
-/// is longer than that.
+/// Judges a packet, if it can, at a time at which it [may](open_at). The frame need not know its length where the
+/// packet is longer than that.
 #[inline(always)]
 pub fn quick<F: Frame + ?Sized, T: Tables>(frame: &F, tables: &T, now_ns: u64) -> Quick {
     // The ethertype ends the four bytes before the header, and no header is shorter than the words behind them.

@@ -133,6 +133,7 @@ fn main() -> ExitCode {
         ("rate_is_exact_under_two_cpus", rate::exact),
         ("rate_above_the_clock_s_tick_is_exact_under_two_cpus", rate::fast),
         ("rate_holds_more_sources_than_have_room_in_front", rate::many),
+        ("rate_holds_two_sources_that_take_turns_at_one_home", rate::turns),
         ("rate_holds_one_v4_source_from_two_threads", rate::v4),
         ("rate_holds_one_v6_network_from_two_addresses", rate::v6),
     ];

@@ -1,13 +1,16 @@
 //! The rate of one source, under a flood from two threads.
 
+use std::collections::BTreeMap;
+use std::mem::offset_of;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::ensure;
+use anyhow::{Context as _, ensure};
+use aya::maps::{Array, Map, MapData};
 use skyshield::dataplane::Config;
-use skyshield_common::{Reason, rate};
+use skyshield_common::{Address, Reason, Settings, maps, rate};
 use tests::packet;
 
 use crate::bench::{Bench, CLIENT_V4, CLIENT_V6, Counted, HOST_V4, HOST_V6, OTHER_V6, drain};
@@ -184,4 +187,44 @@ pub(crate) fn many() -> anyhow::Result<()> {
         ensure!(second <= earned, "{second} passed of what was spent, {earned} earned at most");
         Ok(())
     })
+}
+
+/// Two sources that have one home, taking turns as fast as they can: each is held to its rate all the same.
+pub(crate) fn turns() -> anyhow::Result<()> {
+    const PER_SEC: u64 = 10_000;
+    const BURST: u64 = 100;
+    const TURNS: u64 = 100_000;
+    let bench = Bench::quiet()?;
+    let config = Config { rate_packets_per_sec: PER_SEC, rate_burst: BURST, ..bench.config() };
+    bench.with_kernel(&config, |kernel| {
+        let mut homes = BTreeMap::new();
+        let seed = seed(&config)?;
+        let mut pair = (0..).map(|n| Ipv4Addr::from_bits(skyshield_ebpf::scattered(n))).find_map(|source| {
+            let hash = rate::hash(Address::from_v4(source.to_bits()).rate_source(), 0, seed);
+            homes.insert((rate::front(hash), rate::home(hash)), source).map(|other| [source, other])
+        });
+        let pair = pair.take().context("no two of one home")?.map(|source| packet::udp(source.into()));
+        let (before, started) = (Counted::now(kernel)?, now());
+        for _ in 0..TURNS {
+            for frame in &pair {
+                kernel.attachment.judge(frame)?;
+            }
+        }
+        let took = started.elapsed().as_secs() + 1;
+        let counted = Counted::now(kernel)?.since(&before);
+        let passed = counted.get(&Reason::Passed).map_or(0, |(packets, _)| *packets);
+        let may = 2 * (BURST + PER_SEC * took);
+        crate::report(&format!("{passed} of {} passed in {:?}", 2 * TURNS, started.elapsed()));
+        ensure!(may < 2 * TURNS, "too slow for this to mean anything: {may} may pass");
+        ensure!(passed <= may, "{passed} passed, of which {may} may");
+        Ok(())
+    })
+}
+
+/// What the kernel has been told to hash by.
+fn seed(config: &Config) -> anyhow::Result<u64> {
+    const WORDS: usize = size_of::<Settings>() / size_of::<u64>();
+    let pin = config.pin_dir.join(format!("v{}", maps::SCHEMA)).join(maps::SETTINGS);
+    let settings: Array<_, [u64; WORDS]> = Map::Array(MapData::from_pin(pin)?).try_into()?;
+    Ok(settings.get(&0, 0)?[offset_of!(Settings, seed) / size_of::<u64>()])
 }

@@ -101,10 +101,12 @@ impl KernelMaps {
             ..self.said
         }
         .summed_up();
-        if wanted == there {
-            return Ok(());
+        if wanted != there {
+            self.settings.set(0, Value(wanted), 0).map_err(failed("write", names::SETTINGS))?;
         }
-        self.settings.set(0, Value(wanted), 0).map_err(failed("write", names::SETTINGS))
+        // What is said need not be said again, and only that.
+        (self.own.depths, self.own.stashed) = (wanted.depths, wanted.stashed);
+        Ok(())
     }
 
     /// Says it where something of IPv6 came in at a depth that was empty.
@@ -112,7 +114,6 @@ impl KernelMaps {
         if self.near.depths() == self.own.depths {
             return Ok(());
         }
-        self.own.depths = self.near.depths();
         self.say()
     }
 }

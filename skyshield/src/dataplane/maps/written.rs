@@ -14,8 +14,8 @@ use super::super::list::{List, missing_from};
 use super::KernelMaps;
 
 impl KernelMaps {
-    /// Has the program look up again whom it has found clear: to be called after whatever may have made a ban or a list
-    /// meet a source that none met before, whether all of it succeeded or not.
+    /// Has the program look up again whom it has found clear: to be called after whatever may have made a ban, a list
+    /// or a place meet a source that none met before, whether all of it succeeded or not.
     pub(super) fn begin_epoch(&self) {
         const AT: usize = offset_of!(Wire, epoch) / size_of::<u64>();
         self.told.store(AT, clearance::next(self.told.load(AT)));
@@ -75,6 +75,8 @@ impl KernelMaps {
                 for &address in &gone {
                     self.hosts.list(address, true)?;
                 }
+                // Some may be in the stash by now that were in a bucket.
+                self.say()?;
                 return Err(error);
             }
             self.near.add_host_v4(address);
@@ -103,7 +105,6 @@ impl KernelMaps {
             self.stale += 1;
         }
         if u64::from(self.hosts.stashed()) != self.own.stashed {
-            self.own.stashed = self.hosts.stashed().into();
             self.say()?;
         }
         Ok(())
