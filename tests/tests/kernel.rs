@@ -90,6 +90,7 @@ fn main() -> ExitCode {
         ("places_agree_with_their_prefixes", places::agree),
         ("places_replaced_under_a_flood_leak_nothing", places::replaced),
         ("list_beyond_its_buckets_is_in_the_stash_or_refused", lists::stashed),
+        ("list_and_ban_in_turn_leave_nothing_unsaid", lists::told_again),
         ("roster_says_what_the_table_says", roster::agree),
         ("roster_that_was_lost_or_is_wrong_is_mended", roster::mended),
         ("clearance_ends_with_whatever_is_said_against_its_source", clearance::ended),

@@ -121,6 +121,47 @@ pub(crate) fn stashed() -> anyhow::Result<()> {
     })
 }
 
+/// What comes into the stash, or is the first of IPv6, is in force also where as much was there before something else
+/// had it written anew: a list, or the tables of what is near.
+pub(crate) fn told_again() -> anyhow::Result<()> {
+    /// More than is borne before those tables are made anew.
+    const STALE: usize = 16_400;
+    let bench = Bench::quiet()?;
+    let config = Config { max_listed: 100, ..bench.config() };
+    bench.with_kernel(&config, |kernel| {
+        let buckets = host::bucket_count(config.max_bans + config.max_listed);
+        let both = |address| host::buckets(host::Hash::of(address), buckets - 1);
+        let wanted = both(0x0a00_0001);
+        let crowd: Vec<_> = (0x0a00_0000_u32..)
+            .filter(|address| both(*address) == wanted)
+            .take(2 * host::SLOTS + 3)
+            .map(Ipv4Addr::from_bits)
+            .collect();
+        let (full, beyond) = crowd.split_at(2 * host::SLOTS);
+        kernel.enforcer.replace_list(full)?;
+        kernel.enforcer.install(source(&beyond[0].to_string())?, entry(1, None))?;
+        kernel.enforcer.replace_list(&crowd[1..=2 * host::SLOTS + 1])?;
+        kernel.enforcer.remove(source(&beyond[0].to_string())?)?;
+        kernel.enforcer.replace_list(full)?;
+        let last = beyond[2];
+        kernel.enforcer.install(source(&last.to_string())?, entry(1, None))?;
+        ensure!(
+            kernel.attachment.judge(&packet::udp(last.into()))? == Verdict::Drop,
+            "{last} is in the stash"
+        );
+
+        let v6 = "2001:db8::7";
+        for _ in 0..STALE {
+            kernel.enforcer.install(source(v6)?, entry(1, None))?;
+            kernel.enforcer.remove(source(v6)?)?;
+        }
+        kernel.enforcer.sweep(1)?;
+        kernel.enforcer.install(source(v6)?, entry(1, None))?;
+        ensure!(kernel.attachment.judge(&packet::udp(address(v6)))? == Verdict::Drop, "the first of IPv6");
+        Ok(())
+    })
+}
+
 /// A source with a rate of its own, among others that have the common one.
 pub(crate) fn shaped() -> anyhow::Result<()> {
     let bench = Bench::quiet()?;
