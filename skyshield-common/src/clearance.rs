@@ -1,5 +1,5 @@
 //! What the program notes of a source that it has looked up and found clear, so as not to look it up again: it was
-//! neither banned nor listed, no prefix that is was near it, and no packet is odd for coming from it.
+//! neither banned nor listed, near no prefix that is, and no packet is odd for coming from it.
 //!
 //! A clearance is one word, and lies in the line of the processor's cache in which the source has its rate. It names
 //! the source and the epoch: the daemon begins another after whatever may have made a ban, a list or a place meet a

@@ -156,11 +156,11 @@ pub const fn is_idle(cell: u64, now: u64) -> bool {
 /// Who takes a cell so owes what is owed there, too: the next one is not free, however few take turns. Whose cell it
 /// was is forgiven a packet, and a cell is taken so once in a jiffy.
 #[inline]
-pub const fn spared(interval: u64) -> u64 {
-    if interval <= SPARED { interval } else { 0 }
+pub const fn forgiven(interval: u64) -> u64 {
+    if interval <= FORGIVEN { interval } else { 0 }
 }
 
-const SPARED: u64 = UNITS_PER_SEC / 8_000;
+const FORGIVEN: u64 = UNITS_PER_SEC / 8_000;
 
 /// How long ago the time of a cell was; what is ahead of `now` was long ago.
 #[inline]
@@ -195,6 +195,24 @@ mod tests {
             }
         }
         passed
+    }
+
+    proptest! {
+        #[test]
+        fn it_is_admitted_as_it_is_defined(
+            now in 0_u64..1 << 48,
+            ahead in prop_oneof![0_u64..1 << 20, 0_u64..1 << 47],
+            behind in 0_u64..1 << 47,
+            (interval, tolerance) in (0_u64..1 << 18, 0_u64..1 << 19),
+        ) {
+            for tat in [(now + ahead) & TIME_MASK, now.saturating_sub(behind), 0] {
+                let ahead = tat.saturating_sub(now);
+                let most = tolerance * 2 + interval + UNITS_PER_SEC;
+                let due = if ahead > most { 0 } else { ahead } + interval;
+                let defined = (due <= tolerance).then(|| now + due);
+                prop_assert_eq!(admit(tat, now, interval, tolerance), defined, "{} at {}", tat, now);
+            }
+        }
     }
 
     #[test]
@@ -248,12 +266,13 @@ mod tests {
     }
 
     #[test]
-    fn who_sends_fast_is_spared_a_packet_and_nobody_more() {
+    fn who_sends_fast_is_forgiven_a_packet_and_nobody_more() {
         let interval = |per_sec| Rate::per_sec(per_sec, 1, 0).interval;
-        assert_eq!([7_999, 1_000, 1, 0].map(interval).map(spared), [0; 4]);
+        assert_eq!([7_999, 1_000, 1, 0].map(interval).map(forgiven), [0; 4]);
         for per_sec in [8_000, 10_000, u64::MAX] {
             let interval = interval(per_sec);
-            let owes = |packets: u64| !is_idle(cell(7, 5_000 + packets * interval), 5_000 + spared(interval));
+            let owes =
+                |packets: u64| !is_idle(cell(7, 5_000 + packets * interval), 5_000 + forgiven(interval));
             assert_eq!([1, 2].map(owes), [false, true], "{per_sec} a second");
         }
     }

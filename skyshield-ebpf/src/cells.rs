@@ -11,7 +11,8 @@ use crate::settings::rates_last;
 use crate::variable::Variable;
 
 /// Written by this program; fixed. A cell is taken from a source only when that has its whole burst
-/// to spend, so a flood of spoofed sources neither fills it nor makes it forget. Each of those has but the
+/// to spend, or all of it but a packet ([`rate::forgiven`]), so a flood of spoofed sources neither fills it nor makes it
+/// forget. Each of those has but the
 /// line in front read, until there are more than that holds.
 #[unsafe(no_mangle)]
 #[unsafe(link_section = ".bss.RATES")]
@@ -76,7 +77,8 @@ fn behind(hash: u64) -> *mut u64 {
 pub(crate) fn due((front, _, before): Home, hash: u64, now: u64, rate: Rate) -> Due {
     let is_own = rate::is_of(before, hash);
     // A flood is of sources that were never seen before.
-    if is_own || rate::is_idle(before, now + rate::spared(rate.interval)) && nobody_is_elsewhere(front, now) {
+    if is_own || rate::is_idle(before, now + rate::forgiven(rate.interval)) && nobody_is_elsewhere(front, now)
+    {
         // What is owed there the next owner owes as well.
         match rate::admit(rate::tat(before), now, rate.interval, rate.tolerance) {
             Some(next) => return Due::at(next),

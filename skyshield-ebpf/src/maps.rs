@@ -154,9 +154,9 @@ unsafe fn decision_in_force(ban: *const Ban, now_ns: u64) -> Option<u64> {
 }
 
 /// `word`, which is not known before `epoch` is: a processor that begins with what it can keeps to what depends on
-/// what. The compiler reads nothing sooner that it reads behind it.
+/// what. The compiler reads nothing sooner that is to be read later.
 #[inline(always)]
-fn behind(epoch: u64, mut word: u64) -> u64 {
+fn after(epoch: u64, mut word: u64) -> u64 {
     // SAFETY: two instructions on registers, of which the second undoes what the first does.
     unsafe {
         core::arch::asm!(
@@ -333,17 +333,17 @@ impl Tables for KernelMaps {
     }
 
     #[inline(always)]
-    fn epoch(&self, _: &Settings) -> u64 {
+    fn epoch(&self) -> u64 {
         // SAFETY: a word of the settings, which the daemon may write at any time.
         unsafe { (&raw const (*settings()).epoch).read_volatile() }
     }
 
     #[inline(always)]
-    fn behind(&self, epoch: u64, source: &Address) -> Address {
+    fn after(&self, epoch: u64, source: &Address) -> Address {
         if let Some(address) = source.v4() {
-            return Address::from_v4(low(behind(epoch, address.into())));
+            return Address::from_v4(low(after(epoch, address.into())));
         }
-        Address { high: behind(epoch, source.high), low: behind(epoch, source.low) }
+        Address { high: after(epoch, source.high), low: after(epoch, source.low) }
     }
 
     type Home = Home;

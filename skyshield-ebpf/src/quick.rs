@@ -112,10 +112,10 @@ fn judge<R: Rest, T: Tables>(source: &Address, rest: &R, tables: &T, now_ns: u64
     let hash = rate::hash(source.rate_source(), Limit::Packets as u64, settings.seed);
     let home = tables.home(hash);
     // Before anything is looked up, so that what is found out is of this epoch or of a later one.
-    let epoch = tables.epoch(settings);
+    let epoch = tables.epoch();
     let clearance = clearance(*source, hash, epoch);
     if !tables.is_cleared(home, clearance) {
-        let source = &tables.behind(epoch, source);
+        let source = &tables.after(epoch, source);
         let is_banned = match tables.glance(source, settings, now_ns) {
             Glance::Banned => true,
             Glance::Clear => false,

@@ -94,9 +94,9 @@ pub trait Tables {
         false
     }
     /// The [epoch](Settings::epoch) in force.
-    fn epoch(&self, settings: &Settings) -> u64;
+    fn epoch(&self) -> u64;
     /// The address, which is not known before the epoch is: what is asked of it is asked later, on any processor.
-    fn behind(&self, epoch: u64, source: &Address) -> Address;
+    fn after(&self, epoch: u64, source: &Address) -> Address;
     /// What is found where a source is first looked for among the buckets.
     type Home: Copy;
     /// Looks there, as early as may be.

@@ -87,7 +87,7 @@ fn passes(kernel: &Kernel, frame: &[u8], when: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// How long prefixes are that are put in; of IPv6 the last ones hold every address, and are near to all from then on.
+/// How long prefixes are that are put in; the last of IPv6 is near to every address from then on.
 const ROWS: [(Against, bool, &[u8]); 6] = [
     (Against::Ban, false, &[32, 31, 25, 24, 18, 16, 12]),
     (Against::List, false, &[32, 31, 24, 14]),

@@ -75,10 +75,10 @@ impl Tables for Model {
     fn admit(&self, _: u64, _: u64, _: u64, _: u64) -> Admission {
         Admission::Within
     }
-    fn epoch(&self, _: &Wire) -> u64 {
+    fn epoch(&self) -> u64 {
         0
     }
-    fn behind(&self, _: u64, source: &Address) -> Address {
+    fn after(&self, _: u64, source: &Address) -> Address {
         *source
     }
     type Home = ();
