@@ -27,7 +27,7 @@ pub struct Event {
     pub source_port: u16,
     /// TCP or UDP destination port; 0 where it was not read.
     pub destination_port: u16,
-    /// [`FAMILY_V4`] or [`FAMILY_V6`].
+    /// [`FAMILY_V4`] or [`FAMILY_V6`]; 0 where the frame ends before it names a source.
     pub family: u8,
     /// The IP protocol, or the first next header of IPv6.
     pub protocol: u8,
@@ -36,7 +36,7 @@ pub struct Event {
 }
 
 impl Event {
-    /// The source address; `None` if the family is neither (not our record).
+    /// The source address; `None` where the frame names none.
     pub const fn address(&self) -> Option<Address> {
         match self.family {
             FAMILY_V4 => {

@@ -87,8 +87,22 @@ const LOST: u64 = 0;
 extern "C" fn tell(ctx: *mut xdp_md, code: u64, now_ns: u64, decision: u64) -> u64 {
     let ctx = XdpContext::new(ctx);
     let frame = &XdpFrame::of(&ctx);
-    let Ok(packet) = parse(frame) else { return LOST };
+    let packet = parse(frame);
     let Some(mut record) = EVENTS.reserve::<Event>(0) else { return LOST };
+    let unread = Event {
+        at_ns: now_ns,
+        decision,
+        reason: code as u32,
+        length: frame.length() as u32,
+        ifindex: frame.ifindex(),
+        ..Event::default()
+    };
+    let Ok(packet) = packet else {
+        // Nobody is named by what ends before its addresses.
+        record.write(unread);
+        record.submit(0);
+        return SENT;
+    };
     let Details { protocol, ports: (source_port, destination_port) } = details(frame, &packet);
     let is_exact = [Reason::BannedExact, Reason::DryRunBannedExact]
         .iter()
@@ -98,19 +112,8 @@ extern "C" fn tell(ctx: *mut xdp_md, code: u64, now_ns: u64, decision: u64) -> u
         Some(address) => (FAMILY_V4, u128::from(address) << 96),
         None => (FAMILY_V6, u128::from(packet.source.high) << 64 | u128::from(packet.source.low)),
     };
-    record.write(Event {
-        at_ns: now_ns,
-        decision,
-        source: source.to_be_bytes(),
-        reason: code as u32,
-        length: frame.length() as u32,
-        ifindex: frame.ifindex(),
-        source_port,
-        destination_port,
-        family,
-        protocol,
-        reserved: [0; 14],
-    });
+    let source = source.to_be_bytes();
+    record.write(Event { decision, source, source_port, destination_port, family, protocol, ..unread });
     record.submit(0);
     SENT
 }

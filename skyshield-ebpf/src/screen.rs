@@ -149,7 +149,7 @@ pub fn screen<F: Frame + ?Sized, T: Tables>(frame: &F, tables: &T) -> Outcome {
         Err(reason) => {
             let reason = frame.one_of_many(reason);
             let drops = settings.drops(reason) && !settings.spares(reason);
-            return Outcome::of(if drops { reason.dropped() } else { reason });
+            return Outcome { now_ns, ..Outcome::of(if drops { reason.dropped() } else { reason }) };
         }
     };
     let mut outcome = judge(frame, &packet, now_ns, settings, tables);

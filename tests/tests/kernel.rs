@@ -47,6 +47,8 @@ mod roster;
 mod rows;
 #[path = "kernel/seen.rs"]
 mod seen;
+#[path = "kernel/stash.rs"]
+mod stash;
 #[path = "kernel/table.rs"]
 mod table;
 #[path = "kernel/tap.rs"]
@@ -89,8 +91,9 @@ fn main() -> ExitCode {
         ("places_are_banned_limited_or_watched_by_prefix", places::decided),
         ("places_agree_with_their_prefixes", places::agree),
         ("places_replaced_under_a_flood_leak_nothing", places::replaced),
-        ("list_beyond_its_buckets_is_in_the_stash_or_refused", lists::stashed),
-        ("list_and_ban_in_turn_leave_nothing_unsaid", lists::told_again),
+        ("list_beyond_its_buckets_is_in_the_stash_or_refused", stash::stashed),
+        ("ban_that_fits_nowhere_leaves_nothing_behind", stash::refused_whole),
+        ("list_and_ban_in_turn_leave_nothing_unsaid", stash::told_again),
         ("roster_says_what_the_table_says", roster::agree),
         ("roster_that_was_lost_or_is_wrong_is_mended", roster::mended),
         ("clearance_ends_with_whatever_is_said_against_its_source", clearance::ended),
@@ -101,6 +104,7 @@ fn main() -> ExitCode {
         ("seen_what_each_ban_has_met", seen::hits),
         ("seen_rules_of_the_configuration_and_what_they_met", seen::rules),
         ("events_tell_of_drops", limits::events),
+        ("events_tell_of_frames_that_name_no_source", limits::unreadable),
         ("wire_ban_drops_and_counts_exactly", wire::ban),
         ("wire_allow_list_beats_a_ban", wire::allow),
         ("wire_ban_ends_with_the_loader_dead", wire::expiry),

@@ -1,7 +1,8 @@
 //! What happens at the limits: a full ring, full maps; and what events tell below them.
 
 use std::net::Ipv4Addr;
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
 use skyshield::dataplane::{Config, Enforcer as _, Error, Memory};
@@ -35,6 +36,36 @@ pub(crate) fn full_ring() -> anyhow::Result<()> {
             }
         }
         ensure!(read == events.sent, "{read} read of {events:?}");
+        Ok(())
+    })
+}
+
+/// Frames that name no source are told of as others are: none is lost with room in the ring, and among them a window
+/// still has its end.
+#[expect(clippy::disallowed_methods, reason = "windows are counted by a clock")]
+pub(crate) fn unreadable() -> anyhow::Result<()> {
+    const FRAMES: u64 = 5_000;
+    let bench = Bench::quiet()?;
+    let config = Config { events_per_ms: 1, drop_malformed: true, ..bench.config() };
+    bench.with_kernel(&config, |kernel| {
+        kernel.enforcer.install(source("203.0.113.7")?, entry(1, None))?;
+        let banned = packet::udp(address("203.0.113.7"));
+        let mut cut = banned.clone();
+        cut.truncate(20);
+        let started = Instant::now();
+        for _ in 0..FRAMES {
+            ensure!(kernel.attachment.judge(&cut)? == Verdict::Drop);
+            ensure!(kernel.attachment.judge(&banned)? == Verdict::Drop);
+        }
+        let windows = started.elapsed().as_millis() + 2;
+        let events = kernel.enforcer.event_counters()?;
+        ensure!(events.lost == 0 && events.sent + events.skipped == 2 * FRAMES, "{events:?}");
+        let processors = thread::available_parallelism()?.get() as u128;
+        ensure!(u128::from(events.sent) <= windows * processors, "{events:?} in {windows} ms");
+        let told = kernel.events.poll();
+        let unnamed =
+            told.iter().find(|event| event.address().is_none()).context("of none without a source")?;
+        ensure!(unnamed.length as usize == cut.len() && unnamed.at_ns > 0, "{unnamed:?}");
         Ok(())
     })
 }

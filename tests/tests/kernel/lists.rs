@@ -1,4 +1,4 @@
-//! A list of many addresses, replaced under a flood; and a table with no room in its buckets.
+//! A list of many addresses, replaced under a flood.
 
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr};
@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use anyhow::ensure;
 use skyshield::dataplane::{Config, Error, Replaced, Shape};
-use skyshield_common::{Reason, Verdict, host};
+use skyshield_common::{Reason, Verdict};
 use tests::packet;
 
 use crate::bench::{Bench, Counted, entry, source};
@@ -82,82 +82,6 @@ pub(crate) fn replaced(max_listed: u32) -> anyhow::Result<()> {
         let full = kernel.enforcer.replace_list(&many);
         ensure!(matches!(full, Err(Error::Full { .. })), "{full:?}");
         ensure!(kernel.enforcer.entries()?.is_empty());
-        Ok(())
-    })
-}
-
-/// Addresses that all belong into the same two buckets: the stash takes what they do not, and says
-/// when it is full as well.
-pub(crate) fn stashed() -> anyhow::Result<()> {
-    let bench = Bench::quiet()?;
-    let config = Config { max_listed: 100, ..bench.config() };
-    bench.with_kernel(&config, |kernel| {
-        let buckets = host::bucket_count(config.max_bans + config.max_listed);
-        let both = |address| host::buckets(host::Hash::of(address), buckets - 1);
-        let wanted = both(0x0a00_0001);
-        let crowd: Vec<_> = (0x0a00_0000_u32..)
-            .filter(|address| both(*address) == wanted)
-            .take(100)
-            .map(Ipv4Addr::from_bits)
-            .collect();
-        let full = kernel.enforcer.replace_list(&crowd);
-        ensure!(matches!(full, Err(Error::Full { map: "STASH_V4", .. })), "{full:?}");
-        for address in &crowd {
-            let verdict = kernel.attachment.judge(&packet::udp(IpAddr::V4(*address)))?;
-            ensure!(verdict == Verdict::Pass, "{address} is listed by a list that was refused");
-        }
-        let crowd = &crowd[..70];
-        kernel.enforcer.replace_list(crowd)?;
-        for address in crowd {
-            ensure!(kernel.attachment.judge(&packet::udp(IpAddr::V4(*address)))? == Verdict::Drop);
-        }
-        let stranger = packet::udp(IpAddr::V4(Ipv4Addr::new(203, 0, 113, 9)));
-        ensure!(kernel.attachment.judge(&stranger)? == Verdict::Pass);
-        kernel.enforcer.replace_list(&[])?;
-        for address in crowd {
-            ensure!(kernel.attachment.judge(&packet::udp(IpAddr::V4(*address)))? == Verdict::Pass);
-        }
-        Ok(())
-    })
-}
-
-/// What comes into the stash, or is the first of IPv6, is in force also where as much was there before something else
-/// had it written anew: a list, or the tables of what is near.
-pub(crate) fn told_again() -> anyhow::Result<()> {
-    /// More than is borne before those tables are made anew.
-    const STALE: usize = 16_400;
-    let bench = Bench::quiet()?;
-    let config = Config { max_listed: 100, ..bench.config() };
-    bench.with_kernel(&config, |kernel| {
-        let buckets = host::bucket_count(config.max_bans + config.max_listed);
-        let both = |address| host::buckets(host::Hash::of(address), buckets - 1);
-        let wanted = both(0x0a00_0001);
-        let crowd: Vec<_> = (0x0a00_0000_u32..)
-            .filter(|address| both(*address) == wanted)
-            .take(2 * host::SLOTS + 3)
-            .map(Ipv4Addr::from_bits)
-            .collect();
-        let (full, beyond) = crowd.split_at(2 * host::SLOTS);
-        kernel.enforcer.replace_list(full)?;
-        kernel.enforcer.install(source(&beyond[0].to_string())?, entry(1, None))?;
-        kernel.enforcer.replace_list(&crowd[1..=2 * host::SLOTS + 1])?;
-        kernel.enforcer.remove(source(&beyond[0].to_string())?)?;
-        kernel.enforcer.replace_list(full)?;
-        let last = beyond[2];
-        kernel.enforcer.install(source(&last.to_string())?, entry(1, None))?;
-        ensure!(
-            kernel.attachment.judge(&packet::udp(last.into()))? == Verdict::Drop,
-            "{last} is in the stash"
-        );
-
-        let v6 = "2001:db8::7";
-        for _ in 0..STALE {
-            kernel.enforcer.install(source(v6)?, entry(1, None))?;
-            kernel.enforcer.remove(source(v6)?)?;
-        }
-        kernel.enforcer.sweep(1)?;
-        kernel.enforcer.install(source(v6)?, entry(1, None))?;
-        ensure!(kernel.attachment.judge(&packet::udp(address(v6)))? == Verdict::Drop, "the first of IPv6");
         Ok(())
     })
 }

@@ -144,6 +144,7 @@ struct Maps {
 impl Maps {
     fn now(kernel: &Kernel, reader: &dyn Reader, setting: &Setting) -> anyhow::Result<Self> {
         let events = kernel.enforcer.event_counters()?;
+        ensure!(events.lost == 0, "lost, and the ring has room: {events:?}");
         let mut met = 0;
         for ban in setting.bans.iter().chain(setting.ended_bans) {
             met += kernel.enforcer.met(source(ban)?)?.packets;

@@ -1,11 +1,12 @@
 //! Taking charge of what an earlier daemon has left, and keeping the tables of what is near right.
 
 use std::hash::{BuildHasher as _, RandomState};
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use aya::programs::ProgramFd;
 use skyshield_common::host::Hold;
 use skyshield_common::{Settings as Wire, maps as names};
+use tracing::warn;
 
 use super::super::backing::Maps;
 use super::super::clock;
@@ -45,22 +46,38 @@ impl KernelMaps {
             (self.placed, self.own.places) = (placed, before.places);
         }
         self.listed = self.list_in_force()?.listed();
+        let mut amiss = Vec::new();
         for (source, ban) in records {
             let IpAddr::V4(address) = source.address() else { continue };
             let hold = stray.remove(&address.to_bits()).unwrap_or_default();
             if hold != hold.until(ban.expires_at_ns) || !hold.is_banned() {
-                self.hosts.put(address.to_bits(), hold.until(ban.expires_at_ns))?;
+                amiss.push((address, hold.until(ban.expires_at_ns)));
             }
         }
-        // Banned, by a daemon that died before it had the record out of the way, or in it.
+        // Banned, by a daemon that died before it had the record out of the way, or in it. They make room first.
         for (address, hold) in stray.into_iter().filter(|(_, hold)| hold.is_banned()) {
             self.hosts.put(address, hold.until(0))?;
         }
+        self.enforce(amiss)?;
         self.rebuild_near()?;
         self.near_allowed.rebuild(&Maps::allowed(self)?);
         self.say()?;
         self.begin_epoch();
         self.keep_time()
+    }
+
+    /// Has the table say what these records do. What does not fit into it is no ban.
+    fn enforce(&mut self, records: Vec<(Ipv4Addr, Hold)>) -> Result<(), Error> {
+        for (address, hold) in records {
+            match self.hosts.put(address.to_bits(), hold) {
+                Err(Error::Full { map, .. }) => {
+                    warn!(%address, map, "a ban that an earlier daemon has left is lost: there is no room for it");
+                    self.v4.cut_ban(address.octets())?;
+                }
+                put => put?,
+            }
+        }
+        Ok(())
     }
 
     pub(super) fn rebuild_near(&mut self) -> Result<(), Error> {

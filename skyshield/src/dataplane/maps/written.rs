@@ -24,9 +24,15 @@ impl KernelMaps {
     pub(super) fn write_ban(&mut self, address: IpAddr, ban: Ban) -> Result<(), Error> {
         match address {
             IpAddr::V4(address) => {
-                let hold = self.hosts.hold(address.to_bits()).until(ban.expires_at_ns);
-                self.v4.put_ban(address.octets(), ban)?;
-                self.put_host(address.to_bits(), hold)
+                let (octets, address) = (address.octets(), address.to_bits());
+                let hold = self.hosts.hold(address).until(ban.expires_at_ns);
+                self.v4.put_ban(octets, ban)?;
+                let put = self.put_host(address, hold);
+                if put.is_err() && self.hosts.hold(address) == Hold::NONE {
+                    // A record alone would be taken for a ban in force.
+                    self.v4.cut_ban(octets)?;
+                }
+                put
             }
             IpAddr::V6(address) => {
                 self.v6.put_ban(address.octets(), ban)?;
