@@ -117,6 +117,7 @@ fn main() -> ExitCode {
         ("version_upgraded_keeps_every_ban_and_leaks_nothing", versions::upgraded),
         ("version_downgraded_keeps_every_ban_and_leaks_nothing", versions::downgraded),
         ("version_with_less_room_keeps_what_fits", versions::without_room),
+        ("version_that_fails_half_way_keeps_its_maps", versions::half_way),
         ("cookies_let_honest_clients_connect_in_a_flood", cookies::connect),
         ("cookies_are_given_by_both_families", cookies::both_families),
         ("cookies_and_the_tap_do_not_disturb_each_other", cookies::beside_the_tap),

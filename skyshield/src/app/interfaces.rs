@@ -1,5 +1,6 @@
 //! The guarded interfaces while the daemon runs: kept attached, and told of to operators.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -19,6 +20,8 @@ pub(super) struct Keeper {
     attachment: Attachment,
     states: watch::Sender<Vec<Interface>>,
     guarded: IntGaugeVec,
+    /// Why an interface could not be guarded at the last look: said once.
+    refusals: BTreeMap<String, String>,
 }
 
 impl Keeper {
@@ -41,7 +44,8 @@ impl Keeper {
             Opts::new("skyshield_interface_guarded", "Whether the program is attached to the interface"),
             &["interface"],
         )?;
-        let keeper = Self { attachment, states: watch::Sender::new(states), guarded };
+        let states = watch::Sender::new(states);
+        let keeper = Self { attachment, states, guarded, refusals: BTreeMap::new() };
         keeper.tell();
         Ok(keeper)
     }
@@ -71,14 +75,20 @@ impl Keeper {
         }
     }
 
-    fn note(&self, name: &str, found: Result<Change, OpenError>) {
+    fn note(&mut self, name: &str, found: Result<Change, OpenError>) {
+        if found.is_ok() {
+            self.refusals.remove(name);
+        }
         let xdp_mode = match found {
             Ok(Change::None) => return,
             Ok(Change::Reattached(to)) => Some(to.mode.name()),
             Ok(Change::Gone) => None,
             Err(error) => {
                 let error = format!("{:#}", anyhow::Error::new(error));
-                tracing::error!(interface = name, error, "the interface could not be guarded");
+                if self.refusals.get(name) != Some(&error) {
+                    tracing::error!(interface = name, error, "the interface could not be guarded");
+                    self.refusals.insert(name.to_owned(), error);
+                }
                 None
             }
         };

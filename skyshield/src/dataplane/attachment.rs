@@ -150,6 +150,10 @@ impl Attachment {
 }
 
 impl Guarded {
+    pub(super) const fn is_attached(&self) -> bool {
+        self.link.is_some()
+    }
+
     fn status(&self) -> Result<Option<Attached>, OpenError> {
         self.link.as_ref().map_or(Ok(None), describe)
     }
@@ -169,15 +173,15 @@ impl Guarded {
 }
 
 /// Attaches each program to its interface, where that is there. What an earlier daemon guarded
-/// and is guarded no more is let go last, so that a failure leaves it as it was.
+/// and is guarded no more is let go last, so that a failure leaves it as it was; `guarded` says how far it got then.
 pub(super) fn attach_all(
     loaded: Vec<Loaded>,
     wanted: Vec<Wanted>,
     pin_dir: &PinDir,
     mode: Mode,
-) -> Result<Vec<Guarded>, OpenError> {
+    guarded: &mut Vec<Guarded>,
+) -> Result<(), OpenError> {
     let present: Vec<u32> = wanted.iter().filter_map(|one| Some(one.found.as_ref()?.ifindex)).collect();
-    let mut guarded = Vec::new();
     for (Loaded { object, program, name: program_name }, Wanted { name, found }) in
         loaded.into_iter().zip(wanted)
     {
@@ -193,7 +197,22 @@ pub(super) fn attach_all(
             other.detach().map_err(&failed)?;
         }
     }
-    Ok(guarded)
+    Ok(())
+}
+
+/// Fails where an interface is another's, before anything is done to the others.
+pub(super) fn refuse_other_owners(wanted: &[Wanted], pin_dir: &PinDir) -> Result<(), OpenError> {
+    let ours: Vec<_> = Link::pinned(pin_dir.path()).map_err(file(pin_dir.path()))?;
+    for interface in wanted.iter().filter_map(|one| one.found.as_ref()) {
+        if let Some((_, program_id)) = interface.xdp
+            && !ours
+                .iter()
+                .any(|(_, info)| (info.ifindex, info.program_id) == (interface.ifindex, program_id))
+        {
+            return Err(other_owner(interface, program_id));
+        }
+    }
+    Ok(())
 }
 
 /// What the kernel says of a link and of its interface.

@@ -88,28 +88,44 @@ struct Up {
     segments: Option<(Segments, TapCollector)>,
 }
 
+/// The kernel side but for the links: nothing of it is in force yet.
+struct Ready {
+    loaded: Vec<Loaded>,
+    enforcer: Table<KernelMaps>,
+    events: Events,
+    segments: Option<(Segments, TapCollector)>,
+    inherited: Inheritance,
+}
+
 fn bring_up(config: &Config, pin_dir: &PinDir, interfaces: Vec<Wanted>) -> Result<Up, OpenError> {
+    attachment::refuse_other_owners(&interfaces, pin_dir)?;
     let dir = schema_dir(pin_dir.path());
     let is_new = !dir.exists();
     fs::create_dir_all(&dir).map_err(file(&dir))?;
-    bring_up_in(&dir, config, pin_dir, interfaces).inspect_err(|_| {
+    let forget = || {
         // Half of what another version holds must not be taken for the whole by the next start.
         if is_new && let Err(left) = fs::remove_dir_all(&dir) {
             warn!(%left, "maps of the failed start are left behind");
         }
-    })
+    };
+    let ready = prepare(&dir, config, pin_dir, &interfaces).inspect_err(|_| forget())?;
+    let Ready { loaded, enforcer, events, segments, inherited } = ready;
+    let mut guarded = Vec::new();
+    attachment::attach_all(loaded, interfaces, pin_dir, config.mode, &mut guarded).inspect_err(|_| {
+        // Maps that are in force on some interface are what its bans are lifted by.
+        if !guarded.iter().any(Guarded::is_attached) {
+            forget();
+        }
+    })?;
+    inherited.forget()?;
+    Ok(Up { guarded, enforcer, events, segments })
 }
 
-fn bring_up_in(
-    dir: &Path,
-    config: &Config,
-    pin_dir: &PinDir,
-    interfaces: Vec<Wanted>,
-) -> Result<Up, OpenError> {
+fn prepare(dir: &Path, config: &Config, pin_dir: &PinDir, interfaces: &[Wanted]) -> Result<Ready, OpenError> {
     let shapes = shapes(config);
     let fields = config.tapped.as_ref().map(|_| tap::socket_fields()).transpose()?;
     let mut loaded = Vec::new();
-    for wanted in &interfaces {
+    for wanted in interfaces {
         for shape in &shapes {
             shape.verify(&shape.pin(dir, &wanted.name))?;
         }
@@ -139,9 +155,7 @@ fn bring_up_in(
         Some(_) => Some((Segments::open(dir, seed)?, TapCollector::open(dir)?)),
         None => None,
     };
-    let guarded = attachment::attach_all(loaded, interfaces, pin_dir, config.mode)?;
-    inherited.forget()?;
-    Ok(Up { guarded, enforcer, events, segments })
+    Ok(Ready { loaded, enforcer, events, segments, inherited })
 }
 
 /// The interfaces to guard, of which at least one is there.

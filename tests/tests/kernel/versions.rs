@@ -7,7 +7,7 @@ use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
-use skyshield::dataplane::{Config, Kernel, OpenError, Pinned};
+use skyshield::dataplane::{Config, Kernel, Mode, OpenError, Pinned};
 use skyshield_common::maps::SCHEMA;
 
 use crate::bench::{Bench, CLIENT_V4, HOST_V4, OTHER_V4, drain, source};
@@ -112,4 +112,46 @@ pub(crate) fn without_room() -> anyhow::Result<()> {
         ensure!(!config.pin_dir.join(format!("v{SCHEMA}")).exists(), "half a start is left behind");
         Ok(())
     })
+}
+
+/// An upgrade that fails on its second interface: where another owner is seen before anything is done, nothing is; where
+/// the first has its new program already, the maps of that stay, by which its bans are lifted.
+pub(crate) fn half_way() -> anyhow::Result<()> {
+    let bench = Bench::new()?;
+    bench.host.ip(&["link", "add", "bridge0", "type", "bridge"])?;
+    bench.host.ip(&["link", "set", "bridge0", "up"])?;
+    let folder = |layout: u32| bench.config().pin_dir.join(format!("v{layout}"));
+    let native = Config { mode: Mode::Native, ..bench.config() };
+    let both = Config { interfaces: vec!["bridge0".to_owned()], ..native.clone() };
+    Loader::start(&bench, &native, &[(source(CLIENT_V4)?, None)])?.kill()?;
+    let attached = || -> anyhow::Result<_> {
+        Ok(Pinned::open(&native.pin_dir)?.context("nothing is pinned")?.remains()?.attached)
+    };
+    bench.host.run(|| {
+        let before = attached()?;
+        let theirs = Config {
+            interface: Some("bridge0".to_owned()),
+            mode: Mode::Generic,
+            pin_dir: bench.bpffs.path().join("theirs"),
+            ..bench.config()
+        };
+        let owner = Kernel::open(&theirs)?;
+        let refused = Kernel::open(&both).err().context("not refused")?;
+        ensure!(matches!(refused, OpenError::OtherOwner { .. }), "{refused}");
+        ensure!(attached()? == before, "something was done all the same");
+        drop(owner);
+        Pinned::open(&theirs.pin_dir)?.context("nothing is pinned")?.detach()?;
+
+        fs::rename(folder(SCHEMA), folder(SCHEMA - 1))?;
+        let refused = Kernel::open(&both).err().context("not refused")?;
+        ensure!(matches!(refused, OpenError::Attach { .. }), "a bridge has no driver: {refused}");
+        ensure!(folder(SCHEMA).exists(), "the maps of the program in force are gone");
+        let mut kernel = Kernel::open(&native)?;
+        ensure!(kernel.enforcer.remove(source(CLIENT_V4)?)?, "the ban was lost");
+        Ok(())
+    })?;
+    let receiver = bench.receiver(HOST_V4)?;
+    bench.send(CLIENT_V4, receiver.local_addr()?, 10)?;
+    ensure!(drain(&receiver)? == 10, "a ban that was lifted is still in force");
+    Ok(())
 }
