@@ -19,16 +19,18 @@ pub(super) struct Deadlines {
 }
 
 impl Deadlines {
-    /// Notes that `source` is over at `expires_at_ns`; there are `bans` bans.
-    pub(super) fn note(&mut self, expires_at_ns: u64, source: Source, bans: usize) {
+    /// Notes that `source` is over at `expires_at_ns`.
+    pub(super) fn note(&mut self, expires_at_ns: u64, source: Source) {
         let second = second(expires_at_ns.saturating_add(NANOS_PER_SEC - 1));
         match source.address() {
             IpAddr::V4(v4) if source.is_host() => self.hosts_v4.push(Reverse((second, v4.to_bits()))),
             IpAddr::V4(_) | IpAddr::V6(_) => self.others.push(Reverse((second, source))),
         }
-        let most = bans.saturating_mul(2).saturating_add(SPARE);
-        thin_out(&mut self.hosts_v4, most);
-        thin_out(&mut self.others, most);
+    }
+
+    /// Whether most notes are stale beside so many bans, and are better taken anew of those.
+    pub(super) fn are_crowded(&self, bans: usize) -> bool {
+        self.hosts_v4.len() + self.others.len() > bans.saturating_mul(2).saturating_add(SPARE)
     }
 
     /// Takes a note of what should be over at `now_ns`.
@@ -50,17 +52,6 @@ fn second(ns: u64) -> u32 {
     u32::try_from(ns / NANOS_PER_SEC).unwrap_or(u32::MAX)
 }
 
-/// Of several notes for one source the last stays.
-fn thin_out<K: Ord + Copy>(notes: &mut BinaryHeap<Reverse<(u32, K)>>, most: usize) {
-    if notes.len() <= most {
-        return;
-    }
-    let mut all = std::mem::take(notes).into_vec();
-    all.sort_unstable_by_key(|&Reverse((second, key))| (key, Reverse(second)));
-    all.dedup_by_key(|Reverse((_, key))| *key);
-    *notes = BinaryHeap::from(all);
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -73,7 +64,7 @@ mod tests {
     fn what_is_over_is_taken_and_nothing_before_its_time() {
         let mut deadlines = Deadlines::default();
         for (text, second) in [("10.0.0.1", 5), ("10.0.0.2", 3), ("2001:db8::/48", 4), ("10.0.0.0/24", 9)] {
-            deadlines.note(second * NANOS_PER_SEC, source(text), 4);
+            deadlines.note(second * NANOS_PER_SEC, source(text));
         }
         let mut taken = |now: u64| {
             let mut taken: Vec<_> = std::iter::from_fn(|| deadlines.take(now * NANOS_PER_SEC)).collect();
@@ -83,18 +74,5 @@ mod tests {
         assert_eq!(taken(2), []);
         assert_eq!(taken(5), ["10.0.0.1", "10.0.0.2", "2001:db8::/48"].map(source));
         assert_eq!(taken(20), [source("10.0.0.0/24")]);
-    }
-
-    #[test]
-    fn a_ban_that_is_lengthened_over_and_over_takes_no_more_room() {
-        let mut deadlines = Deadlines::default();
-        for turn in 0..50_000 {
-            deadlines.note(turn * NANOS_PER_SEC, source("10.0.0.1"), 1);
-            deadlines.note(turn * NANOS_PER_SEC, source("2001:db8::1"), 1);
-        }
-        assert!(deadlines.hosts_v4.len() <= SPARE + 2 && deadlines.others.len() <= SPARE + 2);
-        // The last note is there, whatever went.
-        let last = std::iter::from_fn(|| deadlines.take(50_000 * NANOS_PER_SEC)).last();
-        assert_eq!(last, Some(source("2001:db8::1")));
     }
 }

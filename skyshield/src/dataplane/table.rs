@@ -91,9 +91,23 @@ impl<M: Maps> Table<M> {
 
     fn note(&mut self, source: Source, ban: Ban) {
         if ban.expires_at_ns != UNTIL_LIFTED {
-            let bans = self.used.values().map(|&used| used as usize).sum();
-            self.deadlines.note(ban.expires_at_ns, source, bans);
+            self.deadlines.note(ban.expires_at_ns, source);
         }
+    }
+
+    /// Takes the notes of ends anew where most are of bans that were lifted or lengthened.
+    fn note_anew(&mut self) -> Result<(), Error> {
+        if !self.deadlines.are_crowded(self.used.values().map(|&used| used as usize).sum()) {
+            return Ok(());
+        }
+        let hosts = self.maps.bans()?;
+        let prefixes: Vec<_> =
+            self.prefixes.iter().map(|(prefix, entry)| (Source::prefix(prefix), entry.own)).collect();
+        self.deadlines = Deadlines::default();
+        for (source, ban) in hosts.into_iter().chain(prefixes) {
+            self.note(source, ban);
+        }
+        Ok(())
     }
 
     /// Fails if one more entry of this kind does not fit; ended bans make room first.
@@ -275,14 +289,14 @@ impl<M: Maps> Enforcer for Table<M> {
 
     fn sweep(&mut self, limit: usize) -> Result<usize, Error> {
         self.maps.keep_time()?;
+        self.note_anew()?;
         let now_ns = self.maps.now_ns();
         let mut freed = 0;
         for _ in 0..limit {
             let Some(source) = self.deadlines.take(now_ns) else { break };
             // What was lengthened meanwhile has a note of its new end.
             if self.current(source)?.is_some_and(|ban| !ban.holds(now_ns)) {
-                let bans = self.used.values().map(|&used| used as usize).sum();
-                self.remove(source).inspect_err(|_| self.deadlines.note(now_ns, source, bans))?;
+                self.remove(source).inspect_err(|_| self.deadlines.note(now_ns, source))?;
                 freed += 1;
             }
         }
@@ -361,5 +375,38 @@ impl<M: Maps> Enforcer for Table<M> {
 
     fn reader(&self) -> Result<Box<dyn Reader>, Error> {
         self.maps.reader()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Config, Memory};
+    use super::*;
+    use crate::engine::decision::{DecisionId, Origin};
+
+    #[test]
+    fn bans_that_are_lifted_or_lengthened_over_and_over_take_no_more_room() {
+        let mut memory = Memory::new(&Config::default());
+        let entry = |secs| Entry {
+            decision: DecisionId(1),
+            origin: Origin::Detector,
+            ttl: Some(Duration::from_secs(secs)),
+        };
+        let (kept, prefix): (Source, Source) =
+            ("2001:db8::1".parse().unwrap(), "10.0.0.0/8".parse().unwrap());
+        for turn in 0..20_000_u32 {
+            let lifted = Source::host(Ipv4Addr::from_bits(turn).into());
+            memory.install(lifted, entry(600)).unwrap();
+            memory.remove(lifted).unwrap();
+            memory.install(kept, entry(60 + u64::from(turn))).unwrap();
+            memory.install(prefix, entry(100)).unwrap();
+            memory.sweep(10).unwrap();
+        }
+        assert!(!memory.deadlines.are_crowded(2 + 3));
+        // What is still in force ends as it should.
+        memory.advance(Duration::from_secs(110));
+        assert_eq!(memory.sweep(10).unwrap(), 1);
+        memory.advance(Duration::from_secs(20_000));
+        assert_eq!(memory.sweep(10_000).unwrap(), 1);
     }
 }
