@@ -142,6 +142,8 @@ const _: () = assert!(host::bucket_count(2 * MAX_ENTRIES) as usize * size_of::<h
 const MAX_PACKETS: u64 = 1_000_000_000;
 /// The daemon says once a second that it lives; a shorter silence is none.
 const SILENCE_SECS: std::ops::RangeInclusive<u64> = 3..=86_400;
+/// Bytes of a frame at the most: what a driver or the kernel has put together of several is 64 KiB and its headers.
+pub(super) const LARGEST_FRAME: u64 = 66 << 10;
 /// The kernel's `IFNAMSIZ`, less the end mark.
 const MAX_NAME: usize = 15;
 /// Each has a program and counters of its own.
@@ -186,6 +188,17 @@ impl Config {
             let what =
                 format!("{} is not between 1 (0 would drop every packet) and {MAX_PACKETS}", self.rate_burst);
             return Some(("dataplane.rate_burst", what));
+        }
+        let bursts = [
+            ("dataplane.bursts.bytes", self.bursts.bytes),
+            ("dataplane.bursts.network_bytes", self.bursts.network_bytes),
+        ];
+        if let Some((key, burst)) = bursts.into_iter().find(|(_, burst)| (1..LARGEST_FRAME).contains(burst)) {
+            let what = format!(
+                "{burst} is less than the largest frame, which would never pass; 0 is the default, else at least \
+                 {LARGEST_FRAME}"
+            );
+            return Some((key, what));
         }
         if self.syn_cookies_above > MAX_PACKETS {
             let what = format!("{} is not between 0 (never) and {MAX_PACKETS}", self.syn_cookies_above);
@@ -259,7 +272,8 @@ impl Config {
     }
 }
 
-/// How much of each kind may come at once after a pause; 0 is twice as much as in a second.
+/// How much of each kind may come at once after a pause; 0 is twice as much as in a second, and of bytes no less than
+/// the largest frame.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Bursts {
@@ -318,6 +332,18 @@ mod tests {
     fn an_unknown_key_is_refused() {
         let error = toml::from_str::<Config>("interfase = \"eth9\"").unwrap_err();
         assert!(error.to_string().contains("interfase"), "{error}");
+    }
+
+    #[test]
+    fn a_burst_that_no_large_frame_fits_into_is_refused() {
+        let problem = |text: &str| toml::from_str::<Config>(text).unwrap().problem();
+        for key in ["bytes", "network_bytes"] {
+            let (named, what) = problem(&format!("[bursts]\n{key} = {}", LARGEST_FRAME - 1)).unwrap();
+            assert_eq!(named, format!("dataplane.bursts.{key}"));
+            assert!(what.contains(&LARGEST_FRAME.to_string()), "{what}");
+            assert_eq!(problem(&format!("[bursts]\n{key} = {LARGEST_FRAME}")), None);
+        }
+        assert_eq!(problem("bytes_per_sec = 1"), None);
     }
 
     #[test]

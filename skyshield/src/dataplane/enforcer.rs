@@ -82,7 +82,7 @@ impl Settings {
 pub struct Allowance {
     /// So much a second; 0 is no limit.
     pub per_sec: u64,
-    /// So much at once after a pause; 0 is twice as much as in a second.
+    /// So much at once after a pause; 0 is twice as much as in a second, and of bytes no less than the largest frame.
     pub burst: u64,
 }
 

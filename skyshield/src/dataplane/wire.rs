@@ -5,6 +5,7 @@ use std::time::Duration;
 use skyshield_common::{Hits, Limit, Rate, Reason, Settings as Wire, flag};
 
 use super::clock;
+use super::config::LARGEST_FRAME;
 use super::enforcer::{Met, Settings};
 
 /// What several entries have met, together.
@@ -39,17 +40,13 @@ pub(super) fn wire(settings: Settings, silent_after_ns: u64) -> Wire {
     };
     for (limit, allowance) in Limit::ALL.into_iter().zip(settings.limits) {
         let (per_sec, burst) = (allowance.per_sec, allowance.burst);
-        let burst = if burst == 0 { per_sec.saturating_mul(2) } else { burst };
-        let rate = match limit {
-            Limit::Bytes | Limit::NetworkBytes => Rate::bytes_per_sec(per_sec, burst, jiffy_ns),
-            Limit::Packets
-            | Limit::Syns
-            | Limit::Udp
-            | Limit::Flows
-            | Limit::NetworkPackets
-            | Limit::NetworkSyns
-            | Limit::NetworkUdp
-            | Limit::NetworkFlows => Rate::per_sec(per_sec, burst, jiffy_ns),
+        let is_of_bytes = matches!(limit, Limit::Bytes | Limit::NetworkBytes);
+        let least = if is_of_bytes { LARGEST_FRAME } else { 0 };
+        let burst = if burst == 0 { per_sec.saturating_mul(2).max(least) } else { burst };
+        let rate = if is_of_bytes {
+            Rate::bytes_per_sec(per_sec, burst, jiffy_ns)
+        } else {
+            Rate::per_sec(per_sec, burst, jiffy_ns)
         };
         wire = wire.with_rate(limit, rate);
     }
@@ -69,4 +66,23 @@ fn dropped(settings: Settings) -> u64 {
     };
     let oddities = Reason::ALL.into_iter().filter(|reason| reason.is_oddity() && !reason.drops());
     oddities.filter(|oddity| is_dropped(*oddity)).fold(0, |bits, oddity| bits | oddity.bit())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dataplane::Config;
+
+    #[test]
+    fn the_largest_frame_fits_into_any_rate_of_bytes() {
+        for per_sec in [1, 500, 1 << 20] {
+            let config =
+                Config { bytes_per_sec: per_sec, network_bytes_per_sec: per_sec, ..Config::default() };
+            let wire = wire(config.settings(), 0);
+            for limit in [Limit::Bytes, Limit::NetworkBytes] {
+                let Rate { interval, tolerance } = wire.rate(limit);
+                assert!((interval * LARGEST_FRAME) >> 10 <= tolerance, "{per_sec} bytes a second: {limit:?}");
+            }
+        }
+    }
 }

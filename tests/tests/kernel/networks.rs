@@ -2,17 +2,20 @@
 
 use std::net::IpAddr;
 
-use skyshield::dataplane::Settings;
+use skyshield::dataplane::{Allowance, Settings};
 use skyshield_common::{Limit, Reason};
 use tests::packet;
 
 use crate::odd::row;
 use crate::table::{PLAIN, Row, Setting, address};
 
+/// A KiB a second, and twice as much at once.
+const KIBIBYTE: Allowance = Allowance { per_sec: 1 << 10, burst: 2 << 10 };
+
 /// Rates of the network around a source, and of its bytes.
 pub(crate) fn all() -> Vec<(Setting, Vec<Row>)> {
     let network = |settings: &mut Settings| settings.limit(Limit::NetworkPackets).per_sec = 1;
-    let bytes = |settings: &mut Settings| settings.limit(Limit::Bytes).per_sec = 1_024;
+    let bytes = |settings: &mut Settings| *settings.limit(Limit::Bytes) = KIBIBYTE;
     let rows = |over: Reason| {
         let mut rows = Vec::new();
         for (kind, sources) in [
@@ -42,7 +45,7 @@ pub(crate) fn all() -> Vec<(Setting, Vec<Row>)> {
         settings.dry_run = true;
     };
     let dry_bytes = |settings: &mut Settings| {
-        settings.limit(Limit::Bytes).per_sec = 1_024;
+        *settings.limit(Limit::Bytes) = KIBIBYTE;
         settings.dry_run = true;
     };
     let with = |description, change| Setting { description, change, ..PLAIN };
@@ -107,7 +110,8 @@ fn by_class() -> Vec<(Setting, Vec<Row>)> {
 
 /// One a second, and two at once; of bytes a thousand.
 fn one(settings: &mut Settings, limit: Limit) {
-    settings.limit(limit).per_sec = if limit == Limit::NetworkBytes { 1_024 } else { 1 };
+    let of_others = Allowance { per_sec: 1, burst: 0 };
+    *settings.limit(limit) = if limit == Limit::NetworkBytes { KIBIBYTE } else { of_others };
 }
 
 /// The same, in a dry run.
