@@ -15,6 +15,7 @@ mod counter;
 mod event;
 pub mod gate;
 pub mod host;
+pub mod host_v6;
 mod key;
 mod limit;
 pub mod maps;

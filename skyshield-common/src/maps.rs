@@ -6,7 +6,7 @@
 /// Bans are handed from one version to another, upwards and downwards. So in every layout the maps of
 /// bans, of prefixes and of what is allowed keep their names, kinds and keys, and the values of the
 /// first two begin with a [`Ban`](crate::Ban).
-pub const SCHEMA: u32 = 10;
+pub const SCHEMA: u32 = 11;
 
 /// The program's name, in the object and in the kernel.
 pub const PROGRAM: &str = "skyshield";
@@ -29,6 +29,8 @@ pub const ANCHOR_PROGRAM: &str = "anchor";
 pub const HOSTS_V4: &str = "HOSTS_V4";
 /// [`host::Hold`](crate::host::Hold) by IPv4 address, of those that fit into no bucket.
 pub const STASH_V4: &str = "STASH_V4";
+/// [`host_v6::Bucket`](crate::host_v6::Bucket)s of banned IPv6 addresses.
+pub const HOSTS_V6: &str = "HOSTS_V6";
 /// [`roster::Line`](crate::roster::Line)s of the IPv4 addresses in [`HOSTS_V4`] and [`STASH_V4`], where they are many.
 pub const ROSTER_V4: &str = "ROSTER_V4";
 /// Where IPv4 hosts are [`near`](crate::near): words of a filter.
@@ -45,7 +47,7 @@ pub const RANGES_V4: &str = "RANGES_V4";
 pub const RANGES_V6: &str = "RANGES_V6";
 /// [`Banned`](crate::Banned) by IPv4 address: the record behind a slot of [`HOSTS_V4`].
 pub const BANS_V4: &str = "BANS_V4";
-/// [`Banned`](crate::Banned) by IPv6 address.
+/// [`Banned`](crate::Banned) by IPv6 address: the record behind a slot of [`HOSTS_V6`], or of what fits into none.
 pub const BANS_V6: &str = "BANS_V6";
 /// [`PrefixBan`](crate::PrefixBan) by IPv4 prefix.
 pub const PREFIXES_V4: &str = "PREFIXES_V4";
@@ -94,8 +96,8 @@ pub const EVENTS: &str = "EVENTS";
 
 /// What a packet finds without a look-up: variables of the program's, each in a map of its own with one value, which
 /// the daemon makes as large as the configuration wants it and puts in the place of what the object has.
-pub const VARIABLES: [&str; 8] =
-    [SETTINGS, HOSTS_V4, ROSTER_V4, NEAR_HOSTS_V4, NEAR_V4, NEAR_V6, NEAR_ALLOWED, RATES];
+pub const VARIABLES: [&str; 9] =
+    [SETTINGS, HOSTS_V4, HOSTS_V6, ROSTER_V4, NEAR_HOSTS_V4, NEAR_V4, NEAR_V6, NEAR_ALLOWED, RATES];
 /// What the object calls the map of a variable begins with this, and ends with its name.
 pub const VARIABLE_SECTION: &str = ".bss.";
 

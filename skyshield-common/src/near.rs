@@ -1,7 +1,7 @@
 //! What says of most addresses, at a glance, that no ban is anywhere near.
 //!
-//! For IPv4's prefixes a bit for each /18, and behind it one for each /24. For its hosts, and for all of
-//! IPv6, a filter of 64-bit words: what was put in is always found, and of what was not a few in a
+//! For IPv4's prefixes a bit for each /18, and behind it one for each /24; for the widest of IPv6 one for each /16. For
+//! IPv4's hosts, and for what else there is of IPv6, a filter of 64-bit words: what was put in is always found, and of what was not a few in a
 //! hundred are. They only ever send a packet to the tables that know; none decides. Another says likewise
 //! of the allow list, which is looked up in vain for most of what is dropped.
 //!
@@ -19,8 +19,9 @@ pub const PREFIXES: usize = 2;
 /// Words of the table for IPv4's prefixes, 32 KiB and 2 MiB: those of the /18s, then those of the /24s.
 pub const V4_WORDS: u32 = V4_WIDE_WORDS + (1 << 18);
 const V4_WIDE_WORDS: u32 = 1 << 12;
-/// Words of the filter for IPv6: 2 MiB.
-pub const V6_WORDS: u32 = 1 << 18;
+/// Words of the tables for IPv6, 2 MiB and 8 KiB: those of the filter, then a bit for each /16.
+pub const V6_WORDS: u32 = V6_FILTER_WORDS + (1 << 10);
+const V6_FILTER_WORDS: u32 = 1 << 18;
 
 /// Words of what says where the allow list is: a bit for each /16 of IPv4, and as many that the /32s of
 /// IPv6 are spread over. 16 KiB, which a processor keeps near.
@@ -81,13 +82,13 @@ pub enum Depth {
     P48,
     /// The first 32 bits: prefixes of 20 to 47, of which those below 32 are put in as all their [`parts`].
     P32,
-    /// None of it: shorter prefixes, for which the table itself is asked each time.
+    /// The first 16 bits, which have a bit of their own: shorter prefixes, put in as all their parts.
     Wide,
 }
 
 impl Depth {
     /// Every depth of prefixes that has entries of its own.
-    pub const OF_PREFIXES: [Self; 3] = [Self::P64, Self::P48, Self::P32];
+    pub const OF_PREFIXES: [Self; 4] = [Self::P64, Self::P48, Self::P32, Self::Wide];
 
     /// The depth of a prefix of this length.
     pub const fn of_prefix(len: u8) -> Self {
@@ -109,11 +110,15 @@ impl Depth {
 /// The shortest prefix that is put in as /32s.
 const WIDEST: u8 = 20;
 
-/// As how many prefixes of the length that its depth goes by a prefix is put in.
-pub const fn parts(len: u8) -> u64 {
+/// As what a prefix is put in at its depth: so many prefixes of so many bits.
+pub const fn parts(len: u8) -> (u64, u8) {
     match len {
-        WIDEST..32 => 1 << (32 - len),
-        _ => 1,
+        64.. => (1, 64),
+        48.. => (1, 48),
+        32.. => (1, 32),
+        WIDEST.. => (1 << (32 - len), 32),
+        16.. => (1, 16),
+        _ => (1 << (16 - len), 16),
     }
 }
 
@@ -123,15 +128,18 @@ pub const fn parts(len: u8) -> u64 {
 pub const fn v6(address: Address, depth: Depth) -> (u32, u64) {
     let Address { high, low } = address;
     let key = match depth {
+        Depth::Wide => {
+            let network = (high >> 48) as u32;
+            return (V6_FILTER_WORDS + (network >> 6), 1 << (network & 63));
+        }
         Depth::Host => mix(low) ^ high.rotate_left(1),
         Depth::P64 => high,
         Depth::P48 => high >> 16 | 1 << 62,
         Depth::P32 => high >> 32 | 1 << 63,
-        Depth::Wide => 0,
     };
     let hash = mix(key);
     let bits = 1 << (hash >> 58) | 1 << (hash >> 52 & 63) | 1 << (hash >> 46 & 63) | 1 << (hash >> 40 & 63);
-    (first(key) as u32 & (V6_WORDS - 1), bits)
+    (first(key) as u32 & (V6_FILTER_WORDS - 1), bits)
 }
 
 #[cfg(test)]
@@ -142,13 +150,15 @@ mod tests {
 
     proptest! {
         #[test]
-        fn an_address_is_found_under_every_prefix_of_it(bits: u128, len in 20_u8..128, other: u128) {
-            let keep = u128::MAX << (128 - u32::from(len));
+        fn an_address_is_found_under_every_prefix_of_it(bits: u128, len in 0_u8..128, other: u128) {
+            let keep = u128::MAX.checked_shl(128 - u32::from(len)).unwrap_or(0);
             let inside = bits & keep | other & !keep;
             let depth = Depth::of_prefix(len);
             let words = |bits: u128| v6(Address::from_octets(bits.to_be_bytes()), depth);
-            let part = |n: u64| words(bits & keep | u128::from(n) << 96);
-            prop_assert!((0..parts(len)).any(|n| part(n) == words(inside)));
+            let (count, of) = parts(len);
+            let part = |n: u64| words(bits & keep | u128::from(n) << (128 - u32::from(of)));
+            prop_assert!((0..count).any(|n| part(n) == words(inside)));
+            prop_assert!(words(inside).0 < V6_WORDS);
         }
 
         #[test]

@@ -55,7 +55,9 @@ impl Rate {
 pub struct Sizes {
     /// The last bucket of the IPv4 hosts.
     pub hosts: u64,
-    /// The last line of their roster; 0 where there is none.
+    /// The last bucket of the IPv6 hosts.
+    pub hosts_v6: u64,
+    /// The last line of the IPv4 hosts' roster; 0 where there is none.
     pub roster: u64,
     /// Bits of a tag on it that do not say on which line.
     pub tag_bits: u64,
@@ -108,6 +110,8 @@ pub struct Settings {
     pub depths: u64,
     /// Entries of the stash.
     pub stashed: u64,
+    /// IPv6 bans that fit into no bucket, and are looked for among the records.
+    pub beside_v6: u64,
     /// Events that each CPU may send of an interface in one window of about a millisecond.
     pub events_per_window: u64,
     /// Hits of bans that each CPU may write down of an interface in one window of about a millisecond; the others are

@@ -28,6 +28,8 @@ mod frame;
 #[cfg(target_arch = "bpf")]
 mod hosts;
 #[cfg(target_arch = "bpf")]
+mod hosts_v6;
+#[cfg(target_arch = "bpf")]
 mod keys;
 #[cfg(target_arch = "bpf")]
 mod maps;

@@ -17,7 +17,7 @@ use crate::places::{self, place_v4, place_v6};
 use crate::ranges::{listed_v4, listed_v6};
 use crate::rules;
 use crate::settings::{hosts_mask, settings};
-use crate::{cells, flows, hosts, near, roster};
+use crate::{cells, flows, hosts, hosts_v6, near, roster};
 
 /// The daemon's default, for whoever loads the object without it.
 const ENTRIES: u32 = 1024;
@@ -27,7 +27,7 @@ const ENTRIES: u32 = 1024;
 /// writes: a packet is judged by `HOSTS_V4`.
 #[map]
 static BANS_V4: HashMap<u32, Banned> = HashMap::with_max_entries(ENTRIES, 0);
-/// As `BANS_V4`, for IPv6.
+/// As `BANS_V4`, for IPv6; a packet is judged by `HOSTS_V6`, and by this where that has no room.
 #[map]
 static BANS_V6: HashMap<[u64; 2], Banned> = HashMap::with_max_entries(ENTRIES, 0);
 /// Written by the daemon, which refuses a ban beyond `max_prefixes`.
@@ -170,6 +170,15 @@ fn after(epoch: u64, mut word: u64) -> u64 {
     word
 }
 
+/// What the record says of an IPv6 address.
+#[inline(always)]
+pub(crate) fn recorded_v6(source: &Address) -> Hold {
+    let Some(ban) = BANS_V6.get_ptr(octets(source)) else { return Hold::NONE };
+    // SAFETY: the kernel keeps the element's memory while the program runs. It may be handed to
+    // another address at this moment; then one packet is judged by that one.
+    Hold::NONE.until(unsafe { (&raw const (*ban).ban.expires_at_ns).read_volatile() })
+}
+
 /// Whether an address is on the allow list, by a function of its own.
 #[unsafe(no_mangle)]
 #[inline(never)]
@@ -227,11 +236,7 @@ impl Tables for KernelMaps {
             let hold = if home == Hold::NONE { hosts::hold_at_length(address) } else { home };
             return hold.holds(now_ns);
         }
-        let Some(ban) = BANS_V6.get_ptr(octets(source)) else { return false };
-        // SAFETY: the kernel keeps the element's memory while the program runs. It may be handed to
-        // another address at this moment; then one packet is judged by that one.
-        let expires_at_ns = unsafe { (&raw const (*ban).ban.expires_at_ns).read_volatile() };
-        Ban::new(expires_at_ns, 0, 0).holds(now_ns)
+        hosts_v6::hold_at_length(source).holds(now_ns)
     }
 
     #[inline(always)]

@@ -51,7 +51,7 @@ pub(crate) fn prefix(source: &Address, settings: &Settings) -> bool {
     if let Some(address) = source.v4() {
         return near_prefix_v4(address);
     }
-    let mut is_near = settings.depths & Depth::Wide.bit() != 0;
+    let mut is_near = false;
     for depth in Depth::OF_PREFIXES {
         if settings.depths & depth.bit() != 0 {
             is_near |= is_put_in(NEAR_V6.place().cast(), near::v6(*source, depth));

@@ -12,7 +12,7 @@ static SETTINGS: Variable<Settings> = Variable::new();
 
 /// Filled in before the program is loaded.
 #[unsafe(no_mangle)]
-static SIZES: Sizes = Sizes { hosts: 0, roster: 0, tag_bits: 0, rates: 0 };
+static SIZES: Sizes = Sizes { hosts: 0, hosts_v6: 0, roster: 0, tag_bits: 0, rates: 0 };
 
 /// Where the settings are.
 #[inline(always)]
@@ -27,7 +27,14 @@ pub(crate) fn hosts_mask() -> u64 {
     unsafe { (&raw const SIZES.hosts).read_volatile() }
 }
 
-/// The last line of their roster; 0 where there is none.
+/// The last bucket of the IPv6 hosts.
+#[inline(always)]
+pub(crate) fn hosts_v6_mask() -> u64 {
+    // SAFETY: as above.
+    unsafe { (&raw const SIZES.hosts_v6).read_volatile() }
+}
+
+/// The last line of the IPv4 hosts' roster; 0 where there is none.
 #[inline(always)]
 pub(crate) fn roster_mask() -> u64 {
     // SAFETY: as above.

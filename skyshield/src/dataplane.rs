@@ -22,6 +22,7 @@ mod error;
 mod events;
 mod family;
 mod hosts;
+mod hosts_v6;
 mod inheritance;
 mod interface;
 mod kernel;

@@ -13,6 +13,8 @@ mod bench;
 mod clearance;
 #[path = "kernel/cookies.rs"]
 mod cookies;
+#[path = "kernel/hosts_v6.rs"]
+mod hosts_v6;
 #[path = "kernel/interfaces.rs"]
 mod interfaces;
 #[path = "kernel/lifecycle.rs"]
@@ -96,6 +98,8 @@ fn main() -> ExitCode {
         ("list_and_ban_in_turn_leave_nothing_unsaid", stash::told_again),
         ("roster_says_what_the_table_says", roster::agree),
         ("roster_that_was_lost_or_is_wrong_is_mended", roster::mended),
+        ("hosts_v6_are_banned_whatever_comes_and_goes", hosts_v6::agree),
+        ("hosts_v6_of_one_bucket_are_not_taken_for_each_other", hosts_v6::raced),
         ("clearance_ends_with_whatever_is_said_against_its_source", clearance::ended),
         ("clearance_is_kept_beside_a_flood_and_only_of_plain_sources", clearance::kept),
         ("clearance_ends_under_a_flood_of_its_source", clearance::raced),

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
-use skyshield_common::{Limit, Reason, host};
+use skyshield_common::{Limit, Reason, host, host_v6};
 
 use super::enforcer::{Allowance, Settings};
 use super::rules::{self, Rule};
@@ -138,6 +138,7 @@ impl Default for Config {
 const MAX_ENTRIES: u32 = 1 << 24;
 // A verifier follows no address further than that, and the table of hosts is the largest.
 const _: () = assert!(host::bucket_count(2 * MAX_ENTRIES) as usize * size_of::<host::Bucket>() <= 1 << 29);
+const _: () = assert!(host_v6::bucket_count(MAX_ENTRIES) as usize * size_of::<host_v6::Bucket>() <= 1 << 29);
 /// Packets at the most; a network card's wire carries fewer in a second.
 const MAX_PACKETS: u64 = 1_000_000_000;
 /// The daemon says once a second that it lives; a shorter silence is none.

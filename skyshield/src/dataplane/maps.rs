@@ -12,6 +12,7 @@ use std::sync::{Arc, Mutex};
 use aya::maps::{Array, HashMap, MapData, MapError};
 use aya::programs::ProgramFd;
 use ipnet::IpNet;
+use skyshield_common::host::Hold;
 use skyshield_common::{Ban, Hits, PrefixBan, Rate, RateKey, Settings as Wire, maps as names};
 
 use policies::Called;
@@ -22,6 +23,7 @@ use super::enforcer::{Counters, Entry, EventTotals, Hit, Reader, Replaced, Sende
 use super::error::Error;
 use super::family::{Family, Names, Value, failed, open};
 use super::hosts::Hosts;
+use super::hosts_v6::HostsV6;
 use super::list::List;
 use super::near::Near;
 use super::near_allowed::NearAllowed;
@@ -49,6 +51,7 @@ pub(super) struct KernelMaps {
     stats: Stats,
     shapes: HashMap<MapData, [u8; 16], Value<Rate>>,
     hosts: Hosts,
+    hosts_v6: HostsV6,
     near: Near,
     near_allowed: NearAllowed,
     ranges: Ranges,
@@ -83,6 +86,7 @@ impl KernelMaps {
             stats: Stats::open(dir)?,
             shapes: open(dir, names::SHAPES)?,
             hosts: Hosts::open(dir)?,
+            hosts_v6: HostsV6::open(dir)?,
             near: Near::open(dir)?,
             near_allowed: NearAllowed::open(dir)?,
             ranges: Ranges::open(dir)?,
@@ -151,7 +155,9 @@ impl Maps for KernelMaps {
             }
             IpAddr::V6(address) => {
                 self.stale += 1;
-                self.v6.cut_ban(address.octets())
+                self.hosts_v6.put(address, Hold::NONE);
+                self.v6.cut_ban(address.octets())?;
+                self.say_changes()
             }
         }
     }

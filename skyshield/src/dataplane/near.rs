@@ -127,11 +127,11 @@ fn write(shared: &Shared, wanted: Vec<u64>) {
     }
 }
 
-/// What a prefix is put in as: itself, or all the /32s that it is made of.
+/// What a prefix is put in as: itself, or all the shorter ones that it is made of.
 fn parts_v6(net: Ipv6Net) -> impl Iterator<Item = [u8; 16]> {
-    const BELOW: u32 = 96;
-    let first = net.network().to_bits();
-    (0..near::parts(net.prefix_len())).map(move |part| (first | u128::from(part) << BELOW).to_be_bytes())
+    let (first, (count, len)) = (net.network().to_bits(), near::parts(net.prefix_len()));
+    let below = u128::BITS - u32::from(len);
+    (0..count).map(move |part| (first | u128::from(part) << below).to_be_bytes())
 }
 
 /// Gives `set` the bits of every /24 that an IPv4 prefix touches, and then of every /18.

@@ -9,8 +9,8 @@ use skyshield_common::gate::{Gate, Shielding};
 use skyshield_common::maps as names;
 use skyshield_common::tap::{Flow, TapCounter, Tapping};
 use skyshield_common::{
-    Banned, Counter, PrefixBan, Rate, Settings as Wire, Sizes, Tally, host, near, place, range, rate, roster,
-    rules, top,
+    Banned, Counter, PrefixBan, Rate, Settings as Wire, Sizes, Tally, host, host_v6, near, place, range,
+    rate, roster, rules, top,
 };
 
 use super::bpffs::file;
@@ -61,6 +61,7 @@ pub(super) fn sizes(config: &Config) -> Sizes {
     let lines = roster::line_count(buckets);
     Sizes {
         hosts: u64::from(buckets) - 1,
+        hosts_v6: u64::from(host_v6::bucket_count(config.max_bans)) - 1,
         roster: u64::from(lines.saturating_sub(1)),
         tag_bits: roster::tag_bits(lines).into(),
         rates: u64::from(rate_buckets(config)) - 2,
@@ -139,6 +140,11 @@ pub(super) fn shapes(config: &Config) -> Vec<Shape> {
         shape(names::TAP_STATS, MapType::PerCpuArray, 4, size_of::<TapCounter>(), 1, None),
         shape(names::SHAPES, MapType::Hash, 16, size_of::<Rate>(), config.max_allowed.max(1), allowing),
         variable(names::HOSTS_V4, buckets * words_of::<host::Bucket>(), hosts),
+        variable(
+            names::HOSTS_V6,
+            host_v6::bucket_count(config.max_bans) * words_of::<host_v6::Bucket>(),
+            Some(("max_bans", config.max_bans)),
+        ),
         shape(
             names::RANGES_V4,
             MapType::Array,
@@ -229,6 +235,7 @@ impl Shape {
                     names::PREFIXES_V4 | names::PREFIXES_V6 => entries - TRIE_SLACK,
                     // The most that gives as many slots, of which three quarters are full.
                     names::HOSTS_V4 => entries / 4 * 3,
+                    names::HOSTS_V6 => entries / 4,
                     names::RANGES_V4 => (entries / 2).saturating_sub(range::INDEX_V4),
                     names::RANGES_V6 => entries / 2,
                     names::PLACES_V4 => places::prefixes_of_v4(entries),

@@ -223,7 +223,7 @@ pub(crate) fn turns() -> anyhow::Result<()> {
 }
 
 /// What the kernel has been told to hash by.
-fn seed(config: &Config) -> anyhow::Result<u64> {
+pub(crate) fn seed(config: &Config) -> anyhow::Result<u64> {
     const WORDS: usize = size_of::<Settings>() / size_of::<u64>();
     let pin = config.pin_dir.join(format!("v{}", maps::SCHEMA)).join(maps::SETTINGS);
     let settings: Array<_, [u64; WORDS]> = Map::Array(MapData::from_pin(pin)?).try_into()?;

@@ -59,6 +59,7 @@ impl KernelMaps {
             self.hosts.put(address, hold.until(0))?;
         }
         self.enforce(amiss)?;
+        self.hosts_v6.mend(self.own.seed, self.v6.bans()?);
         self.rebuild_near()?;
         self.near_allowed.rebuild(&Maps::allowed(self)?);
         self.say()?;
@@ -110,6 +111,7 @@ impl KernelMaps {
             places: self.own.places,
             rules: self.own.rules,
             stashed: self.hosts.stashed().into(),
+            beside_v6: self.hosts_v6.beside(),
             depths: self.near.depths(),
             allowed: self.near_allowed.any().into(),
             shaped: self.own.shaped,
@@ -122,13 +124,14 @@ impl KernelMaps {
             self.settings.set(0, Value(wanted), 0).map_err(failed("write", names::SETTINGS))?;
         }
         // What is said need not be said again, and only that.
-        (self.own.depths, self.own.stashed) = (wanted.depths, wanted.stashed);
+        let Wire { depths, stashed, beside_v6, .. } = wanted;
+        self.own = Wire { depths, stashed, beside_v6, ..self.own };
         Ok(())
     }
 
-    /// Says it where something of IPv6 came in at a depth that was empty.
-    pub(super) fn say_depths(&mut self) -> Result<(), Error> {
-        if self.near.depths() == self.own.depths {
+    /// Says it where something of IPv6 came in at a depth that was empty, or where more or fewer are beside its table.
+    pub(super) fn say_changes(&mut self) -> Result<(), Error> {
+        if (self.near.depths(), self.hosts_v6.beside()) == (self.own.depths, self.own.beside_v6) {
             return Ok(());
         }
         self.say()

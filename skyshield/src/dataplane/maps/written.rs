@@ -36,8 +36,9 @@ impl KernelMaps {
             }
             IpAddr::V6(address) => {
                 self.v6.put_ban(address.octets(), ban)?;
+                self.hosts_v6.put(address, Hold::NONE.until(ban.expires_at_ns));
                 self.near.add_host_v6(address.octets());
-                self.say_depths()
+                self.say_changes()
             }
         }
     }
@@ -49,7 +50,7 @@ impl KernelMaps {
             IpNet::V6(net) => self.v6.put_prefix(net.prefix_len(), net.network().octets(), ban, before),
         }?;
         self.near.add_prefix(prefix);
-        self.say_depths()
+        self.say_changes()
     }
 
     pub(super) fn write_list(&mut self, list: &List) -> Result<Replaced, Error> {
