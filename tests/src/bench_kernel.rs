@@ -2,6 +2,7 @@
 
 mod field;
 mod figures;
+mod goals;
 mod hot;
 mod leaks;
 mod peers;
@@ -9,7 +10,7 @@ mod processor;
 mod target;
 mod verifier;
 
-pub use figures::run;
+pub use figures::{Answer, run};
 pub use leaks::hold_if_asked;
 pub use verifier::verify_if_asked;
 

@@ -22,7 +22,7 @@ pub(super) fn hot(target: &mut Target) -> anyhow::Result<[f64; 2]> {
     let ours = ours.context("not loaded")?.fd()?;
     let parsed = target.field.own("parsed")?;
     let mut rounds: [Vec<f64>; 2] = [Vec::new(), Vec::new()];
-    let [.., before] = target.counted()?;
+    let [_, _, before, _] = target.counted()?;
     for _ in 0..ROUNDS {
         let families = [Sources::v4(HONEST, HONEST_COUNT), Sources::v6(HONEST, HONEST_COUNT)];
         for (sources, round) in families.into_iter().zip(&mut rounds) {
@@ -34,7 +34,7 @@ pub(super) fn hot(target: &mut Target) -> anyhow::Result<[f64; 2]> {
             round.push(took[1] - took[0]);
         }
     }
-    let ([.., after], wanted) = (target.counted()?, 2 * ROUNDS as u64 * u64::from(WARM_UP + TIMES));
+    let ([_, _, after, _], wanted) = (target.counted()?, 2 * ROUNDS as u64 * u64::from(WARM_UP + TIMES));
     ensure!(after - before >= wanted, "of {wanted} honest packets {} passed", after - before);
     Ok(rounds.map(|round| median(&round)))
 }

@@ -36,7 +36,9 @@ pub(super) enum Fate {
     InTheStack,
     /// Our program passes them, counted as what nothing speaks against.
     Passed,
-    /// Some pass and some do not, or they are not counted.
+    /// Our program counts each: some it passes, and some it drops.
+    Judged,
+    /// They are not counted.
     Any,
 }
 
@@ -63,6 +65,11 @@ impl Run {
     /// The same, counted by our program.
     pub(super) fn passed_by_us(name: &str, sources: Sources) -> Self {
         Self { fate: Fate::Passed, ..Self::passed(name, sources) }
+    }
+
+    /// The same, of sources of which some are banned.
+    pub(super) fn judged_by_us(name: &str, sources: Sources) -> Self {
+        Self { fate: Fate::Judged, ..Self::passed(name, sources) }
     }
 }
 
@@ -153,13 +160,14 @@ impl Target {
         program_id(self.kernel.as_ref(), self.field.far.name())
     }
 
-    /// What its program has dropped so far, as banned and as over the rate, and what it has passed.
-    pub(super) fn counted(&self) -> anyhow::Result<[u64; 3]> {
-        let Some(kernel) = &self.kernel else { return Ok([0; 3]) };
+    /// What its program has dropped so far, as banned and as over the rate, what it has passed, and all that it has seen.
+    pub(super) fn counted(&self) -> anyhow::Result<[u64; 4]> {
+        let Some(kernel) = &self.kernel else { return Ok([0; 4]) };
         let counters = kernel.enforcer.counters()?;
         let of =
             |wanted| counters.iter().find(|(reason, _)| *reason == wanted).map_or(0, |(_, of)| of.packets);
-        Ok([of(Reason::BannedExact), of(Reason::RateExceeded), of(Reason::Passed)])
+        let all = counters.iter().map(|(_, of)| of.packets).sum();
+        Ok([of(Reason::BannedExact), of(Reason::RateExceeded), of(Reason::Passed), all])
     }
 
     /// Does one run: ns for a frame of the generator alone, and with all that lies behind it.
@@ -176,7 +184,7 @@ impl Target {
         let took = self.field.send(run.sources, frames, run.to_host)?;
         let [came, begun, ended] = self.field.taken_since(before, u64::from(frames))?;
         let after = self.counted()?;
-        let [banned, over, passed] = [0, 1, 2].map(|at| after[at] - counted[at]);
+        let [banned, over, passed, all] = [0, 1, 2, 3].map(|at| after[at] - counted[at]);
         let frames = u64::from(frames);
         let is_right = match run.fate {
             Fate::Banned => banned == frames,
@@ -185,6 +193,7 @@ impl Target {
             Fate::LimitedBeforeTheStack => begun <= ROUTINE + frames / 500,
             Fate::Passed => passed >= frames,
             Fate::InTheStack => begun >= frames && ended <= ROUTINE,
+            Fate::Judged => (frames..=frames + ROUTINE).contains(&all),
             Fate::Any => true,
         };
         ensure!(

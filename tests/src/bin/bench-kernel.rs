@@ -12,6 +12,12 @@ fn main() -> ExitCode {
     if let Some(exit) = bench_kernel::verify_if_asked(&|line| println!("{line}")) {
         return exit;
     }
-    let is_bare = std::env::args().any(|argument| argument == "--json");
-    figures::told(is_bare, |say| bench_kernel::run(say))
+    let is_asked = |wanted: &str| std::env::args().any(|argument| argument == wanted);
+    let mut is_met = false;
+    let told = figures::told(is_asked("--json"), |say| {
+        let answer = bench_kernel::run(say)?;
+        is_met = answer.is_met;
+        Ok(answer.figures)
+    });
+    if is_asked("--check") && !is_met { ExitCode::FAILURE } else { told }
 }
