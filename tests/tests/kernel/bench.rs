@@ -1,6 +1,7 @@
 //! A guarded host and a client, each in a namespace, joined by a veth pair.
 
 use std::collections::BTreeMap;
+use std::fs;
 use std::io;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::time::Duration;
@@ -23,6 +24,14 @@ pub(crate) const CLIENT_V4: &str = "10.99.0.2";
 pub(crate) const OTHER_V4: &str = "10.99.0.3";
 pub(crate) const CLIENT_V6: &str = "fd99::2";
 pub(crate) const OTHER_V6: &str = "fd99::3";
+
+/// Frames that went out by an interface, by where the kernel tells of them.
+#[derive(Clone, Copy)]
+pub(crate) enum Frames {
+    Sent = 9,
+    /// They never came to the other end, which had no time for them.
+    Dropped = 11,
+}
 
 pub(crate) struct Bench {
     pub(crate) client: Netns,
@@ -90,6 +99,16 @@ impl Bench {
                 (0..count).map(|_| Ok(socket.send_to(b"skyshield", to)?)).collect::<anyhow::Result<Vec<_>>>()
             })
             .map(|sent| sent.len())
+    }
+
+    /// What has become of frames on the client's end of an interface, as the kernel counts them.
+    pub(crate) fn frames(&self, end: &str, which: Frames) -> anyhow::Result<u64> {
+        self.client.run(|| {
+            let text = fs::read_to_string("/proc/thread-self/net/dev")?;
+            let line = text.lines().find_map(|line| line.trim().strip_prefix(&format!("{end}:")));
+            let told = line.context("no such end")?.split_whitespace().nth(which as usize);
+            Ok(told.context("too short")?.parse()?)
+        })
     }
 
     /// A socket on the host that never waits long.

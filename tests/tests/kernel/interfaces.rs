@@ -1,7 +1,6 @@
 //! Several interfaces behind one set of bans: each counted for itself, each coming and going alone.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::net::{IpAddr, UdpSocket};
 
 use anyhow::{Context as _, ensure};
@@ -9,7 +8,7 @@ use skyshield::dataplane::{Change, Config, Kernel, Pinned};
 use skyshield_common::{Counter, Reason};
 use tests::netns::{End, Veth};
 
-use crate::bench::{Bench, CLIENT_V4, GUARDED, HOST_V4, drain, entry, source};
+use crate::bench::{Bench, CLIENT_V4, Frames, GUARDED, HOST_V4, drain, entry, source};
 
 const SECOND: &str = "second.0";
 const SECOND_HOST: &str = "10.98.0.1";
@@ -47,16 +46,6 @@ fn since(now: &ByInterface, before: &ByInterface, interface: &str, reason: Optio
     of(now) - of(before)
 }
 
-/// Frames that the client has sent on its end, as the kernel counts them.
-fn sent(bench: &Bench, end: &str) -> anyhow::Result<u64> {
-    bench.client.run(|| {
-        let text = fs::read_to_string("/proc/thread-self/net/dev")?;
-        let line = text.lines().find_map(|line| line.trim().strip_prefix(&format!("{end}:")));
-        let sent = line.context("no such end")?.split_whitespace().nth(9).context("too short")?;
-        Ok(sent.parse()?)
-    })
-}
-
 fn send(bench: &Bench, from: &str, to: &UdpSocket, count: usize) -> anyhow::Result<()> {
     ensure!(bench.send(from, to.local_addr()?, count)? == count);
     Ok(())
@@ -68,7 +57,7 @@ pub(crate) fn counted_apart() -> anyhow::Result<()> {
     bench.with_kernel(&config(&bench), |kernel| {
         kernel.enforcer.install(source(BANNED)?, entry(1, None))?;
         let (first, second) = (bench.receiver(HOST_V4)?, bench.receiver(SECOND_HOST)?);
-        let frames = [sent(&bench, "client0")?, sent(&bench, "client1")?];
+        let frames = [bench.frames("client0", Frames::Sent)?, bench.frames("client1", Frames::Sent)?];
         let before = counted(kernel)?;
         send(&bench, BANNED, &first, 30)?;
         send(&bench, BANNED, &second, 70)?;
@@ -79,7 +68,8 @@ pub(crate) fn counted_apart() -> anyhow::Result<()> {
         for (interface, end, at, banned) in [(GUARDED, "client0", 0, 30), (SECOND, "client1", 1, 70)] {
             let dropped = since(&now, &before, interface, Some(Reason::BannedExact));
             ensure!(dropped == banned, "{dropped} of {banned} on {interface}");
-            let (received, frames) = (since(&now, &before, interface, None), sent(&bench, end)? - frames[at]);
+            let (received, frames) =
+                (since(&now, &before, interface, None), bench.frames(end, Frames::Sent)? - frames[at]);
             ensure!(received == frames, "{interface} has counted {received} of {frames} frames");
         }
         // Of all together there is the sum.

@@ -8,7 +8,7 @@ use anyhow::{Context as _, ensure};
 use skyshield::dataplane::{Change, Config, Kernel, Mode, OpenError, Pinned, XdpMode};
 use skyshield_common::Reason;
 
-use crate::bench::{Bench, CLIENT_V4, Counted, GUARDED, HOST_V4, OTHER_V4, drain, entry, source};
+use crate::bench::{Bench, CLIENT_V4, Counted, Frames, GUARDED, HOST_V4, OTHER_V4, drain, entry, source};
 use crate::loader::Loader;
 
 pub(crate) fn restart() -> anyhow::Result<()> {
@@ -26,6 +26,7 @@ pub(crate) fn restart() -> anyhow::Result<()> {
     let before = remains()?;
     let first = before.attached.first().context("not attached")?.clone();
 
+    let never_came = bench.frames("client0", Frames::Dropped)?;
     let (stop, sent) = (AtomicBool::new(false), AtomicU64::new(0));
     let leaked = thread::scope(|scope| -> anyhow::Result<usize> {
         let flood = scope.spawn(|| {
@@ -44,7 +45,8 @@ pub(crate) fn restart() -> anyhow::Result<()> {
         killed?;
         drain(&receiver)
     })?;
-    let sent = sent.into_inner();
+    let never_came = bench.frames("client0", Frames::Dropped)? - never_came;
+    let sent = sent.into_inner() - never_came;
     let after = remains()?;
     let last = after.attached.first().context("no longer attached")?;
     let dropped = |remains: &skyshield::dataplane::Remains| {
