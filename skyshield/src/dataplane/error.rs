@@ -4,12 +4,13 @@ use std::io;
 use std::path::PathBuf;
 
 use aya::maps::MapError;
+use skyshield_common::maps as names;
 
 /// A write to or read of the running data plane failed. Nothing was changed unless it says so.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// No room. Nothing is ever evicted to make some.
-    #[error("{map} is full at {capacity} entries")]
+    #[error("{map} is full at {capacity} entries; lift some, or raise dataplane.{}", setting(map))]
     Full {
         /// Which map.
         map: &'static str,
@@ -26,6 +27,18 @@ pub enum Error {
         /// Its answer.
         source: MapError,
     },
+}
+
+/// The configuration's key for how much fits in `map`.
+fn setting(map: &str) -> &'static str {
+    match map {
+        names::PREFIXES_V4 | names::PREFIXES_V6 => "max_prefixes",
+        names::ALLOWED_V4 | names::ALLOWED_V6 | names::SHAPES => "max_allowed",
+        names::HOSTS_V4 => "max_listed",
+        names::RANGES_V4 | names::RANGES_V6 => "max_listed_prefixes",
+        names::PLACES_V4 | names::PLACES_V6 => "max_place_prefixes",
+        _ => "max_bans",
+    }
 }
 
 /// The data plane could not be brought up.
