@@ -36,6 +36,7 @@ use crate::config::Config;
 use crate::control::{self, Control, Parts, Recovered, Task};
 use crate::dataplane::{Enforcer, Events, Kernel, Memory, OnSilence};
 use crate::engine::behaviour::{Behaviour, Key};
+use crate::engine::ledger::Capacity;
 use crate::engine::never_ban::{NeverBan, Protection};
 use crate::engine::view::View;
 use crate::engine::watcher::Watcher;
@@ -324,7 +325,10 @@ fn parts(
         risk: config.risk.clone(),
         behaviour: Behaviour::new(config.behaviour.clone(), Key::of(&opened.key), clock::now()),
         escalation: config.escalation.clone(),
-        capacity: config.dataplane.max_bans as usize,
+        capacity: Capacity {
+            bans: config.dataplane.max_bans as usize,
+            prefixes: config.dataplane.max_prefixes as usize,
+        },
         missed_after: (config.dataplane.on_silence == OnSilence::Disarm)
             .then(|| Duration::from_secs(config.dataplane.silent_after_secs)),
     }

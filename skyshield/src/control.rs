@@ -13,6 +13,7 @@ mod kernel;
 mod let_through;
 mod metrics;
 mod near_misses;
+mod no_room;
 mod orders;
 mod outcomes;
 mod reconcile;
@@ -159,12 +160,23 @@ pub struct Health {
     pub capacity: usize,
     /// Entries of the kernel's that differed from the decisions at the last look.
     pub drift: usize,
+    /// Those of them that could not be mended.
+    pub unmended: usize,
+    /// Bans that hold at the doors only, because the kernel has no room for them.
+    pub waiting_for_room: usize,
     /// Whether the kernel took the last heartbeat.
     pub dataplane_answers: bool,
     /// Whether the disk took the last write.
     pub store_writes: bool,
     /// Why detectors do not ban the addresses of proxies, where one is in front.
     pub not_armed: Option<String>,
+}
+
+impl Health {
+    /// Whether the kernel enforces what is decided, as of the last look.
+    pub fn is_in_step(&self) -> bool {
+        self.drift == 0 && self.waiting_for_room == 0
+    }
 }
 
 /// The handle to the control task.
@@ -294,7 +306,8 @@ impl Control {
         self.order(|reply| Order::Rulings(after, limit, reply)).await
     }
 
-    /// Brings many decisions at once: all of them are on disk and in force when this returns, or none is.
+    /// Brings many decisions at once: all of them are on disk and in force when this returns, or none is. But for
+    /// those that the kernel turns out to have no room for: they are counted, and in force nowhere.
     pub async fn import(&self, batch: Batch) -> Result<Imported, OrderError> {
         self.order(|reply| Order::Import(batch, reply)).await?
     }

@@ -50,6 +50,7 @@ mod top;
 mod wire;
 
 pub use attachment::{Attached, Attachment, Change, Checked};
+pub(crate) use backing::map_of;
 pub use collector::Collector;
 pub use config::{Config, Mode, OnSilence};
 pub use enforcer::{

@@ -91,6 +91,10 @@ const RULES: &[BuiltIn] = &[
         severity: Warning, limit: Above(0.5, 0.5), hold_secs: 30, summary: "the kernel enforces something else than was decided",
     },
     BuiltIn {
+        name: "shield_room", metric: "skyshield_bans_waiting_for_room", label: None,
+        severity: Warning, limit: Above(0.5, 0.5), hold_secs: 30, summary: "bans hold at the doors only: the kernel has no room for them",
+    },
+    BuiltIn {
         name: "shield_store", metric: "skyshield_store_records_total", label: Some(("outcome", "commit_failed")),
         severity: Critical, limit: Above(0.0, 0.0), hold_secs: 0, summary: "the disk does not take what is decided",
     },

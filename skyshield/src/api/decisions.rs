@@ -97,7 +97,7 @@ pub(super) struct Since {
 #[schema(as = DecisionChange)]
 pub(super) struct ChangeBody {
     revision: u64,
-    /// `made` (or lasts longer), or why it ended: `expired`, `lifted`, `replaced`, `protected`.
+    /// `made` (or lasts longer), or why it ended: `expired`, `lifted`, `replaced`, `protected`, `no_room`.
     change: String,
     /// The decision's number.
     #[schema(value_type = u64)]

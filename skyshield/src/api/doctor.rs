@@ -88,13 +88,21 @@ fn of_control(health: &Health, items: &mut Vec<Check>) {
         "the kernel's maps do not answer",
         "look into the log; `skyshield detach` and a start make them anew",
     ));
-    items.push(Check::of(
-        "drift",
-        health.drift == 0,
-        "what the kernel holds is what was decided",
-        "the kernel held something else than what was decided at the last look; it was mended",
-        "if it comes again, something else writes into the maps",
-    ));
+    items.push(if health.unmended > 0 {
+        let found = format!(
+            "{} of the kernel's entries are not as decided, and could not be mended",
+            health.unmended
+        );
+        Check::new("drift", "failed", found, "the log says why")
+    } else {
+        Check::of(
+            "drift",
+            health.drift == 0,
+            "what the kernel holds is what was decided",
+            "the kernel held something else than what was decided at the last look; it was mended",
+            "if it comes again, something else writes into the maps",
+        )
+    });
     items.push(match &health.not_armed {
         Some(why) => Check::new(
             "address-bans",
@@ -106,7 +114,11 @@ fn of_control(health: &Health, items: &mut Vec<Check>) {
     });
     let percent = health.decisions_in_force * 100 / health.capacity.max(1);
     let found = format!("{} of {} bans are in force", health.decisions_in_force, health.capacity);
-    items.push(if percent >= NEARLY_FULL {
+    items.push(if health.waiting_for_room > 0 {
+        let found = format!("{found}, {} of them at the doors only: the kernel has no room", health.waiting_for_room);
+        let mend = "lift some, or raise dataplane.max_prefixes or max_bans (the log says which), `skyshield detach`, and start";
+        Check::new("room", "failed", found, mend)
+    } else if percent >= NEARLY_FULL {
         Check::new("room", "warning", found, "raise dataplane.max_bans, or lift some")
     } else {
         Check::new("room", "ok", found, "")
@@ -146,4 +158,30 @@ fn of_interfaces(facts: &Facts) -> Check {
         return Check::new("interfaces", "warning", found, "use a driver that runs XDP by itself");
     }
     Check::new("interfaces", "ok", format!("guarded in the driver: {}", named(Some("native"))), "")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bans_that_wait_for_room_and_entries_that_cannot_be_mended_are_named_with_what_to_do() {
+        let state = |health: &Health, name: &str| {
+            let mut items = Vec::new();
+            of_control(health, &mut items);
+            let found = items.into_iter().find(|item| item.name == name).unwrap();
+            (found.state, found.found, found.mend)
+        };
+        let well = Health { decisions_in_force: 5, capacity: 100, ..Health::default() };
+        assert_eq!((state(&well, "room").0, state(&well, "drift").0), ("ok", "ok"));
+        let (is, found, mend) = state(&Health { waiting_for_room: 3, ..well.clone() }, "room");
+        assert_eq!((is, found.contains("3 of them at the doors only")), ("failed", true), "{found}");
+        assert!(mend.contains("max_prefixes") && mend.contains("skyshield detach"), "{mend}");
+        let (is, found, _) = state(&Health { drift: 3, unmended: 2, ..well }, "drift");
+        assert_eq!(
+            (is, found.contains("2 of") && !found.contains("was mended")),
+            ("failed", true),
+            "{found}"
+        );
+    }
 }

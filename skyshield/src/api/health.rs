@@ -44,6 +44,8 @@ pub(super) struct HealthBody {
     decisions_in_force: usize,
     decisions_capacity: usize,
     drift: usize,
+    /// Bans that hold at the doors only, because the kernel has no room for them.
+    waiting_for_room: usize,
 }
 
 #[derive(Debug, Serialize, ToSchema)]
@@ -183,7 +185,7 @@ pub(super) async fn health(
     let is_guarded = dataplane.status == status(true);
     let upstreams = upstreams();
     let served = every_site_is_served(&upstreams);
-    let is_sound = answers && is_well(&health) && health.drift == 0;
+    let is_sound = answers && is_well(&health) && health.is_in_step();
     let body = HealthBody {
         status: status(is_sound && is_guarded && served),
         version: env!("CARGO_PKG_VERSION"),
@@ -203,6 +205,7 @@ pub(super) async fn health(
         decisions_in_force: health.decisions_in_force,
         decisions_capacity: health.capacity,
         drift: health.drift,
+        waiting_for_room: health.waiting_for_room,
     };
     exports.report(("health", query.format), &body)
 }

@@ -44,7 +44,7 @@ pub(super) async fn list(
     Ok(Page::whole(vec![NodeBody {
         name: name.to_string_lossy().into_owned(),
         is_self: true,
-        status: health::status(health::is_well(&health) && health.drift == 0),
+        status: health::status(health::is_well(&health) && health.is_in_step()),
         version: env!("CARGO_PKG_VERSION"),
         started_at: rfc3339(wall.checked_sub(uptime).unwrap_or(wall)),
         uptime_seconds: uptime.as_secs(),

@@ -88,9 +88,10 @@ impl From<OrderError> for Problem {
             | OrderError::NotRuled(NotRuled::OfASource | NotRuled::NoRate) => {
                 StatusCode::UNPROCESSABLE_ENTITY
             }
-            OrderError::Rejected(Rejected::Full { .. })
+            OrderError::Rejected(Rejected::Full { .. } | Rejected::NoRoom { .. })
             | OrderError::NotAllowed(NotAllowed::Full)
             | OrderError::NotRuled(NotRuled::Full)
+            | OrderError::NoRoom(_)
             | OrderError::TooManyExceptions => StatusCode::INSUFFICIENT_STORAGE,
             OrderError::NotRuled(NotRuled::Outranked(_)) | OrderError::NotArmed => StatusCode::CONFLICT,
             OrderError::NotInForce | OrderError::NoSuchException | OrderError::NoSuchAllow => {

@@ -34,6 +34,7 @@ use crate::alerts::{self, Receivers};
 use crate::control::{self, Parts, Task};
 use crate::dataplane::{self, Memory};
 use crate::engine::behaviour::{self, Behaviour};
+use crate::engine::ledger::Capacity;
 use crate::engine::never_ban::{NeverBan, Protection};
 use crate::engine::upstream::{State, Upstream};
 use crate::engine::view::View;
@@ -56,6 +57,9 @@ struct TestApp {
     dir: tempfile::TempDir,
     _stop: DropGuard,
 }
+
+/// Prefixes of a family that there is room for.
+const PREFIXES: usize = 20;
 
 /// Rules are compiled once for all tests: it takes a while.
 fn stage(registry: &::prometheus::Registry) -> Stage {
@@ -81,7 +85,7 @@ pub(super) fn parts() -> (Api, tempfile::TempDir, DropGuard) {
         risk: risk::Config::default(),
         behaviour: Behaviour::new(behaviour::Config::default(), behaviour::Key::new([1; 16]), clock::now()),
         escalation: escalation::Config::default(),
-        capacity: 1000,
+        capacity: Capacity { bans: 1000, prefixes: PREFIXES },
         missed_after: None,
     };
     let metrics = control::Metrics::new(&registry).unwrap();
@@ -333,4 +337,5 @@ async fn machines_ask_for_life_readiness_and_metrics_without_a_login() {
         })
     );
     assert_eq!((&health["status"], &health["decisions_capacity"]), (&json!("ok"), &json!(1000)));
+    assert_eq!(health["waiting_for_room"], 0);
 }

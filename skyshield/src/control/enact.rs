@@ -9,7 +9,7 @@ use super::happenings::Change;
 use super::{OrderError, Task, records, told};
 use crate::clock;
 use crate::dataplane::{self, Entry};
-use crate::engine::decision::{Decision, DecisionId, Ended, Layer};
+use crate::engine::decision::{Decision, DecisionId, Ended, Layer, Origin};
 use crate::engine::effect::Effect;
 use crate::engine::ledger::Banned;
 use crate::engine::source::Source;
@@ -50,19 +50,28 @@ impl Answer {
 
 impl Task {
     /// Carries out what nobody waits for: kernel first, then the next group commit. `since` is when
-    /// the request behind it was complete.
-    pub(super) fn enact(&mut self, since: Option<Instant>) {
+    /// the request behind it was complete. Says how many operators' bans the kernel had no room for:
+    /// they are over. A detector's holds at the doors until there is room.
+    pub(super) fn enact(&mut self, since: Option<Instant>) -> usize {
+        let mut given_up = 0;
         while let Some(effect) = self.ledger.next_effect().or_else(|| self.shaper.next_effect()) {
             match effect {
-                Effect::Install { source, decision } => {
-                    if self.install(source, &decision).is_ok()
-                        && let Some(since) = since
-                    {
-                        let lag = clock::now().saturating_duration_since(since);
-                        self.metrics.enforcement_lag.observe(lag.as_secs_f64());
-                        self.ledger.note_enforced(source, lag);
+                Effect::Install { source, decision } => match self.install(source, &decision) {
+                    Ok(()) => {
+                        if let Some(since) = since {
+                            let lag = clock::now().saturating_duration_since(since);
+                            self.metrics.enforcement_lag.observe(lag.as_secs_f64());
+                            self.ledger.note_enforced(source, lag);
+                        }
                     }
-                }
+                    Err(dataplane::Error::Full { .. }) if decision.origin == Origin::Operator => {
+                        let stands = self.ledger.brief(source).is_some_and(|held| held.id == decision.id);
+                        if stands && self.ledger.give_up(source, clock::now()).is_some() {
+                            given_up += 1;
+                        }
+                    }
+                    Err(_told) => {}
+                },
                 Effect::Remove { source } => {
                     let _counted = self.remove(source);
                 }
@@ -84,6 +93,7 @@ impl Task {
             }
         }
         self.publish_counts();
+        given_up
     }
 
     /// Carries out what somebody waits for: the record is on disk before the kernel changes, and
@@ -139,6 +149,16 @@ impl Task {
             answer.give(Err(error.into()));
             return;
         }
+        let done = self.carry_out(rest);
+        if let Err(full @ dataplane::Error::Full { .. }) = done {
+            // What was to give way has not been closed, and stays.
+            self.undo(&answer);
+            let (id, cause) = (answer.decision().id, Ended::NoRoom);
+            told::ended(id, cause);
+            self.store.append(Record::Ended { id, cause, at_ms: records::millis(clock::wall()) });
+            answer.give(Err(OrderError::NoRoom(full)));
+            return;
+        }
         if let Answer::Banned(banned, _) = &answer {
             self.replaced.remove(&banned.decision().id);
         }
@@ -149,6 +169,11 @@ impl Task {
             }
             self.store.append(record);
         }
+        answer.give(done.map_err(OrderError::from));
+    }
+
+    /// Takes the steps of an order that is on disk.
+    fn carry_out(&mut self, rest: VecDeque<Effect>) -> Result<(), dataplane::Error> {
         let mut done: Result<(), dataplane::Error> = Ok(());
         for effect in rest {
             let step = match effect {
@@ -166,7 +191,7 @@ impl Task {
             };
             done = done.and(step);
         }
-        answer.give(done.map_err(OrderError::from));
+        done
     }
 
     fn tell_of(&self, answer: &Answer) {
@@ -176,7 +201,7 @@ impl Task {
         });
     }
 
-    /// The disk refused: the ledger goes back to what it was. The kernel has not been touched yet, so
+    /// The disk refused, or the kernel has no room: the ledger goes back to what it was. The kernel is as it was, so
     /// the steps that the ledger asks for on the way back are not taken.
     fn undo(&mut self, answer: &Answer) {
         match answer {
@@ -211,22 +236,41 @@ impl Task {
         }
     }
 
-    pub(super) fn install(&mut self, source: Source, decision: &Decision) -> Result<(), dataplane::Error> {
-        let ttl = decision.remaining(clock::now());
-        let entry = Entry { decision: decision.id, origin: decision.origin, ttl };
-        self.let_through.banned(source);
-        self.enforcer.install(source, entry).inspect_err(|error| {
-            self.metrics.dataplane_failures.inc();
-            tracing::error!(%source, decision = %decision.id, %error, "a ban did not reach the kernel");
-        })
+    fn install(&mut self, source: Source, decision: &Decision) -> Result<(), dataplane::Error> {
+        let installed = self.put(source, decision);
+        match &installed {
+            Ok(()) => {}
+            Err(full @ dataplane::Error::Full { map, .. }) => {
+                self.metrics.map_full.with_label_values(&[map]).inc();
+                self.tell_no_room(source, full);
+            }
+            Err(error @ dataplane::Error::Map { .. }) => {
+                self.metrics.dataplane_failures.inc();
+                tracing::error!(%source, decision = %decision.id, %error, "a ban did not reach the kernel");
+            }
+        }
+        installed
     }
 
-    pub(super) fn remove(&mut self, source: Source) -> Result<(), dataplane::Error> {
-        self.let_through.banned(source);
-        self.enforcer.remove(source).map(|_was_there| ()).inspect_err(|error| {
+    fn remove(&mut self, source: Source) -> Result<(), dataplane::Error> {
+        self.cut(source).inspect_err(|error| {
             self.metrics.dataplane_failures.inc();
             tracing::error!(%source, %error, "a ban could not be taken out of the kernel");
         })
+    }
+
+    /// Writes an entry, and leaves it to whoever asks to tell of a failure.
+    pub(super) fn put(&mut self, source: Source, decision: &Decision) -> Result<(), dataplane::Error> {
+        let ttl = decision.remaining(clock::now());
+        let entry = Entry { decision: decision.id, origin: decision.origin, ttl };
+        self.let_through.banned(source);
+        self.enforcer.install(source, entry)
+    }
+
+    /// Deletes an entry, likewise.
+    pub(super) fn cut(&mut self, source: Source) -> Result<(), dataplane::Error> {
+        self.let_through.banned(source);
+        self.enforcer.remove(source).map(|_was_there| ())
     }
 }
 

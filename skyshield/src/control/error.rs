@@ -29,6 +29,9 @@ pub enum OrderError {
     /// It is kept, but the kernel does not take it.
     #[error("it is kept on disk, but the kernel's map does not take it; the reconciler goes on trying")]
     Dataplane(#[from] dataplane::Error),
+    /// The kernel has no room for it; nothing has changed.
+    #[error("the kernel has no room for it, so it was not done")]
+    NoRoom(#[source] dataplane::Error),
     /// The address may stand for others than itself, and only a detector asks for it.
     #[error(
         "it may be a proxy that nobody has told of: name it in gateway.trusted_proxies, or ban it yourself"

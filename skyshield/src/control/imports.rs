@@ -1,13 +1,17 @@
 //! Many decisions at once: all of them are checked, then all are kept in one transaction, then all are in
 //! force; or none is.
 
+use std::collections::HashMap;
+
 use tokio::sync::oneshot;
 
 use super::{OrderError, Task, allows, records, rulings};
 use crate::clock;
 use crate::engine::allow::{Allow, NewAllow};
-use crate::engine::decision::{Decision, NewBan};
+use crate::engine::decision::{Decision, Ended, Layer, NewBan};
+use crate::engine::ledger::{Rejected, Room};
 use crate::engine::ruling::{NewRuling, Ruling};
+use crate::engine::source::Source;
 use crate::store::{self, Record};
 
 /// Decisions of one import at the most.
@@ -31,6 +35,8 @@ pub struct Imported {
     pub made: usize,
     /// Those that were in force already, by more authority, and were left alone.
     pub kept: usize,
+    /// Those that the kernel turned out to have no room for; they are not in force.
+    pub no_room: usize,
     /// What is wrong, by the place among what was asked for; then nothing was done.
     pub refused: Vec<(usize, String)>,
 }
@@ -45,11 +51,33 @@ pub struct Batch {
 }
 
 /// What goes into force once it is on disk.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Drafts {
     bans: Vec<Decision>,
     rulings: Vec<Ruling>,
     allows: Vec<Allow>,
+    /// What of the room they leave.
+    room: Room,
+    /// Whom they ban already.
+    banned: HashMap<Source, Layer>,
+}
+
+impl Drafts {
+    fn beside(room: Room) -> Self {
+        Self { bans: Vec::new(), rulings: Vec::new(), allows: Vec::new(), room, banned: HashMap::new() }
+    }
+
+    /// Takes room for a ban, in the place of one at the layer of `standing`.
+    fn take_room(&mut self, source: Source, layer: Layer, standing: Option<Layer>) -> Result<(), Rejected> {
+        let standing = self.banned.get(&source).copied().or(standing);
+        self.room.check(source, layer, standing)?;
+        if let Some(standing) = standing {
+            self.room.give_back(source, standing);
+        }
+        self.room.take(source, layer);
+        self.banned.insert(source, layer);
+        Ok(())
+    }
 }
 
 /// An import whose records are on their way to the disk.
@@ -65,18 +93,13 @@ impl Task {
     pub(super) fn import(&mut self, batch: Batch, reply: oneshot::Sender<Result<Imported, OrderError>>) {
         let Batch { items, is_dry_run } = batch;
         let mut imported = Imported::default();
-        let mut drafts = Drafts::default();
+        let mut drafts = Drafts::beside(self.ledger.room());
         for (at, item) in items.into_iter().take(MAX_IMPORT).enumerate() {
             match self.draft(item, &mut drafts) {
                 Ok(true) => imported.made += 1,
                 Ok(false) => imported.kept += 1,
                 Err(what) => imported.refused.push((at, what)),
             }
-        }
-        let room = self.room();
-        if imported.refused.is_empty() && drafts.bans.len() > room {
-            let what = format!("{} bans, and there is room for {room}", drafts.bans.len());
-            imported.refused.push((room, what));
         }
         if is_dry_run || !imported.refused.is_empty() || imported.made == 0 {
             let _gone = reply.send(Ok(imported));
@@ -98,9 +121,12 @@ impl Task {
             Item::Ban(new) => {
                 self.may_ban(&new).map_err(|refused| refused.to_string())?;
                 let draft = self.ledger.draft(new, now).map_err(|refused| refused.to_string())?;
-                let is_made = draft.is_some();
-                drafts.bans.extend(draft);
-                Ok(is_made)
+                let Some(draft) = draft else { return Ok(false) };
+                let standing = self.ledger.brief(draft.source).map(|standing| standing.layer);
+                let room = drafts.take_room(draft.source, draft.layer, standing);
+                room.map_err(|full| full.to_string())?;
+                drafts.bans.push(draft);
+                Ok(true)
             }
             Item::Rule(new) => {
                 let id = self.ledger.number();
@@ -118,7 +144,7 @@ impl Task {
 
     /// Brings into force what is on disk.
     pub(super) fn imported(&mut self, committed: Committed) {
-        let Committed { outcome, drafts, imported, reply } = committed;
+        let Committed { outcome, drafts, mut imported, reply } = committed;
         self.store_writes = outcome.is_ok();
         if let Err(error) = outcome {
             let _gone = reply.send(Err(error.into()));
@@ -133,14 +159,16 @@ impl Task {
         }
         self.publish_rulings();
         drafts.rulings.iter().for_each(|ruling| self.spare(ruling));
+        // Meanwhile somebody may have come under protection, and others may have taken the room.
         for ban in &drafts.bans {
-            self.ledger.enforce(ban, clock::now());
+            if let Err(cause) = self.ledger.enforce(ban, clock::now()) {
+                imported.made = imported.made.saturating_sub(1);
+                imported.no_room += usize::from(cause == Ended::NoRoom);
+            }
         }
-        self.enact(None);
+        let given_up = self.enact(None);
+        imported.made = imported.made.saturating_sub(given_up);
+        imported.no_room += given_up;
         let _gone = reply.send(protected.map(|()| imported).map_err(OrderError::from));
-    }
-
-    fn room(&self) -> usize {
-        self.capacity.saturating_sub(self.ledger.len())
     }
 }

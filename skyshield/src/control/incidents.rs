@@ -76,9 +76,14 @@ impl Task {
             return;
         }
         match self.ban(new) {
-            Ok(_) => self.enact(Some(incident.complete_at)),
+            Ok(_) => {
+                self.enact(Some(incident.complete_at));
+            }
             Err(Rejected::Protected { .. }) => {}
-            Err(rejected) => tracing::warn!(%source, %rejected, "a source was not banned"),
+            Err(full @ (Rejected::Full { .. } | Rejected::NoRoom { .. })) => self.tell_no_room(source, &full),
+            Err(rejected @ Rejected::TooWide(_)) => {
+                tracing::warn!(%source, %rejected, "a source was not banned");
+            }
         }
     }
 

@@ -24,6 +24,8 @@ pub struct Metrics {
     pub(super) drift: IntGauge,
     pub(super) repairs: IntCounterVec,
     pub(super) dataplane_failures: IntCounter,
+    pub(super) map_full: IntCounterVec,
+    pub(super) waiting_for_room: IntGauge,
     pub(super) standings_refused: IntCounter,
     pub(super) watched: Watched,
     pub(super) escalation_refused: IntCounter,
@@ -75,6 +77,14 @@ impl Metrics {
                 "skyshield_dataplane_failures_total",
                 "Changes that the kernel's maps did not take",
             )?,
+            map_full: IntCounterVec::new(
+                Opts::new("skyshield_map_full_total", "Bans that one of the kernel's maps had no room for"),
+                &["map"],
+            )?,
+            waiting_for_room: IntGauge::new(
+                "skyshield_bans_waiting_for_room",
+                "Bans that hold at the doors only, because the kernel had no room for them at the last look",
+            )?,
             watched: Watched::new(registry)?,
             standings_refused: IntCounter::new(
                 "skyshield_standings_refused_total",
@@ -106,6 +116,8 @@ impl Metrics {
         registry.register(Box::new(metrics.drift.clone()))?;
         registry.register(Box::new(metrics.repairs.clone()))?;
         registry.register(Box::new(metrics.dataplane_failures.clone()))?;
+        registry.register(Box::new(metrics.map_full.clone()))?;
+        registry.register(Box::new(metrics.waiting_for_room.clone()))?;
         registry.register(Box::new(metrics.standings_refused.clone()))?;
         registry.register(Box::new(metrics.escalation_refused.clone()))?;
         registry.register(Box::new(metrics.unresolved.clone()))?;

@@ -3,26 +3,50 @@
 //! The looking is done off the control task, against the published view: there may be a million bans, and
 //! an order must not wait for it. What is found is looked at once more by the task before it is believed.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::time::Instant;
 
 use super::{Task, records};
 use crate::clock;
 use crate::dataplane;
 use crate::engine::decision::{DecisionId, Ended, Layer};
-use crate::engine::reconcile::{Drift, Match, compare, drift, is_missing, is_stray};
+use crate::engine::reconcile::{Drift, Match, compare, drift, is_missing, is_stray, precedence};
 use crate::engine::source::Source;
 use crate::engine::view::View;
 use crate::store::{Reader, Record};
 
-/// Differences that one look brings; what is beyond it the next look finds.
+/// Differences of a kind that one look mends; what is beyond it the next look finds.
 const MOST: usize = 20_000;
 
 /// What was found to differ, as far as one could tell from outside.
 #[derive(Debug)]
 pub(super) struct Look {
-    kernel: Result<Vec<Source>, dataplane::Error>,
+    kernel: Result<Suspects, dataplane::Error>,
     store: rusqlite::Result<Kept>,
+}
+
+/// What the kernel and the decisions in force do not seem to agree on.
+#[derive(Debug, Default)]
+struct Suspects {
+    /// The kernel has an entry that is not as it should be.
+    found: Vec<Source>,
+    /// The kernel has none; in the order in which they are to find room.
+    missing: Vec<Source>,
+}
+
+/// What came of mending.
+#[derive(Debug, Default)]
+struct Outcome {
+    /// What differed and was to be mended.
+    confirmed: usize,
+    /// What of it could not be.
+    unmended: usize,
+    /// What the kernel has no room for.
+    waiting: usize,
+    /// Maps that are full.
+    full: HashSet<&'static str>,
+    /// Why something could not be mended.
+    reasons: BTreeSet<String>,
 }
 
 /// What the store and the decisions in force do not agree on.
@@ -43,8 +67,8 @@ fn look_at_kernel(
     entries: &dyn dataplane::Reader,
     view: &View,
     now: Instant,
-) -> Result<Vec<Source>, dataplane::Error> {
-    let mut suspects = Vec::new();
+) -> Result<Suspects, dataplane::Error> {
+    let (mut found, mut missing) = (Vec::new(), Vec::new());
     let mut enforced = HashSet::new();
     for (source, entry) in entries.entries()? {
         let held = view.held(source).filter(|held| held.layer == Layer::Packet);
@@ -56,16 +80,17 @@ fn look_at_kernel(
             }
         };
         if differs {
-            suspects.push(source);
+            found.push(source);
         }
     }
     view.each_held(|source, held| {
         if held.layer == Layer::Packet && !enforced.contains(&held.id) && is_missing(held.remaining(now)) {
-            suspects.push(source);
+            missing.push((precedence(held.origin, held.until), source));
         }
     });
-    suspects.truncate(MOST);
-    Ok(suspects)
+    found.truncate(MOST);
+    missing.sort_unstable();
+    Ok(Suspects { found, missing: missing.into_iter().map(|(_, source)| source).collect() })
 }
 
 fn look_at_store(store: &Reader, view: &View) -> rusqlite::Result<Kept> {
@@ -116,30 +141,75 @@ impl Task {
         }
     }
 
-    fn mend_kernel(&mut self, suspects: Vec<Source>) {
-        let mut confirmed = 0;
-        for source in suspects {
-            // The kernel follows when the order is on disk, or not at all.
-            if self.waiting.contains_key(&source) {
-                continue;
-            }
-            let Ok(entry) = self.enforcer.get(source) else { continue };
-            let held = self.ledger.get(source);
-            let found: Vec<_> = entry.map(|entry| (source, entry.ttl)).into_iter().collect();
-            for difference in drift(held.into_iter(), &found, clock::now()) {
-                confirmed += 1;
-                let (kind, mended) = match difference {
-                    Drift::Missing(decision) => ("missing", self.install(source, &decision)),
-                    Drift::Stray(source) => ("stray", self.remove(source)),
-                };
-                if mended.is_ok() {
-                    self.metrics.repairs.with_label_values(&[kind]).inc();
-                }
-                tracing::warn!(%source, kind, "the kernel differed from the decisions and was mended");
+    /// What makes room comes before what needs it.
+    fn mend_kernel(&mut self, suspects: Suspects) {
+        let mut outcome = Outcome::default();
+        for source in suspects.found {
+            self.mend_entry(source, &mut outcome);
+        }
+        let mut tried = 0;
+        for source in suspects.missing {
+            if outcome.full.contains(dataplane::map_of(source)) {
+                outcome.waiting += 1;
+            } else if tried < MOST {
+                tried += 1;
+                self.mend_entry(source, &mut outcome);
+            } else {
+                outcome.confirmed += 1;
             }
         }
-        self.drift = confirmed;
+        self.tell_of_mending(outcome);
+    }
+
+    fn mend_entry(&mut self, source: Source, outcome: &mut Outcome) {
+        // The kernel follows when the order is on disk, or not at all.
+        if self.waiting.contains_key(&source) {
+            return;
+        }
+        let Ok(entry) = self.enforcer.get(source) else { return };
+        let held = self.ledger.get(source);
+        let found: Vec<_> = entry.map(|entry| (source, entry.ttl)).into_iter().collect();
+        for difference in drift(held.into_iter(), &found, clock::now()) {
+            let (kind, mended) = match difference {
+                Drift::Missing(decision) => ("missing", self.put(source, &decision)),
+                Drift::Stray(source) => ("stray", self.cut(source)),
+            };
+            let Err(error) = mended else {
+                outcome.confirmed += 1;
+                self.metrics.repairs.with_label_values(&[kind]).inc();
+                tracing::warn!(%source, kind, "the kernel differed from the decisions and was mended");
+                continue;
+            };
+            outcome.reasons.insert(error.to_string());
+            match error {
+                dataplane::Error::Full { map, .. } => {
+                    outcome.waiting += 1;
+                    outcome.full.insert(map);
+                }
+                dataplane::Error::Map { .. } => {
+                    outcome.confirmed += 1;
+                    outcome.unmended += 1;
+                    self.metrics.dataplane_failures.inc();
+                }
+            }
+        }
+    }
+
+    /// Why something cannot be mended is told when it begins, and not at each look.
+    fn tell_of_mending(&mut self, outcome: Outcome) {
+        let Outcome { confirmed, unmended, waiting, reasons, .. } = outcome;
+        for why in reasons.difference(&self.unmended_for) {
+            tracing::error!(
+                unmended,
+                waiting_for_room = waiting,
+                why,
+                "the kernel differs from the decisions and could not be mended"
+            );
+        }
+        self.unmended_for = reasons;
+        (self.drift, self.unmended, self.waiting_for_room) = (confirmed, unmended, waiting);
         self.metrics.drift.set(i64::try_from(confirmed).unwrap_or(i64::MAX));
+        self.metrics.waiting_for_room.set(i64::try_from(waiting).unwrap_or(i64::MAX));
     }
 
     /// Appends that the store's queue refused are brought again; rows of decisions that are over are closed.

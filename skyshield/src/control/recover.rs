@@ -1,16 +1,16 @@
 //! Taking up where the last daemon left off: what the store kept and what the kernel still enforces.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use super::records;
+use super::{Metrics, records};
 use crate::dataplane::{self, Enforcer, Entry};
 use crate::engine::decision::{Decision, DecisionId, Layer};
 use crate::engine::escalation::{self, Escalation};
-use crate::engine::ledger::Ledger;
+use crate::engine::ledger::{Brief, Capacity, Ledger};
 use crate::engine::never_ban::NeverBan;
-use crate::engine::reconcile::{Match, compare, is_missing, is_stray};
+use crate::engine::reconcile::{Match, compare, is_missing, is_stray, precedence};
 use crate::engine::risk;
 use crate::engine::source::Source;
 use crate::engine::view::View;
@@ -28,7 +28,7 @@ pub enum RecoverError {
 }
 
 /// What was taken up.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Recovered {
     /// Decisions from the store.
     pub from_store: usize,
@@ -36,15 +36,20 @@ pub struct Recovered {
     pub from_kernel: usize,
     /// Decisions that the kernel had lost.
     pub reinstalled: usize,
+    /// Decisions that hold at the doors only, because the kernel has no room for them.
+    pub without_room: usize,
+    /// Decisions that the kernel did not take, by why.
+    pub untaken: BTreeMap<String, usize>,
 }
 
 /// What the ledger is made from.
 pub(super) struct From<'a> {
-    pub(super) capacity: usize,
+    pub(super) capacity: Capacity,
     pub(super) view: Arc<View>,
     pub(super) never_ban: NeverBan,
     pub(super) store: &'a Store,
     pub(super) reader: &'a Reader,
+    pub(super) metrics: &'a Metrics,
 }
 
 /// The ledger as it was, with the kernel brought in step with it. A detector's ban may be in the
@@ -67,7 +72,7 @@ pub(super) fn recover(
         }
     })?;
     // Before anything is installed, so that nobody is cut off even for a moment.
-    enforcer.set_allowed(&from.never_ban.sources())?;
+    let_through(&from.never_ban, enforcer, from.metrics)?;
 
     let mut enforced = HashSet::new();
     for (source, entry) in enforcer.entries()? {
@@ -90,13 +95,72 @@ pub(super) fn recover(
     let missing = ledger.briefs().filter(|(_, held)| {
         held.layer == Layer::Packet && !enforced.contains(&held.id) && is_missing(held.remaining(now))
     });
-    for (source, held) in missing {
-        let ttl = held.remaining(now);
-        enforcer.install(source, Entry { decision: held.id, origin: held.origin, ttl })?;
-        recovered.reinstalled += 1;
-    }
+    reinstall(missing.collect(), enforcer, now, from.metrics, &mut recovered);
     ledger.set_never_ban(Arc::new(from.never_ban), now);
     Ok((ledger, recovered))
+}
+
+/// Has the kernel let through whom the never-ban set names. Where not all of them fit, the host's own come first, then
+/// who operates it, then the operator's list.
+fn let_through(
+    never_ban: &NeverBan,
+    enforcer: &mut dyn Enforcer,
+    metrics: &Metrics,
+) -> Result<(), dataplane::Error> {
+    let (full, capacity) = match enforcer.set_allowed(&never_ban.sources()) {
+        Err(full @ dataplane::Error::Full { capacity, .. }) => (full, capacity),
+        done => return done,
+    };
+    metrics.dataplane_failures.inc();
+    let mut entries = never_ban.entries().to_vec();
+    entries.sort_by_key(|&(_, why)| why);
+    let all = entries.len();
+    let mut room = [capacity; 2];
+    entries.retain(|(source, _)| {
+        let room = &mut room[usize::from(source.address().is_ipv6())];
+        let fits = *room > 0;
+        *room = room.saturating_sub(1);
+        fits
+    });
+    let left_out = all - entries.len();
+    tracing::error!(left_out, error = %full, "the kernel does not know of all whom nothing is to cut off");
+    let fitting: Vec<_> = entries.into_iter().map(|(source, _)| source).collect();
+    enforcer.set_allowed(&fitting)
+}
+
+/// Installs what the kernel lacks. What it does not take holds at the doors, and the reconciler goes on trying: a host
+/// whose tables have become smaller is guarded by what fits, and not by nothing.
+fn reinstall(
+    mut missing: Vec<(Source, Brief)>,
+    enforcer: &mut dyn Enforcer,
+    now: Instant,
+    metrics: &Metrics,
+    recovered: &mut Recovered,
+) {
+    missing.sort_unstable_by_key(|(_, held)| precedence(held.origin, held.until));
+    for (source, held) in missing {
+        let entry = Entry { decision: held.id, origin: held.origin, ttl: held.remaining(now) };
+        let Err(error) = enforcer.install(source, entry) else {
+            recovered.reinstalled += 1;
+            continue;
+        };
+        *recovered.untaken.entry(error.to_string()).or_default() += 1;
+        match error {
+            dataplane::Error::Full { map, .. } => {
+                recovered.without_room += 1;
+                metrics.map_full.with_label_values(&[map]).inc();
+            }
+            dataplane::Error::Map { .. } => metrics.dataplane_failures.inc(),
+        }
+    }
+    metrics.waiting_for_room.set(i64::try_from(recovered.without_room).unwrap_or(i64::MAX));
+    for (why, bans) in &recovered.untaken {
+        tracing::error!(
+            bans,
+            why,
+            "bans that were kept hold at the doors only: the kernel does not take them"
+        );
+    }
 }
 
 /// Takes up a ban that only the kernel still knows, where there is room. One that was lifted, on disk, a
@@ -107,7 +171,7 @@ fn adopt(
     from: &From<'_>,
     (now, wall): (Instant, SystemTime),
 ) -> Result<bool, RecoverError> {
-    if ledger.len() >= from.capacity || from.reader.has_ended(entry.decision.0)? {
+    if ledger.room().check(source, Layer::Packet, None).is_err() || from.reader.has_ended(entry.decision.0)? {
         return Ok(false);
     }
     let decision = adopted(source, entry, now, wall);

@@ -1,6 +1,6 @@
 //! The task: one order after the other, timeouts in between.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -16,6 +16,7 @@ use super::imports;
 use super::kernel::Senders;
 use super::let_through::LetThrough;
 use super::near_misses;
+use super::no_room::Untold;
 use super::outcomes::Outcomes;
 use super::reconcile::Look;
 use super::recover::{self, RecoverError, Recovered};
@@ -29,7 +30,7 @@ use crate::engine::decision::{Decision, DecisionId, Ended, NewBan, Origin};
 use crate::engine::escalation::{self, Escalation};
 use crate::engine::fronting::Fronting;
 use crate::engine::incident::Incident;
-use crate::engine::ledger::{Banned, Ledger, Rejected};
+use crate::engine::ledger::{Banned, Capacity, Ledger, Rejected};
 use crate::engine::never_ban::{NeverBan, Protection};
 use crate::engine::risk;
 use crate::engine::ruling::Docket;
@@ -84,6 +85,11 @@ pub struct Task {
     /// What the host protects by itself.
     pub(super) host_protected: Arc<NeverBan>,
     pub(super) drift: usize,
+    pub(super) unmended: usize,
+    /// Why, as it was told.
+    pub(super) unmended_for: BTreeSet<String>,
+    pub(super) waiting_for_room: usize,
+    pub(super) untold: Untold,
     pub(super) store_writes: bool,
     /// How many orders against each source are on their way to the disk.
     pub(super) waiting: HashMap<Source, usize>,
@@ -110,7 +116,7 @@ pub struct Task {
     queue: mpsc::Receiver<Order>,
     pub(super) teller: Teller,
     pub(super) looks: JoinSet<Look>,
-    pub(super) capacity: usize,
+    capacity: Capacity,
 }
 
 /// What the control task drives.
@@ -131,8 +137,8 @@ pub struct Parts {
     pub behaviour: Behaviour,
     /// How bans grow.
     pub escalation: escalation::Config,
-    /// Decisions there is room for.
-    pub capacity: usize,
+    /// How much there is room for.
+    pub capacity: Capacity,
     /// For how long the kernel does without the daemon, where it is to miss it at all.
     pub missed_after: Option<Duration>,
 }
@@ -157,7 +163,14 @@ impl Task {
         let never_ban = allows::together(&host_protected, &allows);
         let docket = rulings::kept(&reader, clock::now(), clock::wall())?;
         let (ledger, recovered) = recover::recover(
-            recover::From { capacity, view: Arc::clone(&view), never_ban, store: &store, reader: &reader },
+            recover::From {
+                capacity,
+                view: Arc::clone(&view),
+                never_ban,
+                store: &store,
+                reader: &reader,
+                metrics: &metrics,
+            },
             enforcer.as_mut(),
             clock::now(),
             clock::wall(),
@@ -185,6 +198,10 @@ impl Task {
             imports: JoinSet::new(),
             host_protected,
             drift: 0,
+            unmended: 0,
+            unmended_for: recovered.untaken.keys().cloned().collect(),
+            waiting_for_room: recovered.without_room,
+            untold: Untold::default(),
             store_writes: true,
             waiting: HashMap::new(),
             replaced: HashMap::new(),
@@ -290,6 +307,7 @@ impl Task {
             Err(Rejected::Protected { .. }) => "protected",
             Err(Rejected::TooWide(_)) => "too_wide",
             Err(Rejected::Full { .. }) => "full",
+            Err(Rejected::NoRoom { .. }) => "no_room",
         };
         self.metrics.bans.with_label_values(&[origin, told]).inc();
         outcome
@@ -345,8 +363,10 @@ impl Task {
     pub(super) fn health(&self) -> Health {
         Health {
             decisions_in_force: self.ledger.len(),
-            capacity: self.capacity,
+            capacity: self.capacity.bans,
             drift: self.drift,
+            unmended: self.unmended,
+            waiting_for_room: self.waiting_for_room,
             dataplane_answers: self.dataplane_answers,
             store_writes: self.store_writes,
             not_armed: self.not_armed().map(|found| found.to_string()),

@@ -124,6 +124,11 @@ impl Kind {
     }
 }
 
+/// The map that holds what is decided of exactly `source`.
+pub(crate) fn map_of(source: Source) -> &'static str {
+    Kind::of(source).map(source.address().is_ipv6())
+}
+
 /// All bans in force, of addresses and of prefixes.
 pub(super) fn entries<M: Maps>(maps: &M) -> Result<Vec<(Source, Entry)>, Error> {
     let mut all = maps.bans()?;

@@ -145,7 +145,7 @@ pub struct NewBan {
 
 /// Why a decision is no longer in force.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "snake_case")]
 pub enum Ended {
     /// Its time was over.
     Expired,
@@ -155,6 +155,8 @@ pub enum Ended {
     Replaced,
     /// Its source came under the never-ban set.
     Protected,
+    /// It never came into force, because there was no room for it.
+    NoRoom,
 }
 
 impl Ended {
@@ -165,6 +167,7 @@ impl Ended {
             Self::Lifted => "lifted",
             Self::Replaced => "replaced",
             Self::Protected => "protected",
+            Self::NoRoom => "no_room",
         }
     }
 }

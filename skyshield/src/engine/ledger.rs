@@ -3,6 +3,7 @@
 mod answers;
 mod deadlines;
 mod numbers;
+mod room;
 mod slab;
 mod sources;
 mod texts;
@@ -19,6 +20,7 @@ use super::view::View;
 pub use answers::{Banned, Brief, Rejected};
 use deadlines::Deadlines;
 use numbers::Numbers;
+pub use room::{Capacity, Room};
 use slab::{Place, Slab};
 use sources::Sources;
 
@@ -34,12 +36,12 @@ pub struct Ledger {
     never_ban: Arc<NeverBan>,
     view: Arc<View>,
     next_id: u64,
-    capacity: usize,
+    room: Room,
 }
 
 impl Ledger {
-    /// An empty ledger with room for `capacity` bans, published in `view`.
-    pub fn new(capacity: usize, view: Arc<View>) -> Self {
+    /// An empty ledger with room for `capacity`, published in `view`.
+    pub fn new(capacity: Capacity, view: Arc<View>) -> Self {
         Self {
             slab: Slab::default(),
             by_source: Sources::default(),
@@ -50,11 +52,11 @@ impl Ledger {
             never_ban: Arc::default(),
             view,
             next_id: 1,
-            capacity,
+            room: Room::new(capacity),
         }
     }
 
-    /// Takes up a ban that was in force before a restart; it asks for no effect.
+    /// Takes up a ban that was in force before a restart, room or no room; it asks for no effect.
     pub fn restore(&mut self, decision: &Decision) {
         self.next_id = self.next_id.max(decision.id.0.saturating_add(1));
         self.put(decision);
@@ -87,9 +89,10 @@ impl Ledger {
                 self.enact(&longer, durable);
                 return Ok(Banned::Extended(longer));
             }
+            self.room.check(new.source, new.layer, Some(standing.layer))?;
             self.give_way(&standing, new.layer, now);
-        } else if self.len() >= self.capacity {
-            return Err(Rejected::Full { capacity: self.capacity });
+        } else {
+            self.room.check(new.source, new.layer, None)?;
         }
         let decision = self.decision(new, now);
         let decision = self.put(&decision);
@@ -107,6 +110,11 @@ impl Ledger {
         self.end(source, Ended::Protected, now)
     }
 
+    /// Ends the ban of `source`, which the kernel has no room for.
+    pub fn give_up(&mut self, source: Source, now: Instant) -> Option<Decision> {
+        self.end(source, Ended::NoRoom, now)
+    }
+
     /// The ban that `new` asks for, not in force yet; none where one of higher authority stands.
     pub fn draft(&mut self, new: NewBan, now: Instant) -> Result<Option<Decision>, Rejected> {
         self.check(&new)?;
@@ -117,14 +125,21 @@ impl Ledger {
     }
 
     /// Brings a drafted ban into force that is on disk already. Whoever has come under protection since is
-    /// not banned, and what has a higher authority since is left alone.
-    pub fn enforce(&mut self, draft: &Decision, now: Instant) {
+    /// not banned, and what has a higher authority since is left alone: then the draft has ended, and why.
+    pub fn enforce(&mut self, draft: &Decision, now: Instant) -> Result<(), Ended> {
         let standing = self.get(draft.source);
+        let layer = standing.as_ref().map(|standing| standing.layer);
         let is_outranked = standing.as_ref().is_some_and(|standing| standing.origin > draft.origin);
-        if self.never_ban.covers(draft.source).is_some() || is_outranked || self.len() >= self.capacity {
-            let cause = if is_outranked { Ended::Replaced } else { Ended::Protected };
+        let refused = if is_outranked {
+            Some(Ended::Replaced)
+        } else if self.never_ban.covers(draft.source).is_some() {
+            Some(Ended::Protected)
+        } else {
+            self.room.check(draft.source, draft.layer, layer).err().map(|_full| Ended::NoRoom)
+        };
+        if let Some(cause) = refused {
             self.effects.push_back(Effect::Close { id: draft.id, cause, at: now, durable: false });
-            return;
+            return Err(cause);
         }
         if let Some(replaced) = standing {
             self.give_way(&replaced, draft.layer, now);
@@ -133,6 +148,7 @@ impl Ledger {
         if decision.layer == Layer::Packet {
             self.effects.push_back(Effect::Install { source: decision.source, decision });
         }
+        Ok(())
     }
 
     /// The source that ban `id` is against, while it is in force.
@@ -198,6 +214,11 @@ impl Ledger {
     /// How many bans are in force.
     pub fn len(&self) -> usize {
         self.slab.len()
+    }
+
+    /// What there is room for, and how much of it is taken.
+    pub fn room(&self) -> Room {
+        self.room
     }
 
     /// How many of them `origin` decided.
@@ -282,6 +303,7 @@ impl Ledger {
         self.by_source.insert(decision.source, place, &self.slab);
         self.by_id.insert(decision.id, place);
         self.counts[decision.origin as usize - 1] += 1;
+        self.room.take(decision.source, decision.layer);
         if let Some(until) = self.slab.until(place) {
             self.deadlines.insert(self.slab.nanos_of(until), place);
         }
@@ -321,6 +343,7 @@ impl Ledger {
         self.by_source.remove(source, &self.slab);
         self.by_id.remove(brief.id);
         self.counts[brief.origin as usize - 1] -= 1;
+        self.room.give_back(source, brief.layer);
         if let Some(until) = brief.until {
             self.deadlines.remove(self.slab.nanos_of(until), place);
         }

@@ -1,9 +1,10 @@
 //! Keeping two states equal: what the kernel should hold against what it holds.
 
+use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-use super::decision::{Decision, Layer};
+use super::decision::{Decision, Layer, Origin};
 use super::source::Source;
 
 /// Clocks are read at different moments on the two sides; a smaller difference is none.
@@ -49,6 +50,14 @@ pub fn is_missing(wanted: Option<Duration>) -> bool {
     wanted.is_none_or(|left| left >= SLACK)
 }
 
+/// Who comes first where there is not room for all: what more authority has decided, and of that what lasts longest.
+pub type Precedence = (Reverse<Origin>, bool, Reverse<Option<Instant>>);
+
+/// The precedence of what `origin` has decided and what ends at `until`, or not before it is lifted.
+pub fn precedence(origin: Origin, until: Option<Instant>) -> Precedence {
+    (Reverse(origin), until.is_some(), Reverse(until))
+}
+
 /// One entry that is not as it should be.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Drift {
@@ -86,7 +95,7 @@ pub fn drift(
 #[cfg(test)]
 #[expect(clippy::disallowed_methods, reason = "a test needs some instant to count from")]
 mod tests {
-    use super::super::decision::{DecisionId, Origin};
+    use super::super::decision::DecisionId;
     use super::*;
 
     /// Source, what is left by the decision, what is left by the entry, the drift.

@@ -12,7 +12,7 @@ use arc_swap::ArcSwap;
 use ipnet::IpNet;
 
 use super::behaviour::{Claims, source_of};
-use super::decision::{Decision, DecisionId, Layer};
+use super::decision::{Decision, DecisionId, Layer, Origin};
 use super::feeds::Lists;
 use super::incident::IncidentId;
 use super::indicators::Suspects;
@@ -45,6 +45,8 @@ pub struct InForce {
     pub incident: Option<IncidentId>,
     /// Where it is enforced.
     pub layer: Layer,
+    /// On whose authority.
+    pub origin: Origin,
 }
 
 impl InForce {
@@ -113,6 +115,7 @@ impl View {
             until: word.until,
             incident: None,
             layer: Layer::Request,
+            origin: Origin::Operator,
         });
         ban.or(of_place)
     }
@@ -256,8 +259,8 @@ impl View {
 
     /// Publishes a decision that came into force.
     pub(crate) fn install(&self, decision: &Decision) {
-        let Decision { id, until, incident, layer, .. } = *decision;
-        let ban = InForce { id, until, incident, layer };
+        let Decision { id, until, incident, layer, origin, .. } = *decision;
+        let ban = InForce { id, until, incident, layer, origin };
         if decision.source.is_host() {
             if let Some(until) = until {
                 self.epoch.get_or_init(|| until);

@@ -14,7 +14,7 @@ use crate::clock;
 use crate::dataplane::{self, Enforcer as _, Entry, Memory};
 use crate::engine::decision::{Layer, NewBan, Origin};
 use crate::engine::effect::Effect;
-use crate::engine::ledger::Ledger;
+use crate::engine::ledger::{Capacity, Ledger};
 use crate::engine::source::Source;
 use crate::engine::standing::Standing;
 use crate::exceptions::Set;
@@ -84,7 +84,7 @@ struct Town {
 impl Town {
     fn new(attackers: usize) -> Self {
         let config = dataplane::Config::default();
-        Self { ledger: Ledger::new(attackers, Arc::default()), kernel: Memory::new(&config) }
+        Self { ledger: Ledger::new(Capacity::of(attackers), Arc::default()), kernel: Memory::new(&config) }
     }
 
     /// The `at`th attacker sends the same until he is banned: how many it took, and how long the last.

@@ -8,6 +8,7 @@ use skyshield::clock;
 use skyshield::control::{self, Control, Parts, Task};
 use skyshield::dataplane::{Config, Enforcer, Kernel};
 use skyshield::engine::behaviour::{self, Behaviour};
+use skyshield::engine::ledger::Capacity;
 use skyshield::engine::never_ban::NeverBan;
 use skyshield::engine::view::View;
 use skyshield::engine::{escalation, risk};
@@ -106,7 +107,10 @@ impl Machine {
                 clock::now(),
             ),
             escalation: escalation::Config { widen: self.widen, ..escalation::Config::default() },
-            capacity: self.capacity as usize,
+            capacity: Capacity {
+                bans: self.capacity as usize,
+                prefixes: Config::default().max_prefixes as usize,
+            },
             missed_after: None,
         };
         let metrics = control::Metrics::new(&prometheus::Registry::new())?;

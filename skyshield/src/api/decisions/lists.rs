@@ -57,6 +57,8 @@ pub(in crate::api) struct ImportBody {
     made: usize,
     /// Those against whom one of more authority is in force, which was left alone.
     kept: usize,
+    /// Those that the kernel turned out to have no room for; they are not in force.
+    no_room: usize,
     /// Those whose time was over.
     over: usize,
     /// Whether anything was changed.
@@ -134,6 +136,7 @@ pub(in crate::api) async fn import(
         dry_run: query.dry_run,
         made: imported.made,
         kept: imported.kept,
+        no_room: imported.no_room,
         over: read.over,
         done,
         problems: errors.len(),

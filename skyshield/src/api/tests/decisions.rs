@@ -110,3 +110,20 @@ async fn a_full_ledger_is_told_apart_from_a_bad_request() {
     let more = app.ask(post("/api/v1/decisions", &json!({ "source": "192.0.2.1" }))).await;
     more.is_problem(507, "1000 decisions are in force");
 }
+
+#[tokio::test]
+async fn a_full_table_of_prefixes_is_told_with_the_key_that_makes_it_larger() {
+    let app = TestApp::new().await;
+    for net in 0..PREFIXES {
+        let ban = json!({ "source": format!("203.0.113.{}/30", net * 4) });
+        assert_eq!(app.ask(post("/api/v1/decisions", &ban)).await.status, StatusCode::CREATED);
+    }
+    let more = app.ask(post("/api/v1/decisions", &json!({ "source": "192.0.2.0/30" }))).await;
+    more.is_problem(507, "20 prefixes of IPv4 are banned");
+    more.is_problem(507, "raise dataplane.max_prefixes");
+    assert_eq!(app.in_force().await, PREFIXES);
+    for other in ["192.0.2.1", "2001:db8::/48"] {
+        let ban = app.ask(post("/api/v1/decisions", &json!({ "source": other }))).await;
+        assert_eq!(ban.status, StatusCode::CREATED, "{other} has room of its own");
+    }
+}

@@ -63,3 +63,21 @@ async fn what_is_exported_is_imported_again() {
     app.get("/api/v1/decisions/export?format=xml").await.is_problem(400, "`xml` is no format");
     app.ask(import("?format=xml", "")).await.is_problem(400, "`xml` is no format");
 }
+
+#[tokio::test]
+async fn a_list_that_does_not_fit_is_refused_with_each_line_that_is_too_much() {
+    let app = TestApp::new().await;
+    let lines: Vec<_> = (0..PREFIXES + 3).map(|net| format!("203.0.113.{}/30", net * 4)).collect();
+    let list = lines.join("\n");
+    for query in ["?dry_run=true", ""] {
+        let refused = app.ask(import(query, &list)).await;
+        assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY, "{}", refused.text);
+        assert_eq!((&refused.body["problems"], &refused.body["done"]), (&json!(3), &json!(false)));
+        let first = &refused.body["errors"][0];
+        assert_eq!(first["line"], PREFIXES + 1);
+        assert!(first["detail"].as_str().unwrap().contains("dataplane.max_prefixes"), "{first}");
+    }
+    assert_eq!(app.in_force().await, 0);
+    let done = app.ask(import("", &lines[..PREFIXES].join("\n"))).await.body;
+    assert_eq!((&done["made"], &done["no_room"]), (&json!(PREFIXES), &json!(0)));
+}

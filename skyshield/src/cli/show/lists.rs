@@ -15,7 +15,11 @@ pub(in crate::cli) fn imported(answer: &Value, file: &Path, as_json: bool) {
         put(&format!("{}:{}: {}", file.display(), error["line"], text(&error["detail"])));
     }
     let (made, problems) = (&answer["made"], answer["problems"].as_u64().unwrap_or_default());
-    let rest = format!("{} left alone, {} over", answer["kept"], answer["over"]);
+    let no_room = match answer["no_room"].as_u64() {
+        Some(bans @ 1..) => format!(", {bans} not, because the kernel has no room for them"),
+        Some(0) | None => String::new(),
+    };
+    let rest = format!("{} left alone, {} over{no_room}", answer["kept"], answer["over"]);
     put(&match (problems, answer["dry_run"] == true) {
         (0, true) => format!("{made} would come into force, {rest}"),
         (0, false) => format!("{made} are in force, {rest}"),

@@ -47,8 +47,12 @@ fn daemon_line(health: &Result<Value, Failure>) -> String {
             return format!("daemon    {}", told.strip_prefix("the daemon ").unwrap_or(&told));
         }
     };
+    let waiting = match health["waiting_for_room"].as_u64() {
+        Some(bans @ 1..) => format!(", {bans} of them at the doors only for want of room in the kernel"),
+        Some(0) | None => String::new(),
+    };
     format!(
-        "daemon    {}, version {}, up {}, {} of {} decisions in force, drift {}",
+        "daemon    {}, version {}, up {}, {} of {} decisions in force{waiting}, drift {}",
         text(&health["status"]),
         text(&health["version"]),
         span(health["uptime_seconds"].as_u64().unwrap_or_default()),

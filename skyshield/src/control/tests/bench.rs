@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -19,6 +20,7 @@ use crate::engine::behaviour::{self, Behaviour};
 use crate::engine::decision::{Layer, Origin};
 use crate::engine::escalation;
 use crate::engine::incident::{Act, Assessment, Client, Door, IncidentId};
+use crate::engine::ledger::Capacity;
 use crate::engine::place::Places;
 use crate::engine::risk;
 use crate::engine::view::View;
@@ -26,15 +28,32 @@ use crate::store::{self, DecisionRow, Opened, Record};
 
 /// A model of the kernel that outlives the task, as the pinned maps do.
 #[derive(Clone)]
-pub(super) struct Kernel(Arc<Mutex<Memory>>);
+pub(super) struct Kernel {
+    memory: Arc<Mutex<Memory>>,
+    refuses: Arc<AtomicBool>,
+}
 
 impl Kernel {
     pub(super) fn new() -> Self {
-        Self(Arc::new(Mutex::new(Memory::new(&dataplane::Config::default()))))
+        Self::of(&dataplane::Config::default())
+    }
+
+    pub(super) fn of(config: &dataplane::Config) -> Self {
+        Self { memory: Arc::new(Mutex::new(Memory::new(config))), refuses: Arc::default() }
+    }
+
+    /// One in which so many prefixes of each family have room.
+    pub(super) fn with_room_for(max_prefixes: u32) -> Self {
+        Self::of(&dataplane::Config { max_prefixes, ..dataplane::Config::default() })
+    }
+
+    /// Whether it refuses to be written to from now on, for a reason of its own.
+    pub(super) fn set_refusing(&self, refuses: bool) {
+        self.refuses.store(refuses, Ordering::Relaxed);
     }
 
     pub(super) fn lock(&self) -> MutexGuard<'_, Memory> {
-        self.0.lock().unwrap()
+        self.memory.lock().unwrap()
     }
 
     /// The number of the ban that a packet from `address` would meet.
@@ -45,6 +64,10 @@ impl Kernel {
 
 impl Enforcer for Kernel {
     fn install(&mut self, source: Source, entry: Entry) -> Result<(), dataplane::Error> {
+        if self.refuses.load(Ordering::Relaxed) {
+            let source = aya::maps::MapError::ElementNotFound;
+            return Err(dataplane::Error::Map { what: "write", map: "BANS_V4", source });
+        }
         self.lock().install(source, entry)
     }
     fn remove(&mut self, source: Source) -> Result<bool, dataplane::Error> {
@@ -112,6 +135,7 @@ pub(super) struct Host {
     dir: TempDir,
     pub(super) kernel: Kernel,
     pub(super) never_ban: NeverBan,
+    pub(super) capacity: Capacity,
 }
 
 /// A daemon's control task, not running yet.
@@ -137,7 +161,7 @@ pub(super) struct Daemon {
 impl Host {
     pub(super) fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
-        Self { dir, kernel: Kernel::new(), never_ban: NeverBan::default() }
+        Self { dir, kernel: Kernel::new(), never_ban: NeverBan::default(), capacity: Capacity::of(1000) }
     }
 
     pub(super) fn store_config(&self) -> store::Config {
@@ -181,7 +205,7 @@ impl Host {
                 clock::now(),
             ),
             escalation: escalation::Config::default(),
-            capacity: 1000,
+            capacity: self.capacity,
             missed_after: None,
         };
         let (task, control, recovered) = Task::new(parts, metrics.clone()).unwrap();

@@ -30,6 +30,17 @@ pub enum Rejected {
         /// How many there is room for.
         capacity: usize,
     },
+    /// The kernel's table of prefixes has no room for another.
+    #[error(
+        "{capacity} prefixes of {family} are banned and the kernel has room for no more; lift some, or raise \
+         dataplane.max_prefixes"
+    )]
+    NoRoom {
+        /// Of which addresses.
+        family: &'static str,
+        /// How many there is room for.
+        capacity: usize,
+    },
 }
 
 /// What became of a ban that was asked for.

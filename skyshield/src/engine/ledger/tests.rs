@@ -23,7 +23,12 @@ impl Default for Bench {
     fn default() -> Self {
         let view = Arc::<View>::default();
         let now = Instant::now();
-        Self { ledger: Ledger::new(4, Arc::clone(&view)), view, start: now, now }
+        Self {
+            ledger: Ledger::new(Capacity { bans: 4, prefixes: 2 }, Arc::clone(&view)),
+            view,
+            start: now,
+            now,
+        }
     }
 }
 
@@ -213,6 +218,42 @@ fn a_full_ledger_says_so_and_evicts_nothing() {
 }
 
 #[test]
+fn a_full_table_of_prefixes_says_so_and_leaves_room_for_all_else() {
+    let mut bench = Bench::default();
+    for prefix in ["203.0.113.0/30", "203.0.113.4/30"] {
+        bench.ban(prefix, Origin::Detector, secs(600));
+    }
+    bench.effects();
+    let full = Err(Rejected::NoRoom { family: "IPv4", capacity: 2 });
+    assert_eq!(bench.ask("203.0.113.8/30", Origin::Operator, None), full);
+    assert_eq!(bench.ask("203.0.113.8/30", Origin::Detector, Some(secs(5))), full);
+    assert_eq!(bench.effects(), <[&str; 0]>::default(), "nothing is begun");
+    assert!(bench.ask("203.0.113.4/30", Origin::Operator, None).is_ok(), "one in force may still be changed");
+    bench.ban("2001:db8::/48", Origin::Operator, secs(600));
+    bench.ban("203.0.113.9", Origin::Operator, secs(600));
+    bench.ledger.lift(source("203.0.113.0/30"), bench.now);
+    assert!(bench.ask("203.0.113.8/30", Origin::Operator, None).is_ok(), "what has ended leaves its room");
+}
+
+#[test]
+fn a_draft_for_which_there_is_no_room_any_more_is_closed_for_that() {
+    let mut bench = Bench::default();
+    let draft = |bench: &mut Bench, text: &str| {
+        let Ok(Banned::Made(made)) = bench.ask(text, Origin::Operator, None) else { panic!("{text}") };
+        bench.ledger.lift(made.source, bench.now);
+        made
+    };
+    let late = draft(&mut bench, "203.0.113.8/30");
+    for prefix in ["203.0.113.0/30", "203.0.113.4/30"] {
+        bench.ban(prefix, Origin::Detector, secs(600));
+    }
+    bench.effects();
+    assert_eq!(bench.ledger.enforce(&late, bench.now), Err(Ended::NoRoom));
+    assert_eq!(bench.effects(), ["close 1 no_room"]);
+    assert!(!bench.is_banned("203.0.113.8"));
+}
+
+#[test]
 fn ids_go_on_after_a_restart() {
     let mut bench = Bench::default();
     bench.ledger.restore(&Decision {
@@ -286,6 +327,7 @@ proptest! {
             let by_origin: usize = Origin::ALL.into_iter().map(|origin| bench.ledger.count_of(origin)).sum();
             prop_assert_eq!(by_origin, bench.ledger.len());
             prop_assert!(bench.ledger.len() <= 4);
+            prop_assert!(ledger.keys().filter(|source| !source.is_host()).count() <= 2);
             for host in 0..16_u8 {
                 let address = IpAddr::from([203, 0, 113, host]);
                 let is_protected = protected.iter().any(|(source, _)| source.covers(Source::host(address)));
