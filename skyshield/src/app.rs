@@ -34,7 +34,7 @@ use self::succession::{Doors, Succession};
 use crate::api::{Api, Facts, Kept, Own, UpstreamStates};
 use crate::config::Config;
 use crate::control::{self, Control, Parts, Recovered, Task};
-use crate::dataplane::{Enforcer, Events, Kernel, Memory, OnSilence};
+use crate::dataplane::{Enforcer, Events, Kernel, Memory};
 use crate::engine::behaviour::{Behaviour, Key};
 use crate::engine::ledger::Capacity;
 use crate::engine::never_ban::{NeverBan, Protection};
@@ -329,8 +329,7 @@ fn parts(
             bans: config.dataplane.max_bans as usize,
             prefixes: config.dataplane.max_prefixes as usize,
         },
-        missed_after: (config.dataplane.on_silence == OnSilence::Disarm)
-            .then(|| Duration::from_secs(config.dataplane.silent_after_secs)),
+        missed_after: config.dataplane.missed_after(),
     }
 }
 

@@ -55,7 +55,7 @@ pub use collector::Collector;
 pub use config::{Config, Mode, OnSilence};
 pub use enforcer::{
     Allowance, Counters, Enforcer, Entry, EventTotals, Fill, Hit, HitKind, Met, Reader, Replaced, Sender,
-    Settings, Shape,
+    Settings, Shape, Tuning,
 };
 pub use error::{Error, OpenError};
 pub use events::Events;

@@ -23,6 +23,8 @@ mod operator;
 mod shaped;
 #[path = "road/trial.rs"]
 mod trial;
+#[path = "road/tuned.rs"]
+mod tuned;
 
 type Test = fn() -> anyhow::Result<()>;
 
@@ -31,7 +33,7 @@ fn main() -> ExitCode {
     // Each has a machine of three hosts to itself, and two cores to share.
     arguments.test_threads = Some(1);
     let missing = Requirement::Kernel.missing();
-    let tests: [(&str, Test); 15] = [
+    let tests: [(&str, Test); 17] = [
         ("an_attack_over_http_ends_as_a_dropped_packet", attack::ends_as_a_dropped_packet),
         ("every_attack_is_refused_and_every_honest_request_answered", attack::all_of_both),
         ("a_ban_known_by_a_proxys_word_leaves_the_proxy_alone", attack::by_a_trusted_proxy),
@@ -44,6 +46,8 @@ fn main() -> ExitCode {
         ("status_and_detach_work_with_the_daemon_dead", operator::with_the_daemon_dead),
         ("nobody_locks_himself_out", operator::nobody_locks_himself_out),
         ("a_configuration_on_trial_is_rolled_back_or_kept", trial::is_rolled_back_or_kept),
+        ("rates_and_rules_are_taken_up_by_a_reload_and_go_back_with_a_trial", tuned::by_a_reload),
+        ("flows_that_were_not_counted_from_the_start_on_need_a_restart", tuned::but_no_table_of_flows),
         ("no_acknowledged_decision_is_lost_to_a_kill", acknowledged::decisions_survive_kills),
         ("a_start_that_fails_says_why_and_attaches_nothing", bad_start::attaches_nothing),
         ("another_owner_of_the_interface_is_named_and_left_alone", bad_start::another_owner),

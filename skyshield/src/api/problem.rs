@@ -97,7 +97,7 @@ impl From<OrderError> for Problem {
             OrderError::NotInForce | OrderError::NoSuchException | OrderError::NoSuchAllow => {
                 StatusCode::NOT_FOUND
             }
-            OrderError::Store(_) | OrderError::Dataplane(_) | OrderError::Busy => {
+            OrderError::Store(_) | OrderError::Dataplane(_) | OrderError::Kernel(_) | OrderError::Busy => {
                 StatusCode::SERVICE_UNAVAILABLE
             }
         };

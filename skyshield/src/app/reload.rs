@@ -130,24 +130,19 @@ impl Reloader {
 
     async fn attempt(&mut self, new: Config) -> Result<Reloaded, Unfulfilled> {
         let refused = |error: anyhow::Error| Unfulfilled::Refused(format!("{error:#}"));
-        let (restart, _): (Vec<_>, Vec<_>) =
-            config::changes(&self.started_with, &new).into_iter().partition(|key| config::needs_restart(key));
-        let (_, applied): (Vec<_>, Vec<_>) =
-            config::changes(&self.in_force, &new).into_iter().partition(|key| config::needs_restart(key));
-        // Rules are compiled and names resolved off the tasks that serve requests.
-        let (gateway, forward_auth) = (self.gateway.clone(), self.forward_auth.clone());
-        let judge = self.judge.clone();
-        let prepared = tokio::task::spawn_blocking(move || {
-            let settings = judge.settings().renewed(&new.inspect, &new.risk, &new.routes);
-            let judge = judge.renewed(settings, &new.limits, clock::now());
-            let known = known_to_the_configuration(&new);
-            gateway.reload(&new.gateway, judge.clone())?;
-            forward_auth.reload(&new.forward_auth, judge.clone());
-            anyhow::Ok((new, judge, known))
-        });
-        let prepared = prepared.await.context("the configuration could not be taken up").map_err(refused)?;
+        let (restart, _) = self.partitioned(&self.started_with, &new);
+        let (_, applied) = self.partitioned(&self.in_force, &new);
+        let (new, judge) = Box::pin(self.open_doors(new)).await.map_err(refused)?;
+        if let Err(error) = self.tune(&new).await {
+            // Half of it must not be in force.
+            if let Err(error) = Box::pin(self.go_back()).await {
+                let error = format!("{error:#}");
+                tracing::error!(error, "what was in force could not be put back whole");
+            }
+            return Err(refused(error));
+        }
         // From here on nothing fails.
-        let (new, judge, known) = prepared.map_err(refused)?;
+        let known = known_to_the_configuration(&new);
         self.level.set(&new.log);
         self.known.send_replace(known);
         self.ears.renew(&judge, &new.gateway);
@@ -166,12 +161,44 @@ impl Reloader {
         Ok(Reloaded { applied, needs_restart: restart })
     }
 
+    /// Makes the doors go by `new`, or leaves them as they are. Rules are compiled and names resolved off the tasks
+    /// that serve requests.
+    async fn open_doors(&self, new: Config) -> anyhow::Result<(Config, Judge)> {
+        let (gateway, forward_auth) = (self.gateway.clone(), self.forward_auth.clone());
+        let judge = self.judge.clone();
+        let opened = tokio::task::spawn_blocking(move || {
+            let settings = judge.settings().renewed(&new.inspect, &new.risk, &new.routes);
+            let judge = judge.renewed(settings, &new.limits, clock::now());
+            gateway.reload(&new.gateway, judge.clone())?;
+            forward_auth.reload(&new.forward_auth, judge.clone());
+            anyhow::Ok((new, judge))
+        });
+        opened.await.context("the configuration could not be taken up")?
+    }
+
+    /// Makes the kernel side go by `new`, as far as it can while it runs.
+    async fn tune(&self, new: &Config) -> anyhow::Result<()> {
+        let tuning = new.dataplane.tuning(&self.started_with.dataplane);
+        Ok(self.control.tune(tuning).await?)
+    }
+
+    /// Makes doors and kernel go by what is in force.
+    async fn go_back(&self) -> anyhow::Result<()> {
+        self.open_doors(self.in_force.clone()).await?;
+        self.tune(&self.in_force).await
+    }
+
+    /// In which keys `new` differs from `old`: those that need a restart, and those that do not.
+    fn partitioned(&self, old: &Config, new: &Config) -> (Vec<String>, Vec<String>) {
+        let needs_restart = |key: &String| config::needs_restart(key, &self.started_with);
+        config::changes(old, new).into_iter().partition(needs_restart)
+    }
+
     /// What would change with the configuration in `file`.
     pub(super) async fn check(&self, file: PathBuf) -> Result<Reloaded, Unfulfilled> {
         let refused = |error: anyhow::Error| Unfulfilled::Refused(format!("{error:#}"));
         let new = self.read(Some(file)).await.map_err(refused)?;
-        let (needs_restart, applied) =
-            config::changes(&self.in_force, &new).into_iter().partition(|key| config::needs_restart(key));
+        let (needs_restart, applied) = self.partitioned(&self.in_force, &new);
         Ok(Reloaded { applied, needs_restart })
     }
 

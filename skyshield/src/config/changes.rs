@@ -7,6 +7,27 @@ use super::Config;
 /// What a running daemon takes up. Everything else waits for a restart, a new section too until it is
 /// named here.
 const TAKEN_UP: &[&str] = &[
+    "dataplane.bursts",
+    "dataplane.bytes_per_sec",
+    "dataplane.drop_bad_flags",
+    "dataplane.drop_malformed",
+    "dataplane.drop_martians",
+    "dataplane.dry_run",
+    "dataplane.dry_run_for",
+    "dataplane.events_per_ms",
+    "dataplane.flows_per_sec",
+    "dataplane.network_bytes_per_sec",
+    "dataplane.network_flows_per_sec",
+    "dataplane.network_packets_per_sec",
+    "dataplane.network_syns_per_sec",
+    "dataplane.network_udp_packets_per_sec",
+    "dataplane.on_silence",
+    "dataplane.rate_burst",
+    "dataplane.rate_packets_per_sec",
+    "dataplane.rules",
+    "dataplane.silent_after_secs",
+    "dataplane.syns_per_sec",
+    "dataplane.udp_packets_per_sec",
     "escalation",
     "forward_auth",
     "gateway",
@@ -28,6 +49,8 @@ const BUT: &[&str] = &[
     "gateway.tls.listen",
     "limits.tracked",
 ];
+/// What a daemon takes up only if it has counted flows from its start on: their table is made then.
+const OF_FLOWS: &[&str] = &["dataplane.flows_per_sec", "dataplane.network_flows_per_sec"];
 
 /// The keys in which `new` differs from `old`, in alphabetical order.
 pub fn changes(old: &Config, new: &Config) -> Vec<String> {
@@ -45,14 +68,14 @@ pub fn changes(old: &Config, new: &Config) -> Vec<String> {
     keys
 }
 
-/// Whether a change of `key` is in force only after a restart.
-pub fn needs_restart(key: &str) -> bool {
+/// Whether a change of `key` is in force only after a restart of a daemon that was started with this configuration.
+pub fn needs_restart(key: &str, started_with: &Config) -> bool {
     let is_in = |sections: &[&str]| {
         sections.iter().any(|section| {
             key.strip_prefix(section).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
         })
     };
-    !is_in(TAKEN_UP) || is_in(BUT)
+    !is_in(TAKEN_UP) || is_in(BUT) || is_in(OF_FLOWS) && !started_with.dataplane.counts_flows()
 }
 
 fn collect(path: &str, old: &Value, new: &Value, keys: &mut Vec<String>) {
@@ -79,8 +102,9 @@ mod tests {
     use super::*;
 
     fn told(old: &str, new: &str) -> Vec<(String, bool)> {
-        let keys = changes(&parse(old).unwrap(), &parse(new).unwrap());
-        keys.into_iter().map(|key| (key.clone(), needs_restart(&key))).collect()
+        let old = parse(old).unwrap();
+        let keys = changes(&old, &parse(new).unwrap());
+        keys.into_iter().map(|key| (key.clone(), needs_restart(&key, &old))).collect()
     }
 
     #[test]
@@ -108,7 +132,38 @@ mod tests {
 
     #[test]
     fn what_only_begins_alike_is_not_meant() {
+        let needs_restart = |key| needs_restart(key, &Config::default());
         assert!(needs_restart("gateway.listen") && needs_restart("gatewayed") && needs_restart("log"));
         assert!(!needs_restart("gateway.listening") && !needs_restart("risk"));
+    }
+
+    #[test]
+    fn of_the_kernel_side_what_has_a_size_and_what_is_loaded_needs_a_restart() {
+        let changed = told(
+            "[dataplane]\nmax_bans = 1000\n",
+            "[dataplane]\nmax_bans = 2000\nsyn_cookies_above = 9\nrate_burst = 5\ndry_run = true\n\
+             dry_run_for = [\"rate_exceeded\"]\n[dataplane.bursts]\nsyns = 4\n\
+             [[dataplane.rules]]\nname = \"a\"\naction = \"pass\"\n",
+        );
+        let expected = [
+            ("dataplane.bursts.syns", false),
+            ("dataplane.dry_run", false),
+            ("dataplane.dry_run_for", false),
+            ("dataplane.max_bans", true),
+            ("dataplane.rate_burst", false),
+            ("dataplane.rules", false),
+            ("dataplane.syn_cookies_above", true),
+        ];
+        assert_eq!(changed, expected.map(|(key, restart)| (key.to_owned(), restart)));
+    }
+
+    #[test]
+    fn a_limit_of_flows_needs_a_restart_where_none_were_counted() {
+        let limited = |key: &str| told(&format!("[dataplane]\n{key}"), "[dataplane]\nflows_per_sec = 9\n");
+        for (before, restart) in [("", true), ("flows_per_sec = 5\n", false)] {
+            assert_eq!(limited(before), [("dataplane.flows_per_sec".to_owned(), restart)]);
+        }
+        let by_network = limited("network_flows_per_sec = 5\n");
+        assert!(by_network.len() == 2 && by_network.iter().all(|(_, restart)| !restart), "{by_network:?}");
     }
 }

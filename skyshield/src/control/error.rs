@@ -32,6 +32,9 @@ pub enum OrderError {
     /// The kernel has no room for it; nothing has changed.
     #[error("the kernel has no room for it, so it was not done")]
     NoRoom(#[source] dataplane::Error),
+    /// The kernel does not take what is kept nowhere else.
+    #[error("the kernel side does not take it")]
+    Kernel(#[source] dataplane::Error),
     /// The address may stand for others than itself, and only a detector asks for it.
     #[error(
         "it may be a proxy that nobody has told of: name it in gateway.trusted_proxies, or ban it yourself"

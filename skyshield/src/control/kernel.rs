@@ -7,7 +7,7 @@ use ipnet::IpNet;
 use tokio::sync::oneshot;
 
 use super::{Control, Order, OrderError, Task};
-use crate::dataplane::{self, Counters, Hit, Met, Replaced, Sender};
+use crate::dataplane::{self, Counters, Hit, Met, Replaced, Sender, Tuning};
 use crate::engine::place::Places;
 use crate::engine::source::Source;
 
@@ -27,6 +27,8 @@ pub enum KernelOrder {
     Listed(Vec<IpNet>, oneshot::Sender<Result<Replaced, OrderError>>),
     /// All of places that are let through that stands in banned prefixes.
     LetThrough(Vec<IpNet>, oneshot::Sender<Result<(), OrderError>>),
+    /// What of the configuration can be taken up while the program runs.
+    Tune(Box<Tuning>, oneshot::Sender<Result<(), OrderError>>),
     /// What the bans of these sources have met.
     Met(Vec<Source>, oneshot::Sender<Result<Vec<Met>, OrderError>>),
     /// What rules and places have met, and who sends most.
@@ -66,6 +68,15 @@ impl Control {
         self.kernel(|reply| KernelOrder::Listed(list, reply)).await
     }
 
+    /// Makes `tuning` what the kernel side goes by: in the kernel when this returns. Waits for room in the queue: a
+    /// configuration is not refused because there is a flood, which it may be meant to end.
+    pub async fn tune(&self, tuning: Tuning) -> Result<(), OrderError> {
+        let (reply, answer) = oneshot::channel();
+        let order = Order::Kernel(KernelOrder::Tune(Box::new(tuning), reply));
+        self.orders.send(order).await.map_err(|_| OrderError::Busy)?;
+        answer.await.map_err(|_| OrderError::Busy)?
+    }
+
     /// What the bans of `sources` have met, in the same order; of a thousand at the most.
     pub async fn met(&self, sources: Vec<Source>) -> Result<Vec<Met>, OrderError> {
         self.kernel(|reply| KernelOrder::Met(sources, reply)).await
@@ -96,6 +107,9 @@ impl Task {
             KernelOrder::LetThrough(prefixes, reply) => {
                 let _gone = reply.send(self.let_through(prefixes));
             }
+            KernelOrder::Tune(tuning, reply) => {
+                let _gone = reply.send(self.tune(*tuning).map_err(OrderError::Kernel));
+            }
             KernelOrder::Met(sources, reply) => {
                 let met = sources.into_iter().take(MET_AT_ONCE).map(|source| self.enforcer.met(source));
                 let _gone = reply.send(met.collect::<Result<_, _>>().map_err(Into::into));
@@ -105,6 +119,14 @@ impl Task {
                 let _gone = reply.send(seen.map_err(Into::into));
             }
         }
+    }
+
+    fn tune(&mut self, Tuning { settings, rules, missed_after }: Tuning) -> Result<(), dataplane::Error> {
+        self.enforcer.set_rules(&rules)?;
+        self.enforcer.set_settings(settings)?;
+        self.enforcer.heartbeat(missed_after)?;
+        self.missed_after = missed_after;
+        Ok(())
     }
 
     fn seen(&self) -> Result<Seen, dataplane::Error> {

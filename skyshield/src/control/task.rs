@@ -98,7 +98,7 @@ pub struct Task {
     writes_seen: Writes,
     pub(super) settle: Duration,
     dataplane_answers: bool,
-    missed_after: Option<Duration>,
+    pub(super) missed_after: Option<Duration>,
     pub(super) reader: Reader,
     pub(super) risk: risk::Config,
     pub(super) escalation: Escalation,
@@ -330,7 +330,7 @@ impl Task {
             .enforcer
             .sweep(SWEEP)
             .and_then(|_freed| self.enforcer.counters())
-            .and_then(|_counted| missed_after.map_or(Ok(()), |silence| self.enforcer.heartbeat(silence)));
+            .and_then(|_counted| missed_after.map_or(Ok(()), |ttl| self.enforcer.heartbeat(Some(ttl))));
         if let Err(error) = &tended
             && self.dataplane_answers
         {

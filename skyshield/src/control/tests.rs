@@ -4,6 +4,7 @@ mod allows;
 mod bench;
 mod fronting;
 mod full;
+mod tuned;
 
 use std::time::Duration;
 

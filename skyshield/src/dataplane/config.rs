@@ -1,11 +1,12 @@
 //! The `[dataplane]` section of the configuration.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use skyshield_common::{Limit, Reason, host, host_v6};
 
-use super::enforcer::{Allowance, Settings};
+use super::enforcer::{Allowance, Settings, Tuning};
 use super::rules::{self, Rule};
 use super::tap::Tapped;
 
@@ -233,7 +234,7 @@ impl Config {
     }
 
     /// Whether flows are counted.
-    pub(super) const fn counts_flows(&self) -> bool {
+    pub const fn counts_flows(&self) -> bool {
         self.flows_per_sec > 0 || self.network_flows_per_sec > 0
     }
 
@@ -254,7 +255,24 @@ impl Config {
         Allowance { per_sec, burst }
     }
 
-    /// The part of the configuration that may change while the program runs.
+    /// For how long the kernel does without the daemon, where it is to miss it at all.
+    pub fn missed_after(&self) -> Option<Duration> {
+        (self.on_silence == OnSilence::Disarm).then(|| Duration::from_secs(self.silent_after_secs))
+    }
+
+    /// What a kernel side that was brought up by `started_with` takes up of this.
+    pub fn tuning(&self, started_with: &Self) -> Tuning {
+        let mut settings = self.settings();
+        if !started_with.counts_flows() {
+            // All flows would share the one cell that there is then.
+            for limit in [Limit::Flows, Limit::NetworkFlows] {
+                *settings.limit(limit) = Allowance::default();
+            }
+        }
+        Tuning { settings, rules: self.rules.clone(), missed_after: self.missed_after() }
+    }
+
+    /// What the program is told by numbers and switches.
     pub fn settings(&self) -> Settings {
         Settings {
             bypass: false,
@@ -345,6 +363,13 @@ mod tests {
             assert_eq!(problem(&format!("[bursts]\n{key} = {LARGEST_FRAME}")), None);
         }
         assert_eq!(problem("bytes_per_sec = 1"), None);
+    }
+
+    #[test]
+    fn flows_are_counted_only_where_they_were_from_the_start_on() {
+        let config = |flows_per_sec| Config { flows_per_sec, ..Config::default() };
+        let taken_up = |from, to| config(to).tuning(&config(from)).settings.limit(Limit::Flows).per_sec;
+        assert_eq!([(0, 9), (5, 9), (5, 0)].map(|(from, to)| taken_up(from, to)), [0, 9, 0]);
     }
 
     #[test]

@@ -77,6 +77,17 @@ impl Settings {
     }
 }
 
+/// All of a configuration that a running kernel side can take up.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tuning {
+    /// Numbers and switches.
+    pub settings: Settings,
+    /// Rules on ports and protocols.
+    pub rules: Vec<Rule>,
+    /// For how long the kernel does without the daemon, where it is to miss it at all.
+    pub missed_after: Option<Duration>,
+}
+
 /// How much may be sent.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Allowance {
@@ -220,10 +231,10 @@ pub trait Enforcer: Send {
     /// Puts `settings` in force.
     fn set_settings(&mut self, settings: Settings) -> Result<(), Error>;
 
-    /// Tells the kernel that the daemon lives, and is to be missed after `ttl`. To be called only
-    /// where the configuration says `on_silence = "disarm"`: from the first call on, the kernel
-    /// lets everything pass once the last `ttl` has run out.
-    fn heartbeat(&mut self, ttl: Duration) -> Result<(), Error>;
+    /// Tells the kernel that the daemon lives, and is to be missed after `ttl`, or never. To be called with a
+    /// `ttl` only where the configuration says `on_silence = "disarm"`: from then on the kernel lets
+    /// everything pass once the last `ttl` has run out.
+    fn heartbeat(&mut self, ttl: Option<Duration>) -> Result<(), Error>;
 
     /// A second way to read, for another thread.
     fn reader(&self) -> Result<Box<dyn Reader>, Error>;

@@ -4,7 +4,6 @@ use std::fs;
 use std::hash::{BuildHasher as _, RandomState};
 use std::os::fd::AsFd as _;
 use std::path::Path;
-use std::time::Duration;
 
 use aya::maps::Map;
 use aya::programs::{ProgramError, ProgramFd, Xdp};
@@ -17,7 +16,7 @@ use super::attachment::{self, Attachment, Guarded, Loaded, Wanted};
 use super::backing::Capacity;
 use super::bpffs::{PinDir, file, schema_dir};
 use super::capability;
-use super::config::{Config, OnSilence};
+use super::config::Config;
 use super::cookies;
 use super::enforcer::Enforcer;
 use super::error::OpenError;
@@ -145,9 +144,7 @@ fn prepare(dir: &Path, config: &Config, pin_dir: &PinDir, interfaces: &[Wanted])
     enforcer.set_rules(&config.rules)?;
     let inherited = Inheritance::find(pin_dir.path(), dir)?;
     inherited.hand_to(&mut enforcer)?;
-    if config.on_silence == OnSilence::Disarm {
-        enforcer.heartbeat(Duration::from_secs(config.silent_after_secs))?;
-    }
+    enforcer.heartbeat(config.missed_after())?;
     let events = Events::open(dir)?;
     let seed = RandomState::new().hash_one(());
     tap::say(dir, config.tapped.as_ref(), seed)?;

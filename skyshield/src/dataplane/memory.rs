@@ -39,6 +39,10 @@ impl Memory {
         let address = address.to_canonical();
         let now_ns = self.model().now_ns();
         let state = self.model().state();
+        let silent_after_ns = state.settings.silent_after_ns;
+        if silent_after_ns != 0 && now_ns > silent_after_ns {
+            return None;
+        }
         let exact = state.bans.get(&address).copied().filter(|ban| ban.holds(now_ns));
         let longest = |prefix: &&IpNet| prefix.contains(&address);
         let ban = exact.or_else(|| {

@@ -365,8 +365,8 @@ impl<M: Maps> Enforcer for Table<M> {
         Ok(())
     }
 
-    fn heartbeat(&mut self, ttl: Duration) -> Result<(), Error> {
-        let silent_after_ns = clock::deadline(self.maps.now_ns(), Some(ttl));
+    fn heartbeat(&mut self, ttl: Option<Duration>) -> Result<(), Error> {
+        let silent_after_ns = ttl.map_or(0, |ttl| clock::deadline(self.maps.now_ns(), Some(ttl)));
         let wire = Wire { silent_after_ns, ..self.settings };
         self.maps.put_settings(&wire)?;
         self.settings = wire;

@@ -83,7 +83,7 @@ fn apply(kernel: &mut Kernel, config: &Config, setting: &Setting) -> anyhow::Res
     (setting.change)(&mut settings);
     kernel.enforcer.set_settings(settings)?;
     if setting.silent {
-        kernel.enforcer.heartbeat(Duration::ZERO)?;
+        kernel.enforcer.heartbeat(Some(Duration::ZERO))?;
     }
     Ok(())
 }

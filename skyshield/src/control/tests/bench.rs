@@ -122,7 +122,7 @@ impl Enforcer for Kernel {
     fn set_settings(&mut self, settings: Settings) -> Result<(), dataplane::Error> {
         self.lock().set_settings(settings)
     }
-    fn heartbeat(&mut self, ttl: Duration) -> Result<(), dataplane::Error> {
+    fn heartbeat(&mut self, ttl: Option<Duration>) -> Result<(), dataplane::Error> {
         self.lock().heartbeat(ttl)
     }
     fn reader(&self) -> Result<Box<dyn Reader>, dataplane::Error> {

@@ -47,11 +47,16 @@ impl KernelMaps {
     pub(super) fn rule_by(&mut self, rules: &[Rule]) -> Result<(), Error> {
         let image = rules::compile(rules);
         let called: Vec<String> = rules.iter().map(|rule| rule.name.clone()).collect();
-        if !self.rules.holds(self.own.rules, &image) {
+        let is_held = self.rules.holds(self.own.rules, &image);
+        let before = std::mem::replace(&mut self.called().rules, called.clone());
+        // Counters are by number: another rule's must not go on. A daemon that takes up where another was killed
+        // finds no names, and the counters of its own rules.
+        if !is_held || !before.is_empty() && before != called {
             self.rules.forget(0..names::PLACE_HITS)?;
+        }
+        if !is_held {
             self.own.rules = if rules.is_empty() { 0 } else { self.rules.write(self.own.rules, &image) };
         }
-        self.called().rules = called;
         self.say()
     }
 
