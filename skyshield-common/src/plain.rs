@@ -31,7 +31,7 @@ plain! {
     EventCounter => 72,
     Tally => 2_120,
     Event => 64,
-    Settings => 352,
+    Settings => 360,
     Sizes => 40,
     Rate => 16,
     Gate => 40,

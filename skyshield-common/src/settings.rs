@@ -5,10 +5,8 @@ use crate::{Reason, rate};
 
 /// Bits of [`Settings::flags`].
 pub mod flag {
-    /// Everything passes; packets are still counted.
-    pub const BYPASS: u64 = 1;
     /// Count and sample what would be dropped, and pass it.
-    pub const DRY_RUN: u64 = 1 << 1;
+    pub const DRY_RUN: u64 = 1;
 }
 
 /// A rate: what one unit costs, and how far a source may run ahead, in [`rate`](crate::rate)'s units.
@@ -91,6 +89,8 @@ pub struct Settings {
     pub flags: u64,
     /// When the program disarms itself unless the daemon moves this on; 0 is never.
     pub silent_after_ns: u64,
+    /// Until when everything passes, and is only counted; 0 where nothing is bypassed.
+    pub bypass_until_ns: u64,
     /// The [`Limit`]s that there are, by their bits.
     pub limits: u64,
     /// Sources with a rate of their own.
@@ -139,7 +139,7 @@ impl Settings {
     pub const fn summed_up(mut self) -> Self {
         // Without a clock that is set there is no time to compare with.
         self.short_until_ns = match self.silent_after_ns {
-            _ if self.has(flag::BYPASS) || self.clock_offset_ns == 0 => 0,
+            _ if self.bypass_until_ns != 0 || self.clock_offset_ns == 0 => 0,
             0 => u64::MAX,
             silent_after_ns => silent_after_ns,
         };

@@ -3,7 +3,7 @@
 use skyshield_common::place::{self, Policy};
 use skyshield_common::rate::Due;
 use skyshield_common::rules::{Act, Layer4, kind};
-use skyshield_common::{Address, Limit, Rate, Reason, Settings, flag, host, maps, near, rate};
+use skyshield_common::{Address, Limit, Rate, Reason, Settings, host, maps, near, rate};
 
 use crate::look::{Class, Looked, look};
 use crate::parse::{Frame, Packet, parse};
@@ -137,10 +137,10 @@ impl Outcome {
 #[inline(always)]
 pub fn screen<F: Frame + ?Sized, T: Tables>(frame: &F, tables: &T) -> Outcome {
     let Some(settings) = tables.settings() else { return Outcome::of(Reason::Unexpected) };
-    if settings.has(flag::BYPASS) {
+    let now_ns = tables.now_ns(settings);
+    if now_ns < settings.bypass_until_ns {
         return Outcome::of(Reason::Bypassed);
     }
-    let now_ns = tables.now_ns(settings);
     if settings.silent_after_ns != 0 && now_ns > settings.silent_after_ns {
         return Outcome::of(Reason::DaemonSilent);
     }

@@ -6,6 +6,7 @@ mod attempts;
 mod audit;
 mod auth;
 mod business;
+mod bypass;
 mod config;
 mod counters;
 mod decisions;
@@ -236,6 +237,8 @@ fn table(api: &Api) -> table::Table {
         .route(Scope(MonitoringRead), routes!(security::report))
         .route(Scope(MonitoringRead), routes!(prometheus::page))
         .route(Scope(MonitoringRead), routes!(kernel::show))
+        .route(Scope(ConfigWrite), routes!(bypass::begin))
+        .route(Scope(ConfigWrite), routes!(bypass::end))
         .route(Scope(MonitoringRead), routes!(monitoring::metrics))
         .route(Scope(MonitoringRead), routes!(monitoring::history))
         .route(Scope(MonitoringRead), routes!(monitoring::service_levels))

@@ -1,7 +1,8 @@
-//! The operator's commands. All but `run`, `check`, `detach` and the dead daemon's `status` go over the admin API.
+//! The operator's commands. All but `run`, `check`, `detach` and a dead daemon's `status` and `bypass` go over the admin API.
 
 mod alerts;
 mod allow;
+mod bypass;
 mod client;
 mod commands;
 mod doctor;
@@ -70,6 +71,9 @@ enum Command {
     Status,
     /// Say what the kernel side has seen: packets by reason, what rules and places have met, who sends most
     Kernel,
+    /// Have everything pass in the kernel for a while, and be counted; also with the daemon dead
+    #[command(subcommand)]
+    Bypass(bypass::Bypass),
     /// Ban an address or a prefix in the kernel; a network, a country or a user at the doors
     Ban(Ban),
     /// Let somebody send so many requests a minute, and no more

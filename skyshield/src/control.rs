@@ -2,6 +2,7 @@
 
 mod allows;
 mod behaviour;
+mod bypass;
 mod enact;
 mod error;
 mod exceptions;
@@ -42,7 +43,7 @@ use crate::engine::source::Source;
 use crate::engine::{escalation, risk};
 use crate::exceptions::{Exception, Held, Live};
 
-pub use crate::dataplane::Met;
+pub use crate::dataplane::{LONGEST_BYPASS, Met};
 pub use allows::AllowTarget;
 pub use error::OrderError;
 pub use happenings::{Change, Happenings};
@@ -164,6 +165,8 @@ pub struct Health {
     pub unmended: usize,
     /// Bans that hold at the doors only, because the kernel has no room for them.
     pub waiting_for_room: usize,
+    /// How much longer the kernel side lets everything pass; zero where it is not bypassed.
+    pub bypass_left: Duration,
     /// Whether the kernel took the last heartbeat.
     pub dataplane_answers: bool,
     /// Whether the disk took the last write.

@@ -54,8 +54,8 @@ pub(crate) use backing::map_of;
 pub use collector::Collector;
 pub use config::{Config, Mode, OnSilence};
 pub use enforcer::{
-    Allowance, Counters, Enforcer, Entry, EventTotals, Fill, Hit, HitKind, Met, Reader, Replaced, Sender,
-    Settings, Shape, Tuning,
+    Allowance, Counters, Enforcer, Entry, EventTotals, Fill, Hit, HitKind, LONGEST_BYPASS, Met, Reader,
+    Replaced, Sender, Settings, Shape, Tuning,
 };
 pub use error::{Error, OpenError};
 pub use events::Events;

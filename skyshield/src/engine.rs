@@ -27,6 +27,7 @@ pub mod shaping;
 pub mod sight;
 pub mod source;
 pub mod standing;
+pub mod ttl;
 pub mod turned_away;
 pub mod upstream;
 pub mod view;

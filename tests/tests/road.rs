@@ -11,6 +11,8 @@ mod acknowledged;
 mod attack;
 #[path = "road/bad_start.rs"]
 mod bad_start;
+#[path = "road/bypassed.rs"]
+mod bypassed;
 #[path = "road/interfaces.rs"]
 mod interfaces;
 #[path = "road/kill.rs"]
@@ -33,7 +35,7 @@ fn main() -> ExitCode {
     // Each has a machine of three hosts to itself, and two cores to share.
     arguments.test_threads = Some(1);
     let missing = Requirement::Kernel.missing();
-    let tests: [(&str, Test); 17] = [
+    let tests: [(&str, Test); 19] = [
         ("an_attack_over_http_ends_as_a_dropped_packet", attack::ends_as_a_dropped_packet),
         ("every_attack_is_refused_and_every_honest_request_answered", attack::all_of_both),
         ("a_ban_known_by_a_proxys_word_leaves_the_proxy_alone", attack::by_a_trusted_proxy),
@@ -48,6 +50,8 @@ fn main() -> ExitCode {
         ("a_configuration_on_trial_is_rolled_back_or_kept", trial::is_rolled_back_or_kept),
         ("rates_and_rules_are_taken_up_by_a_reload_and_go_back_with_a_trial", tuned::by_a_reload),
         ("flows_that_were_not_counted_from_the_start_on_need_a_restart", tuned::but_no_table_of_flows),
+        ("a_bypass_lets_a_banned_source_through_until_it_ends", bypassed::lets_a_banned_source_through),
+        ("a_bypass_needs_no_daemon_to_begin_and_none_to_end", bypassed::without_the_daemon),
         ("no_acknowledged_decision_is_lost_to_a_kill", acknowledged::decisions_survive_kills),
         ("a_start_that_fails_says_why_and_attaches_nothing", bad_start::attaches_nothing),
         ("another_owner_of_the_interface_is_named_and_left_alone", bad_start::another_owner),

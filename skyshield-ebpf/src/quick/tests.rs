@@ -19,14 +19,14 @@ const FRAME_V6: [u8; 62] = {
 
 fn models() -> impl Strategy<Value = Model> {
     let settings = (
-        prop::sample::select(vec![0, flag::BYPASS, flag::DRY_RUN]),
+        prop::sample::select(vec![(0, 0), (0, 1_000), (0, 1_001), (flag::DRY_RUN, 0)]),
         prop::option::of(any::<u64>()),
         any::<[bool; 4]>(),
         prop::sample::select(vec![0, 999, 1_000]),
         prop::sample::select(vec![None, Some(Limit::Packets), Some(Limit::Udp)]),
     );
-    let settings =
-        settings.prop_map(|(flags, spared, [rules, places, shaped, drops], silent_after_ns, limit)| {
+    let settings = settings.prop_map(
+        |((flags, bypass_until_ns), spared, [rules, places, shaped, drops], silent_after_ns, limit)| {
             let settings = Settings {
                 flags,
                 spared: spared.unwrap_or_default(),
@@ -35,10 +35,12 @@ fn models() -> impl Strategy<Value = Model> {
                 shaped: shaped.into(),
                 dropped: if drops { !Reason::Passed.bit() } else { 0 },
                 silent_after_ns,
+                bypass_until_ns,
                 ..Settings::default()
             };
             limit.map_or(settings, |limit| settings.with_rate(limit, Rate { interval: 1, tolerance: 1 }))
-        });
+        },
+    );
     let ban = || prop::option::of(prop::sample::select(vec![Ban::new(900, 7, 1), Ban::new(2_000, 8, 1)]));
     let admission = prop::sample::select(vec![Admission::Within, Admission::Over, Admission::Untracked]);
     (settings, ban(), ban(), any::<[bool; 4]>(), admission).prop_map(

@@ -1,6 +1,6 @@
 //! The order of judgement, over tables with one answer each.
 
-use skyshield_common::{Ban, PrefixBan};
+use skyshield_common::{Ban, PrefixBan, flag};
 
 use super::*;
 use crate::quick::{Quick, open_at, quick};
@@ -180,7 +180,9 @@ fn a_dry_run_names_what_it_would_have_dropped() {
 #[test]
 fn disarmed_goes_before_everything() {
     let ban = Some(Ban::new(2_000, 7, 1));
-    expect(&Model { settings: Some(with(flag::BYPASS)), ban, ..Model::default() }, Reason::Bypassed, 0);
+    let bypassed = |bypass_until_ns| Some(Settings { bypass_until_ns, ..Settings::default() });
+    expect(&Model { settings: bypassed(1_001), ban, ..Model::default() }, Reason::Bypassed, 0);
+    expect(&Model { settings: bypassed(1_000), ban, ..Model::default() }, Reason::BannedExact, 0);
     let silent = |silent_after_ns| Some(Settings { silent_after_ns, ..Settings::default() });
     expect(&Model { settings: silent(999), ban, ..Model::default() }, Reason::DaemonSilent, 0);
     expect(&Model { settings: silent(1_000), ban, ..Model::default() }, Reason::BannedExact, 0);

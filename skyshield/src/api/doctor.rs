@@ -88,6 +88,13 @@ fn of_control(health: &Health, items: &mut Vec<Check>) {
         "the kernel's maps do not answer",
         "look into the log; `skyshield detach` and a start make them anew",
     ));
+    items.push(Check::of(
+        "bypass",
+        health.bypass_left.is_zero(),
+        "the kernel drops what it is to drop",
+        "an operator has everything pass in the kernel for a while",
+        "`skyshield bypass off`",
+    ));
     items.push(if health.unmended > 0 {
         let found = format!(
             "{} of the kernel's entries are not as decided, and could not be mended",

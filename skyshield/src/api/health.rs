@@ -9,6 +9,7 @@ use axum::response::Response;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::bypass::BypassBody;
 use super::export::{Exports, FormQuery};
 use super::knowing::Knowing;
 use super::problem::Problem;
@@ -105,6 +106,7 @@ struct Component {
 #[schema(as = DataplaneHealth)]
 struct Dataplane {
     status: &'static str,
+    bypass: BypassBody,
     interface: Option<String>,
     xdp_mode: &'static str,
     interfaces: Vec<InterfaceBody>,
@@ -139,12 +141,14 @@ impl From<&Sight> for DoorBody {
 
 impl Dataplane {
     /// The first interface is named a second time, for who knows of one only.
-    fn new(answers: bool, guarded: Option<&[Interface]>) -> Self {
+    fn new(health: &Health, guarded: Option<&[Interface]>) -> Self {
         let mode = |interface: &Interface| interface.xdp_mode.unwrap_or("gone");
         let first = guarded.and_then(<[Interface]>::first);
         let interfaces = guarded.unwrap_or_default();
+        let drops = health.dataplane_answers && health.bypass_left.is_zero();
         Self {
-            status: status(answers && interfaces.iter().all(|interface| interface.xdp_mode.is_some())),
+            status: status(drops && interfaces.iter().all(|interface| interface.xdp_mode.is_some())),
+            bypass: health.bypass_left.into(),
             interface: first.map(|interface| interface.name.clone()),
             xdp_mode: first.map_or("off", mode),
             interfaces: interfaces
@@ -181,7 +185,7 @@ pub(super) async fn health(
     let answers = answer.is_ok();
     let health = answer.unwrap_or_default();
     let guarded = facts.interfaces.as_ref().map(|interfaces| interfaces.borrow().clone());
-    let dataplane = Dataplane::new(health.dataplane_answers, guarded.as_deref());
+    let dataplane = Dataplane::new(&health, guarded.as_deref());
     let is_guarded = dataplane.status == status(true);
     let upstreams = upstreams();
     let served = every_site_is_served(&upstreams);

@@ -9,6 +9,7 @@ use serde::Serialize;
 use skyshield_common::{Counter, Reason, Verdict};
 use utoipa::ToSchema;
 
+use super::bypass::BypassBody;
 use super::problem::Problem;
 use crate::control::{Control, Seen};
 
@@ -63,6 +64,7 @@ pub(super) struct KernelBody {
     /// Most packets first, in the last window.
     senders: Vec<SenderBody>,
     window_seconds: u64,
+    bypass: BypassBody,
 }
 
 /// What the kernel side has seen.
@@ -72,7 +74,7 @@ pub(super) async fn show(State(control): State<Control>) -> Result<Json<KernelBo
 }
 
 impl From<Seen> for KernelBody {
-    fn from(Seen { interfaces, hits, senders, window }: Seen) -> Self {
+    fn from(Seen { interfaces, hits, senders, window, bypass_left }: Seen) -> Self {
         let per_second = |count: u64| {
             #[expect(clippy::cast_precision_loss, reason = "an estimate, to a tenth")]
             let rate = count as f64 / window.as_secs_f64().max(1.0);
@@ -95,6 +97,7 @@ impl From<Seen> for KernelBody {
             hits: hits.collect(),
             senders: senders.collect(),
             window_seconds: window.as_secs(),
+            bypass: bypass_left.into(),
         }
     }
 }

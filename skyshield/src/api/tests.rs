@@ -326,7 +326,13 @@ async fn machines_ask_for_life_readiness_and_metrics_without_a_login() {
         health["components"],
         json!({
             "control": { "status": "ok" },
-            "dataplane": { "status": "ok", "interface": null, "xdp_mode": "off", "interfaces": [] },
+            "dataplane": {
+                "status": "ok",
+                "bypass": { "bypassed": false, "seconds_left": 0 },
+                "interface": null,
+                "xdp_mode": "off",
+                "interfaces": [],
+            },
             "doors": [],
             "gateway": { "status": "ok", "upstreams": [
                 { "site": "shop", "upstream": "10.0.0.1:80", "status": "down", "requests_in_progress": 0 },

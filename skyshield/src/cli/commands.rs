@@ -11,7 +11,9 @@ use super::{
     Arguments, Audit, AuditCommand, Ban, Command, Decisions, Exceptions, Export, Failure, Incidents,
     NewException, Overrides, Replay, Run, Tokens,
 };
-use super::{alerts, allow, doctor, knowledge, lists, manual, people, replay, rules, show, top, trial};
+use super::{
+    alerts, allow, bypass, doctor, knowledge, lists, manual, people, replay, rules, show, top, trial,
+};
 use crate::app::{self, KernelSide, Start};
 use crate::config::{self, Config};
 use crate::dataplane::Pinned;
@@ -48,10 +50,8 @@ pub(super) fn obey(arguments: Arguments) -> Result<(), Failure> {
             Ok(())
         }
         Command::Status => status(config, &place()?, json),
-        Command::Kernel => {
-            show::kernel(&ask(&place()?, Method::GET, "/api/v1/kernel", None)?, json);
-            Ok(())
-        }
+        Command::Kernel => kernel(&place()?, json),
+        Command::Bypass(command) => bypass::obey(config, &place()?, &command, json),
         Command::Detach => detach(config, json),
         Command::Ban(ban) => {
             let answer = ask(&place()?, Method::POST, "/api/v1/decisions", Some(&ban_body(&ban)))?;
@@ -127,7 +127,7 @@ pub(super) fn obey(arguments: Arguments) -> Result<(), Failure> {
     }
 }
 
-fn load(path: Option<&Path>, overrides: &Overrides) -> Result<Config, Failure> {
+pub(super) fn load(path: Option<&Path>, overrides: &Overrides) -> Result<Config, Failure> {
     let mut config = config::load(path).map_err(|error| Failure::Usage(with_causes(&error)))?;
     if let [first, others @ ..] = overrides.interface.as_slice() {
         config.dataplane.interface = Some(first.clone());
@@ -193,6 +193,11 @@ fn status(path: Option<&Path>, socket: &Path, json: bool) -> Result<(), Failure>
         Err(Failure::Unreachable(_)) => Err(Failure::ToldUnreachable),
         Err(failure) => Err(failure),
     }
+}
+
+fn kernel(socket: &Path, json: bool) -> Result<(), Failure> {
+    show::kernel(&ask(socket, Method::GET, "/api/v1/kernel", None)?, json);
+    Ok(())
 }
 
 fn detach(path: Option<&Path>, json: bool) -> Result<(), Failure> {

@@ -29,6 +29,8 @@ pub enum KernelOrder {
     LetThrough(Vec<IpNet>, oneshot::Sender<Result<(), OrderError>>),
     /// What of the configuration can be taken up while the program runs.
     Tune(Box<Tuning>, oneshot::Sender<Result<(), OrderError>>),
+    /// Everything is to pass for so long, or no more; how much was left of an earlier bypass.
+    Bypass(Option<Duration>, oneshot::Sender<Result<Duration, OrderError>>),
     /// What the bans of these sources have met.
     Met(Vec<Source>, oneshot::Sender<Result<Vec<Met>, OrderError>>),
     /// What rules and places have met, and who sends most.
@@ -46,6 +48,8 @@ pub struct Seen {
     pub senders: Vec<Sender>,
     /// How long that window was.
     pub window: Duration,
+    /// How much longer everything passes; zero where nothing is bypassed.
+    pub bypass_left: Duration,
 }
 
 /// Senders, while they are counted.
@@ -110,6 +114,9 @@ impl Task {
             KernelOrder::Tune(tuning, reply) => {
                 let _gone = reply.send(self.tune(*tuning).map_err(OrderError::Kernel));
             }
+            KernelOrder::Bypass(ttl, reply) => {
+                let _gone = reply.send(self.bypass(ttl).map_err(OrderError::Kernel));
+            }
             KernelOrder::Met(sources, reply) => {
                 let met = sources.into_iter().take(MET_AT_ONCE).map(|source| self.enforcer.met(source));
                 let _gone = reply.send(met.collect::<Result<_, _>>().map_err(Into::into));
@@ -136,6 +143,7 @@ impl Task {
             hits: reader.hits()?,
             senders: self.senders.last.clone(),
             window: Duration::from_secs(WINDOW_SECS.into()),
+            bypass_left: self.enforcer.bypass_left(),
         })
     }
 

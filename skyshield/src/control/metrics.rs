@@ -26,6 +26,7 @@ pub struct Metrics {
     pub(super) dataplane_failures: IntCounter,
     pub(super) map_full: IntCounterVec,
     pub(super) waiting_for_room: IntGauge,
+    pub(super) bypassed: IntGauge,
     pub(super) standings_refused: IntCounter,
     pub(super) watched: Watched,
     pub(super) escalation_refused: IntCounter,
@@ -85,6 +86,10 @@ impl Metrics {
                 "skyshield_bans_waiting_for_room",
                 "Bans that hold at the doors only, because the kernel had no room for them at the last look",
             )?,
+            bypassed: IntGauge::new(
+                "skyshield_kernel_bypassed",
+                "1 while an operator has everything pass in the kernel",
+            )?,
             watched: Watched::new(registry)?,
             standings_refused: IntCounter::new(
                 "skyshield_standings_refused_total",
@@ -118,6 +123,7 @@ impl Metrics {
         registry.register(Box::new(metrics.dataplane_failures.clone()))?;
         registry.register(Box::new(metrics.map_full.clone()))?;
         registry.register(Box::new(metrics.waiting_for_room.clone()))?;
+        registry.register(Box::new(metrics.bypassed.clone()))?;
         registry.register(Box::new(metrics.standings_refused.clone()))?;
         registry.register(Box::new(metrics.escalation_refused.clone()))?;
         registry.register(Box::new(metrics.unresolved.clone()))?;

@@ -99,6 +99,8 @@ pub struct Task {
     pub(super) settle: Duration,
     dataplane_answers: bool,
     pub(super) missed_after: Option<Duration>,
+    /// When it was last told that the kernel side is bypassed; none where it is not.
+    pub(super) bypass_told_at: Option<Instant>,
     pub(super) reader: Reader,
     pub(super) risk: risk::Config,
     pub(super) escalation: Escalation,
@@ -209,6 +211,7 @@ impl Task {
             settle: SETTLE,
             dataplane_answers: true,
             missed_after,
+            bypass_told_at: None,
             reader,
             widen_for,
             escalation,
@@ -330,7 +333,8 @@ impl Task {
             .enforcer
             .sweep(SWEEP)
             .and_then(|_freed| self.enforcer.counters())
-            .and_then(|_counted| missed_after.map_or(Ok(()), |ttl| self.enforcer.heartbeat(Some(ttl))));
+            .and_then(|_counted| missed_after.map_or(Ok(()), |ttl| self.enforcer.heartbeat(Some(ttl))))
+            .and_then(|()| self.watch_bypass());
         if let Err(error) = &tended
             && self.dataplane_answers
         {
@@ -367,6 +371,7 @@ impl Task {
             drift: self.drift,
             unmended: self.unmended,
             waiting_for_room: self.waiting_for_room,
+            bypass_left: self.enforcer.bypass_left(),
             dataplane_answers: self.dataplane_answers,
             store_writes: self.store_writes,
             not_armed: self.not_armed().map(|found| found.to_string()),

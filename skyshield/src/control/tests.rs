@@ -2,6 +2,7 @@
 
 mod allows;
 mod bench;
+mod bypassed;
 mod fronting;
 mod full;
 mod tuned;

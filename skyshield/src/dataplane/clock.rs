@@ -5,6 +5,8 @@ use std::time::Duration;
 use nix::libc;
 use skyshield_common::UNTIL_LIFTED;
 
+use super::enforcer::LONGEST_BYPASS;
+
 /// Now, in the nanoseconds that the program's own clock counts.
 pub(super) fn now_ns() -> u64 {
     let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
@@ -42,6 +44,11 @@ pub(super) fn deadline(now_ns: u64, ttl: Option<Duration>) -> u64 {
         .unwrap_or(UNTIL_LIFTED)
 }
 
+/// Until when everything passes, from `now_ns` on; 0 where nothing is to be bypassed.
+pub(super) fn bypass_until(now_ns: u64, ttl: Option<Duration>) -> u64 {
+    ttl.map_or(0, |ttl| deadline(now_ns, Some(ttl.min(LONGEST_BYPASS))))
+}
+
 /// The time to live of what ends at `deadline_ns`; zero for what has ended.
 pub(super) fn ttl(now_ns: u64, deadline_ns: u64) -> Option<Duration> {
     (deadline_ns != UNTIL_LIFTED).then(|| Duration::from_nanos(deadline_ns.saturating_sub(now_ns)))
@@ -58,6 +65,14 @@ mod tests {
         }
         assert_eq!(deadline(7, Some(Duration::MAX)), UNTIL_LIFTED);
         assert_eq!(ttl(7, 3), Some(Duration::ZERO));
+    }
+
+    #[test]
+    fn a_bypass_has_an_end_and_no_late_one() {
+        assert_eq!(bypass_until(7, None), 0);
+        assert_eq!(bypass_until(7, Some(Duration::from_nanos(3))), 10);
+        let longest = 7 + 24 * 3600 * 1_000_000_000;
+        assert_eq!(bypass_until(7, Some(Duration::MAX)), longest);
     }
 
     #[test]

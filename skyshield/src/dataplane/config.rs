@@ -275,7 +275,6 @@ impl Config {
     /// What the program is told by numbers and switches.
     pub fn settings(&self) -> Settings {
         Settings {
-            bypass: false,
             drop_malformed: self.drop_malformed,
             drop_martians: self.drop_martians,
             drop_bad_flags: self.drop_bad_flags,

@@ -12,6 +12,9 @@ use crate::engine::decision::{DecisionId, Origin};
 use crate::engine::place::Places;
 use crate::engine::source::Source;
 
+/// For how long the kernel side may be bypassed at a time.
+pub const LONGEST_BYPASS: Duration = Duration::from_hours(24);
+
 /// A ban in force, as the kernel is to hold it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Entry {
@@ -52,8 +55,6 @@ pub struct Fill {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[expect(clippy::struct_excessive_bools, reason = "switches, each of which stands for itself")]
 pub struct Settings {
-    /// Let everything pass, and count it.
-    pub bypass: bool,
     /// Drop packets that are cut short or contradict themselves.
     pub drop_malformed: bool,
     /// Drop packets whose source nobody can have, or is their destination.
@@ -235,6 +236,13 @@ pub trait Enforcer: Send {
     /// `ttl` only where the configuration says `on_silence = "disarm"`: from then on the kernel lets
     /// everything pass once the last `ttl` has run out.
     fn heartbeat(&mut self, ttl: Option<Duration>) -> Result<(), Error>;
+
+    /// Lets everything pass for `ttl`, [`LONGEST_BYPASS`] at the most, and counts it; or, with `None`, no more. The
+    /// kernel ends it by itself, daemon or no daemon.
+    fn bypass(&mut self, ttl: Option<Duration>) -> Result<(), Error>;
+
+    /// How much longer everything passes; zero where nothing is bypassed.
+    fn bypass_left(&self) -> Duration;
 
     /// A second way to read, for another thread.
     fn reader(&self) -> Result<Box<dyn Reader>, Error>;

@@ -39,8 +39,8 @@ impl Memory {
         let address = address.to_canonical();
         let now_ns = self.model().now_ns();
         let state = self.model().state();
-        let silent_after_ns = state.settings.silent_after_ns;
-        if silent_after_ns != 0 && now_ns > silent_after_ns {
+        let Wire { silent_after_ns, bypass_until_ns, .. } = state.settings;
+        if now_ns < bypass_until_ns || silent_after_ns != 0 && now_ns > silent_after_ns {
             return None;
         }
         let exact = state.bans.get(&address).copied().filter(|ban| ban.holds(now_ns));

@@ -2,10 +2,12 @@
 
 use std::fs;
 use std::path::Path;
+use std::time::Duration;
 
 use super::attachment::{Attached, describe};
 use super::backing::{self, Maps as _};
 use super::bpffs::{Lasting, PinDir, file, is_bpffs, schema_dir};
+use super::clock;
 use super::enforcer::{Counters, Entry, EventTotals};
 use super::error::OpenError;
 use super::link::Link;
@@ -33,6 +35,8 @@ pub struct Remains {
     pub bans: Vec<(Source, Entry)>,
     /// The allow list.
     pub allowed: Vec<Source>,
+    /// How much longer everything passes; zero where nothing is bypassed.
+    pub bypass_left: Duration,
 }
 
 impl Pinned {
@@ -67,7 +71,16 @@ impl Pinned {
             events: maps.event_counters()?,
             bans: backing::entries(&maps)?,
             allowed: maps.allowed()?.into_iter().map(Source::prefix).collect(),
+            bypass_left: maps.bypass_left()?,
         })
+    }
+
+    /// Lets everything pass for `ttl`, [`LONGEST_BYPASS`](super::LONGEST_BYPASS) at the most; or, with `None`, no more.
+    /// Refused while a daemon lives: what is in force is his to say. The next start ends it.
+    pub fn bypass(&self, ttl: Option<Duration>) -> Result<(), OpenError> {
+        let pin_dir = PinDir::claim(self.place.path())?;
+        let mut maps = KernelMaps::open(&schema_dir(pin_dir.path()))?;
+        Ok(maps.bypass(clock::bypass_until(clock::now_ns(), ttl))?)
     }
 
     /// Ends it all: detaches, and removes every pin of every layout. Refused while a daemon lives.

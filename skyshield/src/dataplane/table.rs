@@ -47,7 +47,7 @@ impl<M> Table<M> {
 impl<M: Maps> Table<M> {
     /// Takes up what the maps hold already.
     pub(super) fn adopt(mut maps: M, capacity: Capacity, settings: Settings) -> Result<Self, Error> {
-        let wire = wire(settings, 0);
+        let wire = wire(settings);
         maps.put_settings(&wire)?;
         let mut table = Self {
             capacity,
@@ -140,6 +140,12 @@ impl<M: Maps> Table<M> {
             }
         }
         self.maps.put_list(list)
+    }
+
+    fn say(&mut self, wire: &Wire) -> Result<(), Error> {
+        self.maps.put_settings(wire)?;
+        self.settings = *wire;
+        Ok(())
     }
 
     fn current(&self, source: Source) -> Result<Option<Ban>, Error> {
@@ -359,18 +365,22 @@ impl<M: Maps> Enforcer for Table<M> {
     }
 
     fn set_settings(&mut self, settings: Settings) -> Result<(), Error> {
-        let wire = wire(settings, self.settings.silent_after_ns);
-        self.maps.put_settings(&wire)?;
-        self.settings = wire;
-        Ok(())
+        let Wire { silent_after_ns, bypass_until_ns, .. } = self.settings;
+        self.say(&Wire { silent_after_ns, bypass_until_ns, ..wire(settings) })
     }
 
     fn heartbeat(&mut self, ttl: Option<Duration>) -> Result<(), Error> {
         let silent_after_ns = ttl.map_or(0, |ttl| clock::deadline(self.maps.now_ns(), Some(ttl)));
-        let wire = Wire { silent_after_ns, ..self.settings };
-        self.maps.put_settings(&wire)?;
-        self.settings = wire;
-        Ok(())
+        self.say(&Wire { silent_after_ns, ..self.settings })
+    }
+
+    fn bypass(&mut self, ttl: Option<Duration>) -> Result<(), Error> {
+        let bypass_until_ns = clock::bypass_until(self.maps.now_ns(), ttl);
+        self.say(&Wire { bypass_until_ns, ..self.settings })
+    }
+
+    fn bypass_left(&self) -> Duration {
+        Duration::from_nanos(self.settings.bypass_until_ns.saturating_sub(self.maps.now_ns()))
     }
 
     fn reader(&self) -> Result<Box<dyn Reader>, Error> {

@@ -25,13 +25,10 @@ pub(super) fn met(all: impl IntoIterator<Item = Hits>, now_ns: u64) -> Met {
 const HITS_PER_MS: u64 = 16;
 
 /// What the program is told of `settings`.
-pub(super) fn wire(settings: Settings, silent_after_ns: u64) -> Wire {
+pub(super) fn wire(settings: Settings) -> Wire {
     let jiffy_ns = clock::jiffy_ns();
-    let dry_run = if settings.dry_run { flag::DRY_RUN } else { 0 };
-    let bypass = if settings.bypass { flag::BYPASS } else { 0 };
     let mut wire = Wire {
-        flags: bypass | dry_run,
-        silent_after_ns,
+        flags: if settings.dry_run { flag::DRY_RUN } else { 0 },
         dropped: dropped(settings),
         spared: if settings.dry_run { u64::MAX } else { settings.spared },
         events_per_window: u64::from(settings.events_per_ms),
@@ -78,7 +75,7 @@ mod tests {
         for per_sec in [1, 500, 1 << 20] {
             let config =
                 Config { bytes_per_sec: per_sec, network_bytes_per_sec: per_sec, ..Config::default() };
-            let wire = wire(config.settings(), 0);
+            let wire = wire(config.settings());
             for limit in [Limit::Bytes, Limit::NetworkBytes] {
                 let Rate { interval, tolerance } = wire.rate(limit);
                 assert!((interval * LARGEST_FRAME) >> 10 <= tolerance, "{per_sec} bytes a second: {limit:?}");

@@ -82,6 +82,9 @@ fn apply(kernel: &mut Kernel, config: &Config, setting: &Setting) -> anyhow::Res
     let mut settings = config.settings();
     (setting.change)(&mut settings);
     kernel.enforcer.set_settings(settings)?;
+    if setting.bypassed {
+        kernel.enforcer.bypass(Some(Duration::from_hours(1)))?;
+    }
     if setting.silent {
         kernel.enforcer.heartbeat(Some(Duration::ZERO))?;
     }

@@ -20,6 +20,7 @@ pub(crate) struct Setting {
     pub(crate) rules: &'static str,
     pub(crate) change: fn(&mut Settings),
     pub(crate) silent: bool,
+    pub(crate) bypassed: bool,
 }
 
 /// What is decided of a place.
@@ -40,6 +41,7 @@ pub(crate) const PLAIN: Setting = Setting {
     rules: "",
     change: |_| {},
     silent: false,
+    bypassed: false,
 };
 
 const BANS: &[&str] = &["203.0.113.7", "198.51.100.0/24", "2001:db8:7::7", "2001:db8:9::/48"];
@@ -258,7 +260,7 @@ fn bypassed() -> (Setting, Vec<NamedRow>) {
         ("banned", udp("203.0.113.7"), Reason::Bypassed),
         ("malformed", with(udp("203.0.113.7"), 14, 0x40), Reason::Bypassed),
     ];
-    (Setting { description: "bypass", bans: BANS, change: |settings| settings.bypass = true, ..PLAIN }, rows)
+    (Setting { description: "bypass", bans: BANS, bypassed: true, ..PLAIN }, rows)
 }
 
 fn silent() -> (Setting, Vec<NamedRow>) {

@@ -14,14 +14,14 @@ use crate::attack::is_banned;
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// `skyshield …` inside the guarded host.
-fn skyshield(world: &World, words: &[&str]) -> anyhow::Result<Output> {
+pub(crate) fn skyshield(world: &World, words: &[&str]) -> anyhow::Result<Output> {
     let mut command = world.host.command(&daemon::program()?.display().to_string());
     command.arg("--config").arg(world.config()).args(words);
     Ok(command.output()?)
 }
 
 /// The same with `--json`, which must succeed.
-fn answer(world: &World, words: &[&str]) -> anyhow::Result<Value> {
+pub(crate) fn answer(world: &World, words: &[&str]) -> anyhow::Result<Value> {
     let output = skyshield(world, &[words, &["--json"]].concat())?;
     ensure!(output.status.success(), "{words:?}: {}", String::from_utf8_lossy(&output.stdout));
     Ok(serde_json::from_slice(&output.stdout)?)

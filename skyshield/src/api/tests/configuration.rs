@@ -70,6 +70,49 @@ async fn nobody_replaces_a_configuration_that_he_has_not_seen() {
 }
 
 #[tokio::test]
+async fn a_bypass_of_the_kernel_is_begun_shown_ended_and_in_the_audit_log() {
+    const BYPASS: &str = "/api/v1/kernel/bypass";
+    let app = TestApp::new().await;
+    for (body, status, told) in [
+        (json!({ "ttl": "25h" }), 400, "24h is the longest"),
+        (json!({ "ttl": "forever" }), 400, "24h is the longest"),
+        (json!({ "ttl": "0s" }), 400, "no duration"),
+        (json!({ "for": "10m" }), 422, "unknown field"),
+    ] {
+        app.ask(put(BYPASS, &body)).await.is_problem(status, told);
+    }
+    let begun = app.ask(put(BYPASS, &json!({ "reason": "a wrong ban" }))).await.body;
+    assert_eq!(begun, json!({ "bypassed": true, "seconds_left": 600 }));
+    assert_eq!(app.get("/api/v1/kernel").await.body["bypass"]["bypassed"], true);
+    let health = app.get("/api/v1/monitoring/health/").await.body;
+    assert_eq!(
+        (&health["status"], &health["components"]["dataplane"]["status"]),
+        (&json!("degraded"), &json!("degraded"))
+    );
+    let checks = app.get("/api/v1/doctor").await.body["items"].take();
+    let check = checks.as_array().unwrap().iter().find(|check| check["check"] == "bypass").unwrap();
+    assert_eq!((&check["state"], &check["mend"]), (&json!("failed"), &json!("`skyshield bypass off`")));
+    let ended = app.ask(delete(BYPASS)).await.body;
+    assert_eq!(ended["bypassed"], true, "what was ended");
+    assert_eq!(
+        app.get("/api/v1/kernel").await.body["bypass"],
+        json!({ "bypassed": false, "seconds_left": 0 })
+    );
+    let lines = app.get("/api/v1/audit").await.body["items"].take();
+    let begun = &lines.as_array().unwrap()[1];
+    assert_eq!(
+        (&begun["action"], &begun["content"]["reason"]),
+        (&json!("PUT /api/v1/kernel/bypass"), &json!("a wrong ban"))
+    );
+}
+
+fn put(path: &str, body: &Value) -> Request<Body> {
+    let mut request = post(path, body);
+    *request.method_mut() = Method::PUT;
+    request
+}
+
+#[tokio::test]
 async fn rules_come_in_pages_by_their_ids_and_each_by_its_own() {
     let app = TestApp::new().await;
     let (mut seen, mut path) = (Vec::new(), "/api/v1/rules?limit=25".to_owned());

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{said, text};
+use super::{said, span, text};
 
 /// Senders shown.
 const SENDERS: usize = 20;
@@ -10,6 +10,9 @@ const SENDERS: usize = 20;
 pub(in crate::cli) fn kernel(answer: &Value, as_json: bool) {
     said(answer, as_json, || {
         let mut told = Vec::new();
+        if answer["bypass"]["bypassed"] == true {
+            told.push(bypassed(&answer["bypass"]));
+        }
         for interface in answer["interfaces"].as_array().into_iter().flatten() {
             let packets = |what: &str| interface[what]["packets"].as_u64().unwrap_or_default();
             told.push(format!(
@@ -51,4 +54,29 @@ pub(in crate::cli) fn kernel(answer: &Value, as_json: bool) {
         }
         if told.is_empty() { "there is no kernel side".to_owned() } else { told.join("\n") }
     });
+}
+
+/// What came of it: of one that begins, what is now; of one that ends, what was.
+pub(in crate::cli) fn bypass(begins: bool, answer: &Value, as_json: bool) {
+    said(answer, as_json, || match (begins, answer["bypassed"] == true) {
+        (true, _) => bypassed(answer),
+        (false, true) => "bans, rules and rates hold again".to_owned(),
+        (false, false) => "nothing was bypassed: bans, rules and rates hold".to_owned(),
+    });
+}
+
+/// The same of what was written without the daemon.
+pub(in crate::cli) fn bypass_left_behind(now: &Value, as_json: bool) {
+    said(now, as_json, || {
+        let what =
+            if now["bypassed"] == true { bypassed(now) } else { "bans, rules and rates hold".to_owned() };
+        format!(
+            "{what}; the daemon does not answer, so this was written into the kernel, and into no audit log"
+        )
+    });
+}
+
+fn bypassed(bypass: &Value) -> String {
+    let left = span(bypass["seconds_left"].as_u64().unwrap_or_default());
+    format!("BYPASSED: the kernel drops nothing for the next {left}")
 }

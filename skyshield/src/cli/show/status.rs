@@ -20,6 +20,7 @@ pub(in crate::cli) fn status(health: &Result<Value, Failure>, remains: Option<&R
             })).collect::<Vec<_>>(),
             "bans": remains.bans.len(),
             "allowed": remains.allowed.len(),
+            "bypass_seconds_left": remains.bypass_left.as_secs(),
             "packets": remains.counters.iter().map(|(reason, counter)| {
                 (reason.name().to_owned(), json!({ "packets": counter.packets, "bytes": counter.bytes }))
             }).collect::<serde_json::Map<_, _>>(),
@@ -88,6 +89,12 @@ fn kernel_lines(remains: &Remains, told: &mut Vec<String>) {
             _ => "attached in another network namespace, or to an interface that is gone",
         };
         told.push(format!("kernel    {elsewhere}"));
+    }
+    if !remains.bypass_left.is_zero() {
+        let left = span(remains.bypass_left.as_secs());
+        told.push(format!(
+            "          BYPASSED: nothing is dropped for the next {left}; `skyshield bypass off` ends it"
+        ));
     }
     told.push(format!("          {} bans, {} on the allow list", remains.bans.len(), remains.allowed.len()));
     for (reason, counter) in remains.counters.iter().filter(|(_, counter)| counter.packets > 0) {

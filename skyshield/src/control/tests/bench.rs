@@ -125,6 +125,12 @@ impl Enforcer for Kernel {
     fn heartbeat(&mut self, ttl: Option<Duration>) -> Result<(), dataplane::Error> {
         self.lock().heartbeat(ttl)
     }
+    fn bypass(&mut self, ttl: Option<Duration>) -> Result<(), dataplane::Error> {
+        self.lock().bypass(ttl)
+    }
+    fn bypass_left(&self) -> Duration {
+        self.lock().bypass_left()
+    }
     fn reader(&self) -> Result<Box<dyn Reader>, dataplane::Error> {
         self.lock().reader()
     }

@@ -2,6 +2,7 @@
 
 use std::hash::{BuildHasher as _, RandomState};
 use std::net::{IpAddr, Ipv4Addr};
+use std::time::Duration;
 
 use aya::programs::ProgramFd;
 use skyshield_common::host::Hold;
@@ -23,7 +24,7 @@ impl KernelMaps {
         anchor: ProgramFd,
         flows_mask: u32,
     ) -> Result<(), Error> {
-        let Value(before) = self.settings.get(&0, 0).map_err(failed("read", names::SETTINGS))?;
+        let before = self.there()?;
         self.said = before;
         self.own = Wire {
             jiffy_ns: clock::jiffy_ns(),
@@ -101,7 +102,7 @@ impl KernelMaps {
 
     /// Writes the settings, if they have changed, around what the anchor program has written.
     pub(super) fn say(&mut self) -> Result<(), Error> {
-        let Value(there) = self.settings.get(&0, 0).map_err(failed("read", names::SETTINGS))?;
+        let there = self.there()?;
         let wanted = Wire {
             jiffy_ns: self.own.jiffy_ns,
             clock_offset_ns: there.clock_offset_ns,
@@ -127,6 +128,23 @@ impl KernelMaps {
         let Wire { depths, stashed, beside_v6, .. } = wanted;
         self.own = Wire { depths, stashed, beside_v6, ..self.own };
         Ok(())
+    }
+
+    /// Has everything pass until then, beside whatever else is said: for whoever has not taken charge.
+    pub(in crate::dataplane) fn bypass(&mut self, until_ns: u64) -> Result<(), Error> {
+        let wire = Wire { bypass_until_ns: until_ns, ..self.there()? }.summed_up();
+        self.settings.set(0, Value(wire), 0).map_err(failed("write", names::SETTINGS))
+    }
+
+    /// How much longer everything passes.
+    pub(in crate::dataplane) fn bypass_left(&self) -> Result<Duration, Error> {
+        Ok(Duration::from_nanos(self.there()?.bypass_until_ns.saturating_sub(clock::now_ns())))
+    }
+
+    /// What the program is told now.
+    fn there(&self) -> Result<Wire, Error> {
+        let Value(there) = self.settings.get(&0, 0).map_err(failed("read", names::SETTINGS))?;
+        Ok(there)
     }
 
     /// Says it where something of IPv6 came in at a depth that was empty, or where more or fewer are beside its table.
