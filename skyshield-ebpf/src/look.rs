@@ -213,8 +213,11 @@ fn tcp<F: Frame + ?Sized>(frame: &F, payload: &Payload) -> Looked {
     }
     let Some([offset, flags]) = frame.read(payload.at + 12) else { return Looked::odd(Reason::TruncatedTcp) };
     let head_bytes = usize::from(offset >> 4) * 4;
-    if head_bytes < BYTES || head_bytes > payload.bytes {
+    if head_bytes < BYTES {
         return Looked::odd(Reason::MalformedTcp);
+    }
+    if head_bytes > payload.bytes {
+        return Looked::odd(cut(payload, Reason::MalformedTcp));
     }
     if flags & (FIN | SYN | RST | PSH | ACK | URG) == 0 {
         return Looked::odd(Reason::TcpNull);

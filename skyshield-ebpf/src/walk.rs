@@ -80,7 +80,10 @@ pub fn walk<F: Frame + ?Sized>(frame: &F, extension: u8, at: usize, end: usize) 
             if (offset != 0 || more) && is_odd_fragment(offset, more, carried, carried, next) {
                 return Walked { oddity: Reason::MalformedFragment, ..walked };
             }
-            walked.part = if more { Part::First } else { Part::Whole };
+            // What is whole inside of the first of several fragments is not all there.
+            if more {
+                walked.part = Part::First;
+            }
             if offset != 0 {
                 return Walked { part: Part::Later, ..walked };
             }

@@ -173,6 +173,7 @@ fn fragments() -> Vec<Row> {
         ip(address(V6), 44, &head)
     };
     let (syn, query) = ([tcp_head(5, 2), vec![0; 4]].concat(), [udp_head(100), vec![0; 8]].concat());
+    let [long, short] = [15, 4].map(|words| [tcp_head(words, 2), vec![1; 4]].concat());
     let odd = Reason::MalformedFragment;
     let mut rows = Vec::new();
     // The offset in eights, whether more follow.
@@ -181,6 +182,8 @@ fn fragments() -> Vec<Row> {
         ("first of TCP", 0, 1, TCP, &syn[..], Reason::Passed),
         ("first of TCP, head cut", 0, 1, TCP, &syn[..16], odd),
         ("first of TCP, eight bytes", 0, 1, TCP, &syn[..8], odd),
+        ("first of TCP, options cut", 0, 1, TCP, &long, odd),
+        ("first of TCP, smaller than one can be", 0, 1, TCP, &short, Reason::MalformedTcp),
         ("first of ICMP, whole head", 0, 1, ICMP, &[8, 0, 0, 0, 0, 0, 0, 0], Reason::Passed),
         ("first, not of whole eights", 0, 1, UDP, &query[..15], odd),
         ("first, empty", 0, 1, UDP, &[], odd),
@@ -197,6 +200,12 @@ fn fragments() -> Vec<Row> {
         rows.push(row(format!("IPv6 {name}"), v6(offset << 3 | more, protocol, payload), reason));
     }
     rows.push(row("IPv4 not to be fragmented", v4(0x4000, UDP, &udp_head(8)), Reason::Passed));
+    let first = [vec![44, 0, 0, 1, 0, 0, 0, 1, UDP, 0, 0, 0, 0, 0, 0, 2], query].concat();
+    rows.push(row(
+        "IPv6 first of what alone is in a fragment's dress",
+        ip(address(V6), 44, &first),
+        Reason::Passed,
+    ));
     rows.push(row("IPv6 alone in a fragment's dress", v6(0, UDP, &udp_head(8)), Reason::Passed));
     rows
 }
