@@ -22,6 +22,7 @@ pub mod object;
 pub mod packet;
 pub mod place;
 pub mod raw_tcp;
+pub mod reference;
 pub mod requirement;
 pub mod shop;
 pub mod slow;

@@ -13,8 +13,12 @@ mod bench;
 mod clearance;
 #[path = "kernel/cookies.rs"]
 mod cookies;
+#[path = "kernel/drawn.rs"]
+mod drawn;
 #[path = "kernel/hosts_v6.rs"]
 mod hosts_v6;
+#[path = "kernel/in_force.rs"]
+mod in_force;
 #[path = "kernel/interfaces.rs"]
 mod interfaces;
 #[path = "kernel/lifecycle.rs"]
@@ -71,7 +75,8 @@ fn main() -> ExitCode {
     // Rates are measured: one at a time.
     arguments.test_threads = Some(1);
 
-    let plain: [(&str, Test); 3] = [
+    let plain: [(&str, Test); 4] = [
+        ("rows_agree_with_the_reference_in_plain_rust", reference::rows),
         ("object_carries_exactly_the_maps_that_common_names", object::maps),
         ("object_is_licensed_and_takes_frames_in_several_buffers", object::sections),
         ("object_fits_into_the_stack_of_every_kernel", object::stacks),
@@ -80,7 +85,7 @@ fn main() -> ExitCode {
         ("decisions_of_an_adversary_leave_ledger_store_and_kernel_at_one", adversary::beset),
         ("rows_have_their_verdict_and_their_reason", rows::verdicts),
         ("rows_cut_short_at_every_length_are_counted_once", reference::truncated),
-        ("rows_of_random_packets_agree_with_the_reference", reference::random),
+        ("rows_of_frames_drawn_by_lot_agree_with_the_reference", reference::random),
         ("rows_among_nested_bans_agree_with_the_model", reference::nested),
         ("rows_of_a_prefix_ban_outlive_an_inner_one", rows::nested_prefixes),
         ("ring_buffer_full_harms_nothing", limits::full_ring),
@@ -88,6 +93,7 @@ fn main() -> ExitCode {
         ("spoofed_sources_leave_every_ban_in_force", limits::spoofed),
         ("list_replaced_under_a_flood_leaks_nothing", || lists::replaced(lists::LISTED)),
         ("list_with_a_roster_replaced_under_a_flood_leaks_nothing", || lists::replaced(roster::LISTED)),
+        ("bans_of_every_width_hold_what_is_in_them", prefixes::widths),
         ("list_of_prefixes_holds_what_is_on_it", prefixes::agree),
         ("list_of_prefixes_replaced_under_a_flood_leaks_nothing", prefixes::replaced),
         ("places_are_banned_limited_or_watched_by_prefix", places::decided),
@@ -104,6 +110,7 @@ fn main() -> ExitCode {
         ("clearance_is_kept_beside_a_flood_and_only_of_plain_sources", clearance::kept),
         ("clearance_ends_under_a_flood_of_its_source", clearance::raced),
         ("rate_of_one_source_is_its_own", lists::shaped),
+        ("rate_that_has_no_cell_holds_up_nobody", limits::untracked),
         ("seen_who_sends_most", seen::senders),
         ("seen_what_each_ban_has_met", seen::hits),
         ("seen_rules_of_the_configuration_and_what_they_met", seen::rules),

@@ -1,17 +1,20 @@
 //! What happens at the limits: a full ring, full maps; and what events tell below them.
 
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
 use skyshield::dataplane::{Config, Enforcer as _, Error, Memory};
-use skyshield_common::{Reason, Verdict};
+use skyshield_common::{Address, Reason, Verdict};
 use tests::packet;
 
 use crate::bench::{Bench, Counted, entry, source};
-use crate::reference::ip;
 use crate::table::address;
+
+fn ip(address: Address) -> IpAddr {
+    IpAddr::V6(Ipv6Addr::from(address.octets())).to_canonical()
+}
 
 pub(crate) fn full_ring() -> anyhow::Result<()> {
     const DROPS: u32 = 60_000;
@@ -36,6 +39,35 @@ pub(crate) fn full_ring() -> anyhow::Result<()> {
             }
         }
         ensure!(read == events.sent, "{read} read of {events:?}");
+        Ok(())
+    })
+}
+
+/// Where every cell is of a source that owes, a newcomer is let through and counted as not tracked; who has a cell is held
+/// to the rate all the same.
+pub(crate) fn untracked() -> anyhow::Result<()> {
+    const SOURCES: u32 = 40_000;
+    const NEWCOMERS: u32 = 1_000;
+    const BURST: u32 = 1_000;
+    let bench = Bench::quiet()?;
+    let config =
+        Config { max_sources: 1, rate_packets_per_sec: 1, rate_burst: BURST.into(), ..bench.config() };
+    bench.with_kernel(&config, |kernel| {
+        let of = |n: u32| packet::udp(Ipv4Addr::from_bits(0x0b00_0000 | n).into());
+        for n in 0..SOURCES {
+            // Of each more than comes back while this runs.
+            kernel.attachment.judge_often(&of(n), BURST / 10)?;
+        }
+        let before = Counted::now(kernel)?;
+        for n in SOURCES..SOURCES + NEWCOMERS {
+            ensure!(kernel.attachment.judge(&of(n))? == Verdict::Pass, "newcomer {n} was held up");
+        }
+        let counted = Counted::now(kernel)?.since(&before);
+        ensure!(counted.contains_key(&Reason::RateUntracked), "there were cells for all: {counted:?}");
+        ensure!(
+            kernel.attachment.judge_often(&of(0), 2 * BURST)? == Verdict::Drop,
+            "a source with a cell was let go"
+        );
         Ok(())
     })
 }
@@ -109,9 +141,7 @@ pub(crate) fn full_maps() -> anyhow::Result<()> {
 /// A flood of sources that nobody can tell from real ones: the rates forget, the bans do not.
 pub(crate) fn spoofed() -> anyhow::Result<()> {
     const BANS: u32 = 1_000;
-    // All three millions with `SKYSHIELD_SPOOFED=3000000`.
-    let sources =
-        std::env::var("SKYSHIELD_SPOOFED").ok().and_then(|count| count.parse().ok()).unwrap_or(100_000_u32);
+    const SOURCES: u32 = 3_000_000;
     let bench = Bench::quiet()?;
     let config = Config { rate_packets_per_sec: 100, rate_burst: 10, ..bench.config() };
     bench.with_kernel(&config, |kernel| {
@@ -120,13 +150,13 @@ pub(crate) fn spoofed() -> anyhow::Result<()> {
             kernel.enforcer.install(source(&banned(low).to_string())?, entry(1, None))?;
         }
         let before = Counted::now(kernel)?;
-        for low in 0..sources {
+        for low in 0..SOURCES {
             kernel.attachment.judge(&packet::udp(Ipv4Addr::from_bits(0x0a00_0000 | low).into()))?;
         }
         let counted = Counted::now(kernel)?.since(&before);
         let honest = [Reason::Passed, Reason::RateUntracked].map(|reason| counted.get(&reason));
         let passed: u64 = honest.iter().flatten().map(|(packets, _)| packets).sum();
-        ensure!(passed == u64::from(sources), "first packets are no flood of any one source: {counted:?}");
+        ensure!(passed == u64::from(SOURCES), "first packets are no flood of any one source: {counted:?}");
         ensure!(kernel.enforcer.entries()?.len() == BANS as usize, "the flood made or took bans");
         for low in 0..BANS {
             let verdict = kernel.attachment.judge(&packet::udp(banned(low).into()))?;
@@ -147,7 +177,7 @@ pub(crate) fn events() -> anyhow::Result<()> {
             .block_on(async { tokio::time::timeout(Duration::from_secs(2), kernel.events.next()).await })??;
         let event = told.first().context("no event")?;
         ensure!(event.decision == 77 && event.reason == Reason::BannedExact.index(), "{event:?}");
-        ensure!(event.address().map(|address| ip(&address)) == Some(address("2001:db8::7")));
+        ensure!(event.address().map(ip) == Some(address("2001:db8::7")));
         ensure!((event.source_port, event.destination_port, event.protocol) == (12345, 443, packet::TCP));
         ensure!(event.length as usize == frame.len() && event.at_ns > 0);
         Ok(())

@@ -272,6 +272,9 @@ fn extensions() -> Vec<Row> {
         let options = chain(&vec![60; count], 59, &[]);
         rows.push(row(format!("{count} option headers and nothing next"), options, reason));
     }
+    // Its length is in fours, two of which do not count.
+    let signed = [vec![UDP, 4], vec![0; 22], udp_head(8)].concat();
+    rows.push(row("an authentication header of 24 bytes", ip(address(V6), 51, &signed), Reason::Passed));
     let usual = chain(&[0, 60, 43, 44, 51, 60], TCP, &tcp_head(5, 2));
     rows.push(row("the whole chain in its order", usual, Reason::Passed));
     rows

@@ -8,6 +8,7 @@ use std::time::Instant;
 use anyhow::ensure;
 use ipnet::IpNet;
 use skyshield::dataplane::{Config, Error, Kernel, Replaced};
+use skyshield::engine::source::Source;
 use skyshield_common::{Reason, Verdict};
 use tests::packet;
 
@@ -24,7 +25,7 @@ impl Numbers {
     }
 
     #[expect(clippy::cast_possible_truncation, reason = "a number below `below`")]
-    fn below(&mut self, below: u64) -> u8 {
+    pub(crate) fn below(&mut self, below: u64) -> u8 {
         (self.next() % below) as u8
     }
 
@@ -67,6 +68,36 @@ fn agrees(kernel: &Kernel, list: &[IpNet], numbers: &mut Numbers, probes: usize)
         }
     }
     Ok(())
+}
+
+/// A ban of every width: both its ends are dropped, and its neighbour passes.
+pub(crate) fn widths() -> anyhow::Result<()> {
+    let bench = Bench::quiet()?;
+    bench.with_kernel(&bench.config(), |kernel| {
+        for (address, least) in [("11.22.33.44", 8), ("2a00:1450:4001:82b:1:2:3:4", 4)] {
+            let address: IpAddr = address.parse()?;
+            for len in least..=IpNet::from(address).prefix_len() {
+                let net = IpNet::new(address, len)?.trunc();
+                let below = IpNet::from(address).prefix_len() - len;
+                let beside: IpAddr = match net.network() {
+                    IpAddr::V4(v4) => Ipv4Addr::from_bits(v4.to_bits() ^ 1 << below).into(),
+                    IpAddr::V6(v6) => Ipv6Addr::from_bits(v6.to_bits() ^ 1 << below).into(),
+                };
+                kernel.enforcer.install(Source::prefix(net), entry(1, None))?;
+                for (address, meant) in [
+                    (net.network(), Verdict::Drop),
+                    (net.broadcast(), Verdict::Drop),
+                    (beside, Verdict::Pass),
+                ] {
+                    let found = verdict(kernel, address)?;
+                    ensure!(found == meant, "{address} beside a ban of {net}: {found:?}");
+                }
+                kernel.enforcer.remove(Source::prefix(net))?;
+                ensure!(verdict(kernel, address)? == Verdict::Pass, "{address} after a ban of {net}");
+            }
+        }
+        Ok(())
+    })
 }
 
 pub(crate) fn agree() -> anyhow::Result<()> {

@@ -28,7 +28,7 @@ pub(crate) fn v6() -> anyhow::Result<()> {
 }
 
 #[expect(clippy::disallowed_methods, reason = "a rate is measured against a clock")]
-fn now() -> Instant {
+pub(crate) fn now() -> Instant {
     Instant::now()
 }
 

@@ -1,103 +1,78 @@
-//! The loaded program against the host library with tables of its own.
+//! The loaded program against the [`Reference`]: the rows, frames cut short, and frames drawn by lot.
 
-use std::collections::BTreeMap;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 use std::time::Duration;
 
-use anyhow::ensure;
-use skyshield::dataplane::{Enforcer as _, Memory};
-use skyshield_common::place::Policy;
-use skyshield_common::rate::Due;
-use skyshield_common::rules::{Act, Layer4};
-use skyshield_common::{Address, Ban, PrefixBan, Rate, Reason, Settings as Wire, Verdict};
-use skyshield_ebpf::{Admission, Tables, screen};
+use anyhow::{Context as _, ensure};
+use skyshield::dataplane::{Config, Enforcer as _, Kernel, Memory};
+use skyshield_common::{Reason, Verdict};
 use tests::packet;
+use tests::reference::Reference;
 
 use crate::bench::{Bench, Counted, entry, source};
-use crate::table::address;
+use crate::drawn::frame;
+use crate::in_force::{Drawn, Realm};
+use crate::prefixes::Numbers;
+use crate::rate::now;
+use crate::rows::{self, ROWS};
+use crate::table::{self, Setting, address};
 
-/// The reference's tables: what the maps hold, looked up without a kernel.
-#[derive(Default)]
-struct Model {
-    settings: Wire,
-    bans: BTreeMap<IpAddr, Ban>,
-    prefixes: Vec<(ipnet::IpNet, PrefixBan)>,
-    allowed: Vec<ipnet::IpNet>,
+/// Every row, those on rates too: none is left out.
+pub(crate) fn rows() -> anyhow::Result<()> {
+    let (mut compared, mut reasons) = (0, BTreeSet::new());
+    let all = table::all();
+    let there: usize = all.iter().map(|(_, rows)| rows.len()).sum();
+    for (setting, rows) in all {
+        let mut reference = of(&setting)?;
+        for (description, frame, meant) in rows {
+            let said = reference.judge(&frame);
+            ensure!(
+                said == meant,
+                "{}: {description}: {said:?}, and {meant:?} is meant, of {frame:02x?}",
+                setting.description
+            );
+            reasons.insert(said);
+            compared += 1;
+        }
+    }
+    crate::report(&format!("{compared} rows, {} reasons", reasons.len()));
+    ensure!(compared == there && compared >= ROWS, "{compared} of {there} rows");
+    Ok(())
 }
 
-pub(crate) fn ip(address: &Address) -> IpAddr {
-    IpAddr::V6(Ipv6Addr::from(address.octets())).to_canonical()
+/// The reference with what is in force in a setting.
+fn of(setting: &Setting) -> anyhow::Result<Reference> {
+    let mut settings = plain().settings();
+    (setting.change)(&mut settings);
+    let nets = |texts: &[&str]| {
+        texts.iter().map(|text| Ok(source(text)?.as_prefix())).collect::<anyhow::Result<Vec<_>>>()
+    };
+    let mut reference = Reference::new(settings);
+    reference.is_bypassed = setting.bypassed;
+    reference.is_silent = setting.silent;
+    reference.now = Duration::from_secs(1);
+    reference.bans.extend(nets(setting.bans)?.into_iter().map(|net| (net, None)));
+    reference.bans.extend(nets(setting.ended_bans)?.into_iter().map(|net| (net, Some(Duration::ZERO))));
+    reference.allowed = nets(setting.allowed)?;
+    reference.rules = rows::rules(setting)?;
+    let places = rows::places(setting)?;
+    for (net, policy) in places.prefixes {
+        let policy = places.policies.get(usize::from(policy)).context("no such policy")?;
+        reference.places.push((net, policy.clone()));
+    }
+    Ok(reference)
 }
 
-impl Tables for Model {
-    fn settings(&self) -> Option<&Wire> {
-        Some(&self.settings)
-    }
-    fn now_ns(&self, _: &Wire) -> u64 {
-        1_000
-    }
-    fn near_host(&self, _: &Address, _: &Wire) -> bool {
-        true
-    }
-    fn near_prefix(&self, _: &Address, _: &Wire) -> bool {
-        true
-    }
-    fn bans(&self, source: &Address, _: &Wire, now_ns: u64) -> bool {
-        self.bans.get(&ip(source)).is_some_and(|ban| ban.holds(now_ns))
-    }
-    fn prefix_ban(&self, source: &Address, now_ns: u64) -> Option<u64> {
-        let around = self.prefixes.iter().filter(|(prefix, _)| prefix.contains(&ip(source)));
-        let (_, innermost) = around.max_by_key(|(prefix, _)| prefix.prefix_len())?;
-        innermost.in_force(now_ns).map(|ban| ban.decision)
-    }
-    fn listed(&self, _: &Address, _: &Wire) -> bool {
-        false
-    }
-    fn place(&self, _: &Address, _: u64) -> u32 {
-        0
-    }
-    fn policy(&self, _: u64, _: u32) -> Policy {
-        Policy::default()
-    }
-    fn rule(&self, _: &Address, _: Layer4, _: u64) -> Option<(u32, Act)> {
-        None
-    }
-    fn hit(&self, _: u32, _: u64) {}
-    fn is_new_flow(&self, _: u64, _: u64, _: &Wire) -> bool {
-        true
-    }
-    fn allowed(&self, source: &Address, _: &Wire) -> bool {
-        self.allowed.iter().any(|prefix| prefix.contains(&ip(source)))
-    }
-    fn shape(&self, _: &Address) -> Option<Rate> {
-        None
-    }
-    fn admit(&self, _: u64, _: u64, _: u64, _: u64) -> Admission {
-        Admission::Within
-    }
-    fn epoch(&self) -> u64 {
-        0
-    }
-    fn after(&self, _: u64, source: &Address) -> Address {
-        *source
-    }
-    type Home = ();
-    fn home(&self, _: u64) {}
-    fn is_cleared(&self, (): (), _: u64) -> bool {
-        false
-    }
-    fn clear(&self, (): (), _: u64, _: u64) {}
-    fn due(&self, (): (), _: u64, _: u64, _: Rate) -> Due {
-        Due::UNKNOWN
-    }
-    fn admit_by(&self, (): (), _: u64, _: u64, _: &Wire, _: Due) -> Admission {
-        Admission::Within
-    }
+/// No rate but those that are asked for.
+fn plain() -> Config {
+    Config { rate_packets_per_sec: 0, ..Config::default() }
 }
 
 pub(crate) fn truncated() -> anyhow::Result<()> {
     const SHORTEST: usize = 14;
     let bench = Bench::quiet()?;
+    let mut reference = Reference::new(plain().settings());
     bench.with_kernel(&bench.config(), |kernel| {
         for whole in [
             packet::udp(address("203.0.113.7")),
@@ -106,11 +81,10 @@ pub(crate) fn truncated() -> anyhow::Result<()> {
         ] {
             for length in 0..=64.min(whole.len()) {
                 let frame = &whole[..length];
-                let model = Model::default();
-                let expected = screen(frame, &model).reason;
+                let expected = reference.judge(frame);
                 if length < SHORTEST {
                     // The kernel does not run these; the reference still has to have an answer.
-                    ensure!(expected == Reason::TruncatedEthernet || length == SHORTEST);
+                    ensure!(expected == Reason::TruncatedEthernet);
                     continue;
                 }
                 let before = Counted::now(kernel)?;
@@ -126,60 +100,91 @@ pub(crate) fn truncated() -> anyhow::Result<()> {
     })
 }
 
-pub(crate) fn random() -> anyhow::Result<()> {
-    const PACKETS: usize = 20_000;
-    let bench = Bench::quiet()?;
-    bench.with_kernel(&bench.config(), |kernel| {
-        let mut model = Model::default();
-        // Half of a small space banned, a quarter of it allowed, so that random sources meet them.
-        for low in 0..128_u8 {
-            let host = IpAddr::from([10, 0, 0, low.wrapping_mul(2)]);
-            kernel.enforcer.install(source(&host.to_string())?, entry(1, None))?;
-            model.bans.insert(host, Ban::new(u64::MAX, 1, 3));
-        }
-        for text in ["10.0.1.0/25", "10.0.1.64/26", "fd00::/121", "10.0.0.0/30"] {
-            kernel.enforcer.install(source(text)?, entry(2, None))?;
-            let own = Ban::new(u64::MAX, 2, 3);
-            model.prefixes.push((text.parse()?, PrefixBan::new(own, Ban::NONE)));
-        }
-        let allowed = ["10.0.0.192/26", "10.0.1.32/27", "fd00::40/122"];
-        model.allowed = allowed.iter().map(|text| text.parse()).collect::<Result<_, _>>()?;
-        let list = allowed.iter().map(|text| source(text)).collect::<Result<Vec<_>, _>>()?;
-        kernel.enforcer.set_allowed(&list)?;
+/// How many realms are drawn, and how many frames in each: some seven seconds.
+const REALMS: u8 = 100;
+const FRAMES: usize = 300;
+/// Within a second of a realm's first frame nothing has come back under a rate of one a second.
+const SPENT_FOR: Duration = Duration::from_millis(900);
+/// No realm is begun later than that, on a machine that has other things to do.
+const LONGEST: Duration = Duration::from_secs(10);
+/// As many frames must have been compared, and as many reasons met, at the least.
+const LEAST: (usize, usize) = (5_000, 50);
 
-        let mut expected: BTreeMap<Reason, (u64, u64)> = BTreeMap::new();
-        let before = Counted::now(kernel)?;
-        for _ in 0..PACKETS {
-            let frame = random_frame()?;
-            let outcome = screen(frame.as_slice(), &model);
-            let verdict = kernel.attachment.judge(&frame)?;
-            ensure!(verdict == outcome.reason.verdict(), "{verdict:?} on {frame:02x?}: {outcome:?}");
-            let counted = expected.entry(outcome.reason).or_default();
-            *counted = (counted.0 + 1, counted.1 + frame.len() as u64);
+/// In each realm other bans, lists, places, rules and settings, which change on the way; `SKYSHIELD_SEED` draws the
+/// same again.
+pub(crate) fn random() -> anyhow::Result<()> {
+    let told = std::env::var("SKYSHIELD_SEED").ok().map(|told| told.parse()).transpose()?;
+    let seed = told.map_or_else(getrandom::u64, Ok)?;
+    let bench = Bench::quiet()?;
+    let config = Config {
+        max_listed: 1_024,
+        max_listed_prefixes: 1_024,
+        max_place_prefixes: 1_024,
+        max_sources: 1 << 16,
+        ..bench.config()
+    };
+    let (mut realms, mut compared, mut reasons) = (0, 0, BTreeSet::new());
+    let begun = now();
+    bench.with_kernel(&config, |kernel| {
+        let mut numbers = Numbers(seed);
+        for realm in 0..REALMS {
+            let met = visited(kernel, &config, Realm(realm), &mut numbers)
+                .with_context(|| format!("SKYSHIELD_SEED={seed}, realm {realm}"))?;
+            compared += met.len();
+            reasons.extend(met);
+            realms += 1;
+            if begun.elapsed() > LONGEST {
+                break;
+            }
         }
-        let counted = Counted::now(kernel)?.since(&before);
-        ensure!(counted == expected, "{counted:?}, not {expected:?}");
         Ok(())
-    })
+    })?;
+    let took = begun.elapsed().as_secs_f32();
+    crate::report(&format!(
+        "{compared} frames, {} reasons, {realms} realms in {took:.1} s; SKYSHIELD_SEED={seed}",
+        reasons.len()
+    ));
+    ensure!(compared >= LEAST.0 && reasons.len() >= LEAST.1, "too few: {reasons:?}");
+    Ok(())
 }
 
-/// Mostly packets of a small space of sources, some with a byte changed, some cut.
-fn random_frame() -> anyhow::Result<Vec<u8>> {
-    let dice = getrandom::u64()?.to_le_bytes();
-    let source = match dice[0] % 4 {
-        0 => IpAddr::from(Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, u16::from(dice[1]))),
-        1 => IpAddr::from(Ipv4Addr::new(10, 0, 0, dice[1]).to_ipv6_mapped()),
-        _ => IpAddr::from([10, 0, dice[2] % 3, dice[1]]),
-    };
-    let mut frame = if dice[3] % 2 == 0 { packet::udp(source) } else { packet::syn(source) };
-    if dice[3] < 64 {
-        let at = usize::from(dice[4]) % frame.len();
-        frame[at] = dice[5];
+/// Frames of a realm through both; the reasons that they had.
+fn visited(
+    kernel: &mut Kernel,
+    config: &Config,
+    realm: Realm,
+    numbers: &mut Numbers,
+) -> anyhow::Result<Vec<Reason>> {
+    let mut drawn = Drawn::by(numbers, realm, config)?;
+    drawn.enforce(kernel)?;
+    let mut met = Vec::new();
+    let begun = now();
+    for _ in 0..FRAMES {
+        if numbers.below(16) == 0 {
+            drawn.change(kernel, numbers)?;
+        }
+        let frame = frame(numbers, realm);
+        // A debt of another realm's, at another rate, is being paid all the time.
+        let is_owing = |source| realm.is_anothers(source) || drawn.is_rated && !realm.holds(source);
+        if Reference::source(&frame).is_some_and(is_owing) {
+            continue;
+        }
+        let before = Counted::now(kernel)?;
+        let verdict = kernel.attachment.judge(&frame)?;
+        if drawn.is_rated && begun.elapsed() > SPENT_FOR {
+            break;
+        }
+        let counted = Counted::now(kernel)?.since(&before);
+        let meant = drawn.reference.judge(&frame);
+        ensure!(
+            counted == BTreeMap::from([(meant, (1, frame.len() as u64))]) && verdict == meant.verdict(),
+            "{verdict:?} by {counted:?}, and {meant:?} is meant, of {frame:02x?} with {:#?}",
+            drawn.reference
+        );
+        met.push(meant);
     }
-    if dice[6] < 32 {
-        frame.truncate(14 + usize::from(dice[7]) % (frame.len() - 14));
-    }
-    Ok(frame)
+    drawn.lift(kernel)?;
+    Ok(met)
 }
 
 /// Bans of nested prefixes that come, end and go: the kernel judges as the model, which is itself

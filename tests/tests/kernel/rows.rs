@@ -23,7 +23,7 @@ const BEYOND_ROWS: [Reason; 5] = [
     Reason::SynAnswered,
 ];
 /// As many rows as must be there at the least.
-const ROWS: usize = 300;
+pub(crate) const ROWS: usize = 300;
 
 pub(crate) fn verdicts() -> anyhow::Result<()> {
     let bench = Bench::quiet()?;
@@ -92,7 +92,7 @@ fn apply(kernel: &mut Kernel, config: &Config, setting: &Setting) -> anyhow::Res
 }
 
 /// What is decided of places in a setting: one policy for each fate there is.
-fn places(setting: &Setting) -> anyhow::Result<Places> {
+pub(crate) fn places(setting: &Setting) -> anyhow::Result<Places> {
     let slow = PlaceAct::Limit { packets_per_sec: 1, burst: 1 };
     let policy = |act, dry_run| PlacePolicy { name: format!("{act:?}, dry: {dry_run}"), act, dry_run };
     let policies = [(PlaceAct::Ban, false), (slow, false), (PlaceAct::Ban, true), (slow, true)];
@@ -109,7 +109,7 @@ fn places(setting: &Setting) -> anyhow::Result<Places> {
     })
 }
 
-fn rules(setting: &Setting) -> anyhow::Result<Vec<Rule>> {
+pub(crate) fn rules(setting: &Setting) -> anyhow::Result<Vec<Rule>> {
     #[derive(Default, serde::Deserialize)]
     #[serde(default)]
     struct Rules {
