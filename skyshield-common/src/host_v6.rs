@@ -3,7 +3,10 @@
 //!
 //! An address is two words, and nobody reads it with its [`Hold`] in one piece. So a slot is emptied before it is given
 //! to another address, and the bucket's turn says that it was: who finds the turn unchanged behind an address has read
-//! that address and its own hold. An address has two buckets to be in; one that fits into neither is looked for in
+//! that address and its own hold. Where a processor does not keep to the order of reads, a packet that is judged at the
+//! moment a slot changes hands may meet the hold of an address that it shares a half with.
+//!
+//! An address has two buckets to be in; one that fits into neither is looked for in
 //! [`BANS_V6`](crate::maps::BANS_V6), where all are.
 
 use crate::Address;

@@ -8,6 +8,7 @@ mod error;
 mod exceptions;
 mod fronting;
 mod happenings;
+mod health;
 mod imports;
 mod incidents;
 mod kernel;
@@ -28,7 +29,6 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde::Serialize;
 use tokio::sync::{Notify, broadcast, mpsc, oneshot};
 
 use crate::engine::allow::{Allow, DnsName, NewAllow};
@@ -47,6 +47,7 @@ pub use crate::dataplane::{LONGEST_BYPASS, Met};
 pub use allows::AllowTarget;
 pub use error::OrderError;
 pub use happenings::{Change, Happenings};
+pub use health::Health;
 pub use imports::{Batch, Imported, Item, MAX_IMPORT};
 pub use kernel::{KernelOrder, Seen};
 use outcomes::Outcomes;
@@ -149,36 +150,6 @@ impl Settled {
             // Late or lost, whoever waits goes on: a refusal does not hang on its ban.
             let _in_time = tokio::time::timeout(patience, settled).await;
         }
-    }
-}
-
-/// How the control task and what it drives are doing.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Health {
-    /// Decisions in force.
-    pub decisions_in_force: usize,
-    /// Decisions there is room for.
-    pub capacity: usize,
-    /// Entries of the kernel's that differed from the decisions at the last look.
-    pub drift: usize,
-    /// Those of them that could not be mended.
-    pub unmended: usize,
-    /// Bans that hold at the doors only, because the kernel has no room for them.
-    pub waiting_for_room: usize,
-    /// How much longer the kernel side lets everything pass; zero where it is not bypassed.
-    pub bypass_left: Duration,
-    /// Whether the kernel took the last heartbeat.
-    pub dataplane_answers: bool,
-    /// Whether the disk took the last write.
-    pub store_writes: bool,
-    /// Why detectors do not ban the addresses of proxies, where one is in front.
-    pub not_armed: Option<String>,
-}
-
-impl Health {
-    /// Whether the kernel enforces what is decided, as of the last look.
-    pub fn is_in_step(&self) -> bool {
-        self.drift == 0 && self.waiting_for_room == 0
     }
 }
 

@@ -21,7 +21,7 @@ use super::outcomes::Outcomes;
 use super::reconcile::Look;
 use super::recover::{self, RecoverError, Recovered};
 use super::rulings;
-use super::{Control, Health, Metrics, Order, exceptions};
+use super::{Control, Metrics, Order, exceptions};
 use crate::clock;
 use crate::dataplane::Enforcer;
 use crate::engine::allow::AllowList;
@@ -97,7 +97,7 @@ pub struct Task {
     pub(super) replaced: HashMap<DecisionId, Option<Decision>>,
     writes_seen: Writes,
     pub(super) settle: Duration,
-    dataplane_answers: bool,
+    pub(super) dataplane_answers: bool,
     pub(super) missed_after: Option<Duration>,
     /// When it was last told that the kernel side is bypassed; none where it is not.
     pub(super) bypass_told_at: Option<Instant>,
@@ -118,7 +118,7 @@ pub struct Task {
     queue: mpsc::Receiver<Order>,
     pub(super) teller: Teller,
     pub(super) looks: JoinSet<Look>,
-    capacity: Capacity,
+    pub(super) capacity: Capacity,
 }
 
 /// What the control task drives.
@@ -361,20 +361,6 @@ impl Task {
         if !self.store_writes {
             let nothing = Record::Ended { id: NO_DECISION, cause: Ended::Expired, at_ms: 0 };
             self.store.append(nothing);
-        }
-    }
-
-    pub(super) fn health(&self) -> Health {
-        Health {
-            decisions_in_force: self.ledger.len(),
-            capacity: self.capacity.bans,
-            drift: self.drift,
-            unmended: self.unmended,
-            waiting_for_room: self.waiting_for_room,
-            bypass_left: self.enforcer.bypass_left(),
-            dataplane_answers: self.dataplane_answers,
-            store_writes: self.store_writes,
-            not_armed: self.not_armed().map(|found| found.to_string()),
         }
     }
 
