@@ -61,6 +61,7 @@ pub use error::{Error, OpenError};
 pub use events::Events;
 pub use interface::XdpMode;
 pub use kernel::{Kernel, OBJECT, object};
+pub use list::List;
 pub use memory::Memory;
 pub use pinned::{Pinned, Remains};
 pub use rules::{Action, Ports, Protocol, Rule};

@@ -7,7 +7,7 @@ use ipnet::IpNet;
 use tokio::sync::oneshot;
 
 use super::{Control, Order, OrderError, Task};
-use crate::dataplane::{self, Counters, Hit, Met, Replaced, Sender, Tuning};
+use crate::dataplane::{self, Counters, Hit, List, Met, Replaced, Sender, Tuning};
 use crate::engine::place::Places;
 use crate::engine::source::Source;
 
@@ -24,7 +24,7 @@ pub enum KernelOrder {
     /// All that is decided of places.
     Places(Box<Places>, oneshot::Sender<Result<(), OrderError>>),
     /// All that is dropped beside the bans.
-    Listed(Vec<IpNet>, oneshot::Sender<Result<Replaced, OrderError>>),
+    Listed(List, oneshot::Sender<Result<Replaced, OrderError>>),
     /// All of places that are let through that stands in banned prefixes.
     LetThrough(Vec<IpNet>, oneshot::Sender<Result<(), OrderError>>),
     /// What of the configuration can be taken up while the program runs.
@@ -67,8 +67,12 @@ impl Control {
     }
 
     /// Makes `list` all that is dropped beside the bans: in the kernel when this returns, and nothing that
-    /// is on the old list and the new one passes in between. As [`Self::set_places`].
+    /// is on the old list and the new one passes in between. It is aggregated beside the control task, and written on
+    /// it, at some 100 ns an entry.
     pub async fn set_listed(&self, list: Vec<IpNet>) -> Result<Replaced, OrderError> {
+        // Fails only where the process is about to end.
+        let aggregated = tokio::task::spawn_blocking(move || List::of(&list)).await;
+        let list = aggregated.map_err(|_| OrderError::Busy)?;
         self.kernel(|reply| KernelOrder::Listed(list, reply)).await
     }
 

@@ -3,10 +3,10 @@
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
-use ipnet::IpNet;
 use skyshield_common::{Counter, LIMITS, Limit, Reason};
 
 use super::error::Error;
+use super::list::List;
 use super::rules::Rule;
 use crate::engine::decision::{DecisionId, Origin};
 use crate::engine::place::Places;
@@ -192,9 +192,9 @@ pub trait Enforcer: Send {
     /// the difference is written. A ban of the same address is its own affair.
     fn replace_list(&mut self, addresses: &[Ipv4Addr]) -> Result<Replaced, Error>;
 
-    /// [`Self::replace_list`] of addresses and prefixes of both families, in any order and overlapping:
-    /// they are aggregated, and the ranges that they come to replace the last ones between two packets.
-    fn load_list(&mut self, list: &[IpNet]) -> Result<Replaced, Error>;
+    /// [`Self::replace_list`] of addresses and prefixes of both families; the ranges among them replace the
+    /// last ones between two packets.
+    fn load_list(&mut self, list: &List) -> Result<Replaced, Error>;
 
     /// Makes `places` all that is decided of places, until it is replaced; it outlives the daemon. They
     /// replace the last ones between two packets, and cost nobody anything whose address is in none.

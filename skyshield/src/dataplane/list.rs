@@ -23,8 +23,9 @@ pub struct List {
 const RUN: u32 = 8;
 
 impl List {
-    /// Aggregates `list`, in any order, with whatever overlaps.
-    pub(super) fn of(list: &[IpNet]) -> Self {
+    /// Aggregates `list`, in any order, with whatever overlaps: of a million some tenths of a second's work.
+    #[must_use]
+    pub fn of(list: &[IpNet]) -> Self {
         let (mut v4, mut v6) = (Vec::new(), Vec::new());
         for net in list {
             match net {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::{Result, ensure};
 use ipnet::IpNet;
 use serde_json::{Value, json};
-use skyshield::dataplane::{Config, Enforcer, Kernel, Memory};
+use skyshield::dataplane::{Config, Enforcer, Kernel, List, Memory};
 use skyshield::engine::feeds::{Format, admit, parse, special_purpose};
 use skyshield::engine::ranges::Ranges;
 
@@ -69,7 +69,7 @@ fn take_up(text: &str, enforcer: &mut dyn Enforcer) -> Result<(Took, Ranges)> {
         .prefixes()
         .collect();
     let compile = began.elapsed().saturating_sub(parse + admit);
-    let replaced = enforcer.load_list(&list)?;
+    let replaced = enforcer.load_list(&List::of(&list))?;
     let load = began.elapsed().saturating_sub(parse + admit + compile);
     let (added, removed) = (replaced.added, replaced.removed);
     Ok((Took { parse, admit, compile, load, ranges: ranges.len(), added, removed }, ranges))

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::ensure;
 use ipnet::IpNet;
-use skyshield::dataplane::{Config, Enforcer, Kernel};
+use skyshield::dataplane::{Config, Enforcer, Kernel, List};
 use skyshield::engine::place::{PlaceAct, PlacePolicy, Places};
 use skyshield_common::{Reason, Verdict, rate};
 use tests::packet;
@@ -54,7 +54,7 @@ impl Against {
             },
             Self::List => {
                 let list: Vec<IpNet> = whom.into_iter().map(prefix).collect::<Result<_, _>>()?;
-                enforcer.load_list(&list)?;
+                enforcer.load_list(&List::of(&list))?;
             }
             Self::Places => {
                 let policy = PlacePolicy { name: "banned".to_owned(), act: PlaceAct::Ban, dry_run: false };

@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
 use ipnet::IpNet;
-use skyshield::dataplane::{Action, Allowance, Config, Kernel, Ports, Protocol, Rule, Settings, Shape};
+use skyshield::dataplane::{Action, Allowance, Config, Kernel, List, Ports, Protocol, Rule, Settings, Shape};
 use skyshield::engine::place::{PlaceAct, PlacePolicy, Places};
 use skyshield::engine::source::Source;
 use skyshield_common::{Limit, Reason};
@@ -119,7 +119,7 @@ impl Drawn {
         for (net, until) in &self.reference.bans {
             kernel.enforcer.install(Source::prefix(*net), entry(1, *until))?;
         }
-        kernel.enforcer.load_list(&self.reference.listed)?;
+        kernel.enforcer.load_list(&List::of(&self.reference.listed))?;
         let allowed: Vec<_> = self.reference.allowed.iter().map(|net| Source::prefix(*net)).collect();
         kernel.enforcer.set_allowed(&allowed)?;
         kernel.enforcer.set_places(&self.places)?;

@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use anyhow::ensure;
 use ipnet::IpNet;
-use skyshield::dataplane::{Config, Error, Kernel, Replaced};
+use skyshield::dataplane::{Config, Error, Kernel, List, Replaced};
 use skyshield::engine::source::Source;
 use skyshield_common::{Reason, Verdict};
 use tests::packet;
@@ -114,9 +114,9 @@ pub(crate) fn agree() -> anyhow::Result<()> {
     bench.with_kernel(&config, |kernel| {
         for entries in [1, 40, 400, 3, 0, 200] {
             let list: Vec<_> = (0..entries).map(|_| numbers.prefix()).collect();
-            kernel.enforcer.load_list(&list)?;
+            kernel.enforcer.load_list(&List::of(&list))?;
             ensure!(
-                kernel.enforcer.load_list(&list)? == Replaced::default(),
+                kernel.enforcer.load_list(&List::of(&list))? == Replaced::default(),
                 "the same list changed something"
             );
             agrees(kernel, &list, &mut numbers, 400)?;
@@ -125,7 +125,7 @@ pub(crate) fn agree() -> anyhow::Result<()> {
         let many: Vec<_> = (0..8_193_u32)
             .map(|n| IpNet::from(IpAddr::V6(Ipv6Addr::from_bits(u128::from(n) << 65))))
             .collect();
-        let full = kernel.enforcer.load_list(&many);
+        let full = kernel.enforcer.load_list(&List::of(&many));
         ensure!(matches!(full, Err(Error::Full { map: "RANGES_V6", capacity: 8_192 })), "{full:?}");
         agrees(kernel, &last, &mut numbers, 100)
     })?;
@@ -134,7 +134,7 @@ pub(crate) fn agree() -> anyhow::Result<()> {
         agrees(kernel, &last, &mut numbers, 400)?;
         // A ban inside of a listed prefix comes and goes beside it, and a wider one around it.
         let inside: IpNet = "198.51.100.0/24".parse()?;
-        kernel.enforcer.load_list(&[inside])?;
+        kernel.enforcer.load_list(&List::of(&[inside]))?;
         for ban in ["198.51.100.0/28", "198.51.0.0/16", "198.51.100.7"] {
             kernel.enforcer.install(source(ban)?, entry(1, None))?;
             ensure!(kernel.enforcer.remove(source(ban)?)?);
@@ -143,7 +143,7 @@ pub(crate) fn agree() -> anyhow::Result<()> {
                 "the list went with {ban}"
             );
         }
-        kernel.enforcer.load_list(&[])?;
+        kernel.enforcer.load_list(&List::default())?;
         ensure!(verdict(kernel, Ipv4Addr::new(198, 51, 100, 7).into())? == Verdict::Pass);
         Ok(())
     })
@@ -187,7 +187,7 @@ pub(crate) fn replaced() -> anyhow::Result<()> {
         };
         #[expect(clippy::disallowed_methods, reason = "the test measures")]
         let begun = Instant::now();
-        let replaced = kernel.enforcer.load_list(&list(0)?)?;
+        let replaced = kernel.enforcer.load_list(&List::of(&list(0)?))?;
         let took = begun.elapsed();
         let before = Counted::now(kernel)?;
         let (stop, attachment) = (AtomicBool::new(false), &kernel.attachment);
@@ -205,7 +205,7 @@ pub(crate) fn replaced() -> anyhow::Result<()> {
                 Ok(runs)
             });
             let swapped = (1..=SWAPS).try_for_each(|swap| {
-                enforcer.load_list(&list(swap)?)?;
+                enforcer.load_list(&List::of(&list(swap)?))?;
                 // What is too much for nothing is computed anew, under the flood as well.
                 enforcer.sweep(1).map(drop).map_err(anyhow::Error::from)
             });

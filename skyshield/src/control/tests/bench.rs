@@ -82,7 +82,7 @@ impl Enforcer for Kernel {
     fn shape(&mut self, source: IpAddr, shape: Option<Shape>) -> Result<(), dataplane::Error> {
         self.lock().shape(source, shape)
     }
-    fn load_list(&mut self, list: &[ipnet::IpNet]) -> Result<Replaced, dataplane::Error> {
+    fn load_list(&mut self, list: &dataplane::List) -> Result<Replaced, dataplane::Error> {
         self.lock().load_list(list)
     }
 
