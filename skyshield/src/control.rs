@@ -281,7 +281,8 @@ impl Control {
     }
 
     /// Brings many decisions at once: all of them are on disk and in force when this returns, or none is. But for
-    /// those that the kernel turns out to have no room for: they are counted, and in force nowhere.
+    /// those that the kernel turns out to have no room for, and whom others protect or ban meanwhile: they are counted, and
+    /// in force nowhere. What was in force before is so in any case, and be it at the doors.
     pub async fn import(&self, batch: Batch) -> Result<Imported, OrderError> {
         self.order(|reply| Order::Import(batch, reply)).await?
     }

@@ -58,7 +58,7 @@ pub(super) async fn examine(
     match (control.health().await, control.never_ban().await) {
         (Ok(health), Ok(never_ban)) => {
             of_control(&health, &mut items);
-            items.push(of_never_ban(&never_ban));
+            items.push(of_never_ban(&never_ban, health.left_out));
         }
         (Err(error), _) | (_, Err(error)) => {
             items.push(Check::new("control", "failed", error.to_string(), "look into the log, and restart"));
@@ -132,7 +132,16 @@ fn of_control(health: &Health, items: &mut Vec<Check>) {
     });
 }
 
-fn of_never_ban(never_ban: &NeverBan) -> Check {
+fn of_never_ban(never_ban: &NeverBan, left_out: usize) -> Check {
+    if left_out > 0 {
+        let found = format!(
+            "the kernel does not know of {left_out} whom nothing is to cut off: its allow list has no room, and rates, rules \
+             and bans of prefixes reach them"
+        );
+        let mend =
+            "take entries off the allow list, or raise dataplane.max_allowed, `skyshield detach`, and start";
+        return Check::new("never-ban", "failed", found, mend);
+    }
     let is_of_operator = |why: Protection| matches!(why, Protection::AllowList | Protection::OperatorSession);
     let count = never_ban.entries().iter().filter(|&&(_, why)| is_of_operator(why)).count();
     if count == 0 {
@@ -170,6 +179,15 @@ fn of_interfaces(facts: &Facts) -> Check {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn whom_the_kernel_has_no_room_to_let_through_is_named_with_what_to_do() {
+        let never_ban = NeverBan::new([("192.0.2.1".parse().unwrap(), Protection::AllowList)]);
+        assert_eq!(of_never_ban(&never_ban, 0).state, "ok");
+        let Check { state, found, mend, .. } = of_never_ban(&never_ban, 3);
+        assert_eq!((state, found.contains("does not know of 3")), ("failed", true), "{found}");
+        assert!(mend.contains("max_allowed") && mend.contains("skyshield detach"), "{mend}");
+    }
 
     #[test]
     fn bans_that_wait_for_room_and_entries_that_cannot_be_mended_are_named_with_what_to_do() {

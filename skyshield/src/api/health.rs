@@ -47,6 +47,8 @@ pub(super) struct HealthBody {
     drift: usize,
     /// Bans that hold at the doors only, because the kernel has no room for them.
     waiting_for_room: usize,
+    /// Those whom no decision may cut off, and of whom the kernel does not know: its allow list has no room for them.
+    left_out: usize,
 }
 
 #[derive(Debug, Serialize, ToSchema)]
@@ -210,6 +212,7 @@ pub(super) async fn health(
         decisions_capacity: health.capacity,
         drift: health.drift,
         waiting_for_room: health.waiting_for_room,
+        left_out: health.left_out,
     };
     exports.report(("health", query.format), &body)
 }

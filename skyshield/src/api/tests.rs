@@ -343,5 +343,5 @@ async fn machines_ask_for_life_readiness_and_metrics_without_a_login() {
         })
     );
     assert_eq!((&health["status"], &health["decisions_capacity"]), (&json!("ok"), &json!(1000)));
-    assert_eq!(health["waiting_for_room"], 0);
+    assert_eq!((&health["waiting_for_room"], &health["left_out"]), (&json!(0), &json!(0)));
 }

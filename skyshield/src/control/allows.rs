@@ -5,13 +5,15 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
+use skyshield_common::maps as names;
 use tokio::sync::oneshot;
 
-use super::{OrderError, Task, records};
+use super::{Metrics, OrderError, Task, records};
 use crate::clock;
-use crate::dataplane;
+use crate::dataplane::{self, Enforcer};
 use crate::engine::allow::{Allow, AllowId, AllowList, DnsName, NewAllow, Whom};
 use crate::engine::never_ban::{NeverBan, Protection};
+use crate::engine::source::Source;
 use crate::store::{self, AllowRow, Reader, Record};
 
 /// Which entry of the allow list.
@@ -121,10 +123,11 @@ impl Task {
         let _told = self.protect();
     }
 
-    /// The kernel's allow list first: whoever comes under protection is let through before anything else.
+    /// The kernel's allow list first: whoever comes under protection is let through before anything else. What does not
+    /// fit is left out and told, and is no failure: what matters more has reached the kernel.
     pub(super) fn protect(&mut self) -> Result<(), dataplane::Error> {
         let never_ban = together(&self.host_protected, &self.allows);
-        let sources = never_ban.sources();
+        let (sources, left_out) = fitting(&never_ban, self.enforcer.as_ref());
         let taken = self.enforcer.set_allowed(&self.let_through.beside(&sources)).or_else(|error| {
             if self.let_through.is_empty() {
                 return Err(error);
@@ -137,6 +140,12 @@ impl Task {
             self.metrics.dataplane_failures.inc();
             tracing::error!(%error, "the never-ban set did not reach the kernel");
         });
+        if taken.is_ok() {
+            let before = std::mem::replace(&mut self.left_out, left_out);
+            if left_out != before {
+                tell_left_out(left_out, &self.metrics);
+            }
+        }
         self.ledger.set_never_ban(Arc::new(never_ban), clock::now());
         self.enact(None);
         taken
@@ -147,6 +156,28 @@ impl Task {
 pub(super) fn together(host: &NeverBan, allows: &AllowList) -> NeverBan {
     let allowed = allows.sources().map(|source| (source, Protection::AllowList));
     NeverBan::new(host.entries().iter().copied().chain(allowed))
+}
+
+/// What of `never_ban` the kernel has room for, and how many it has none for.
+pub(super) fn fitting(never_ban: &NeverBan, enforcer: &dyn Enforcer) -> (Vec<Source>, usize) {
+    let fill = enforcer.fill();
+    let room = [names::ALLOWED_V4, names::ALLOWED_V6].map(|map| {
+        fill.iter().find(|fill| fill.map == map).map_or(usize::MAX, |fill| fill.capacity as usize)
+    });
+    never_ban.fitting(room)
+}
+
+/// Tells how many the kernel has no room for, which were more or fewer before.
+pub(super) fn tell_left_out(left_out: usize, metrics: &Metrics) {
+    if left_out == 0 {
+        tracing::info!("the kernel knows again of all whom nothing is to cut off");
+        return;
+    }
+    metrics.dataplane_failures.inc();
+    tracing::error!(
+        left_out,
+        "the kernel does not know of all whom nothing is to cut off: raise dataplane.max_allowed"
+    );
 }
 
 /// The allow list as it was kept.

@@ -50,10 +50,10 @@ impl Answer {
 
 impl Task {
     /// Carries out what nobody waits for: kernel first, then the next group commit. `since` is when
-    /// the request behind it was complete. Says how many operators' bans the kernel had no room for:
-    /// they are over. A detector's holds at the doors until there is room.
-    pub(super) fn enact(&mut self, since: Option<Instant>) -> usize {
-        let mut given_up = 0;
+    /// the request behind it was complete. Says which operators' bans the kernel had no room for: like a detector's,
+    /// each holds at the doors until there is room, unless whoever asked gives it up.
+    pub(super) fn enact(&mut self, since: Option<Instant>) -> Vec<(Source, DecisionId)> {
+        let mut without_room = Vec::new();
         while let Some(effect) = self.ledger.next_effect().or_else(|| self.shaper.next_effect()) {
             match effect {
                 Effect::Install { source, decision } => match self.install(source, &decision) {
@@ -65,10 +65,7 @@ impl Task {
                         }
                     }
                     Err(dataplane::Error::Full { .. }) if decision.origin == Origin::Operator => {
-                        let stands = self.ledger.brief(source).is_some_and(|held| held.id == decision.id);
-                        if stands && self.ledger.give_up(source, clock::now()).is_some() {
-                            given_up += 1;
-                        }
+                        without_room.push((source, decision.id));
                     }
                     Err(_told) => {}
                 },
@@ -93,7 +90,7 @@ impl Task {
             }
         }
         self.publish_counts();
-        given_up
+        without_room
     }
 
     /// Carries out what somebody waits for: the record is on disk before the kernel changes, and

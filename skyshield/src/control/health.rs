@@ -19,6 +19,8 @@ pub struct Health {
     pub unmended: usize,
     /// Bans that hold at the doors only, because the kernel has no room for them.
     pub waiting_for_room: usize,
+    /// Those whom no decision may cut off, and of whom the kernel does not know: its allow list has no room for them.
+    pub left_out: usize,
     /// How much longer the kernel side lets everything pass; zero where it is not bypassed.
     pub bypass_left: Duration,
     /// Whether the kernel took the last heartbeat.
@@ -30,9 +32,9 @@ pub struct Health {
 }
 
 impl Health {
-    /// Whether the kernel enforces what is decided, as of the last look.
+    /// Whether the kernel enforces what is decided, as of the last look, and spares whom it is to spare.
     pub fn is_in_step(&self) -> bool {
-        self.drift == 0 && self.waiting_for_room == 0
+        self.drift == 0 && self.waiting_for_room == 0 && self.left_out == 0
     }
 }
 
@@ -44,6 +46,7 @@ impl Task {
             drift: self.drift,
             unmended: self.unmended,
             waiting_for_room: self.waiting_for_room,
+            left_out: self.left_out,
             bypass_left: self.enforcer.bypass_left(),
             dataplane_answers: self.dataplane_answers,
             store_writes: self.store_writes,

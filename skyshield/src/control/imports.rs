@@ -1,7 +1,7 @@
 //! Many decisions at once: all of them are checked, then all are kept in one transaction, then all are in
 //! force; or none is.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use tokio::sync::oneshot;
 
@@ -33,12 +33,28 @@ pub enum Item {
 pub struct Imported {
     /// Decisions that came into force, or would have.
     pub made: usize,
-    /// Those that were in force already, by more authority, and were left alone.
+    /// Those of them that hold at the doors only until the kernel has room: something held there before.
+    pub waiting_for_room: usize,
+    /// Those against whom one of more authority is in force, which was left alone.
     pub kept: usize,
+    /// Those of whom somebody came under protection meanwhile; they are not in force.
+    pub protected: usize,
     /// Those that the kernel turned out to have no room for; they are not in force.
     pub no_room: usize,
     /// What is wrong, by the place among what was asked for; then nothing was done.
     pub refused: Vec<(usize, String)>,
+}
+
+impl Imported {
+    /// Counts one for what it has ended of, which was to come into force.
+    fn refuse(&mut self, cause: Ended) {
+        self.made = self.made.saturating_sub(1);
+        match cause {
+            Ended::Protected => self.protected += 1,
+            Ended::NoRoom => self.no_room += 1,
+            Ended::Replaced | Ended::Expired | Ended::Lifted => self.kept += 1,
+        }
+    }
 }
 
 /// What is asked for.
@@ -160,15 +176,31 @@ impl Task {
         self.publish_rulings();
         drafts.rulings.iter().for_each(|ruling| self.spare(ruling));
         // Meanwhile somebody may have come under protection, and others may have taken the room.
+        let mut begun = HashSet::new();
         for ban in &drafts.bans {
-            if let Err(cause) = self.ledger.enforce(ban, clock::now()) {
-                imported.made = imported.made.saturating_sub(1);
-                imported.no_room += usize::from(cause == Ended::NoRoom);
+            match self.ledger.enforce(ban, clock::now()) {
+                Ok(replaced) => {
+                    // What a line above has begun did not hold before.
+                    if replaced.is_none_or(|id| begun.contains(&id)) {
+                        begun.insert(ban.id);
+                    }
+                }
+                Err(cause) => imported.refuse(cause),
             }
         }
-        let given_up = self.enact(None);
-        imported.made = imported.made.saturating_sub(given_up);
-        imported.no_room += given_up;
+        for (source, id) in self.enact(None) {
+            let stands = self.ledger.brief(source).is_some_and(|held| held.id == id);
+            if begun.contains(&id) {
+                imported.refuse(Ended::NoRoom);
+                if stands {
+                    self.ledger.give_up(source, clock::now());
+                }
+            } else if stands {
+                // In its place something held, which is closed: given up, nothing would.
+                imported.waiting_for_room += 1;
+            }
+        }
+        self.enact(None);
         let _gone = reply.send(protected.map(|()| imported).map_err(OrderError::from));
     }
 }

@@ -80,7 +80,8 @@ impl Task {
             return Ok(());
         }
         let before = std::mem::replace(&mut self.let_through.sources, sources);
-        let never_ban = allows::together(&self.host_protected, &self.allows).sources();
+        let never_ban = allows::together(&self.host_protected, &self.allows);
+        let (never_ban, _told) = allows::fitting(&never_ban, self.enforcer.as_ref());
         let taken = self.enforcer.set_allowed(&self.let_through.beside(&never_ban));
         if taken.is_err() {
             // Room is asked for before anything is touched.

@@ -16,7 +16,9 @@ use crate::engine::view::View;
 use crate::store::{Reader, Record};
 
 /// Differences of a kind that one look mends; what is beyond it the next look finds.
-const MOST: usize = 20_000;
+pub(super) const MOST: usize = 20_000;
+/// Why what is beyond it is not mended yet.
+const TOO_MANY: &str = "there is more than one look mends; the next goes on";
 
 /// What was found to differ, as far as one could tell from outside.
 #[derive(Debug)]
@@ -47,6 +49,17 @@ struct Outcome {
     full: HashSet<&'static str>,
     /// Why something could not be mended.
     reasons: BTreeSet<String>,
+}
+
+impl Outcome {
+    /// Counts what differs and stays so, for the reason `why`.
+    fn left(&mut self, why: &str) {
+        self.confirmed += 1;
+        self.unmended += 1;
+        if !self.reasons.contains(why) {
+            self.reasons.insert(why.to_owned());
+        }
+    }
 }
 
 /// What the store and the decisions in force do not agree on.
@@ -88,7 +101,6 @@ fn look_at_kernel(
             missing.push((precedence(held.origin, held.until), source));
         }
     });
-    found.truncate(MOST);
     missing.sort_unstable();
     Ok(Suspects { found, missing: missing.into_iter().map(|(_, source)| source).collect() })
 }
@@ -142,10 +154,14 @@ impl Task {
     }
 
     /// What makes room comes before what needs it.
-    fn mend_kernel(&mut self, suspects: Suspects) {
+    fn mend_kernel(&mut self, mut suspects: Suspects) {
         let mut outcome = Outcome::default();
+        let beyond = suspects.found.split_off(suspects.found.len().min(MOST));
         for source in suspects.found {
             self.mend_entry(source, &mut outcome);
+        }
+        for _source in beyond {
+            outcome.left(TOO_MANY);
         }
         let mut tried = 0;
         for source in suspects.missing {
@@ -155,7 +171,7 @@ impl Task {
                 tried += 1;
                 self.mend_entry(source, &mut outcome);
             } else {
-                outcome.confirmed += 1;
+                outcome.left(TOO_MANY);
             }
         }
         self.tell_of_mending(outcome);
@@ -166,7 +182,15 @@ impl Task {
         if self.waiting.contains_key(&source) {
             return;
         }
-        let Ok(entry) = self.enforcer.get(source) else { return };
+        let entry = match self.enforcer.get(source) {
+            Ok(entry) => entry,
+            Err(error) => {
+                // It differed when it was looked for, and nothing says that it does not.
+                outcome.left(&error.to_string());
+                self.metrics.dataplane_failures.inc();
+                return;
+            }
+        };
         let held = self.ledger.get(source);
         let found: Vec<_> = entry.map(|entry| (source, entry.ttl)).into_iter().collect();
         for difference in drift(held.into_iter(), &found, clock::now()) {
@@ -180,15 +204,14 @@ impl Task {
                 tracing::warn!(%source, kind, "the kernel differed from the decisions and was mended");
                 continue;
             };
-            outcome.reasons.insert(error.to_string());
-            match error {
+            match &error {
                 dataplane::Error::Full { map, .. } => {
                     outcome.waiting += 1;
                     outcome.full.insert(map);
+                    outcome.reasons.insert(error.to_string());
                 }
                 dataplane::Error::Map { .. } => {
-                    outcome.confirmed += 1;
-                    outcome.unmended += 1;
+                    outcome.left(&error.to_string());
                     self.metrics.dataplane_failures.inc();
                 }
             }

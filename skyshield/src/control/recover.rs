@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use super::{Metrics, records};
+use super::{Metrics, allows, records};
 use crate::dataplane::{self, Enforcer, Entry};
 use crate::engine::decision::{Decision, DecisionId, Layer};
 use crate::engine::escalation::{self, Escalation};
@@ -38,6 +38,8 @@ pub struct Recovered {
     pub reinstalled: usize,
     /// Decisions that hold at the doors only, because the kernel has no room for them.
     pub without_room: usize,
+    /// Those whom no decision may cut off, and whom the kernel has no room for.
+    pub left_out: usize,
     /// Decisions that the kernel did not take, by why.
     pub untaken: BTreeMap<String, usize>,
 }
@@ -72,7 +74,12 @@ pub(super) fn recover(
         }
     })?;
     // Before anything is installed, so that nobody is cut off even for a moment.
-    let_through(&from.never_ban, enforcer, from.metrics)?;
+    let (allowed, left_out) = allows::fitting(&from.never_ban, enforcer);
+    enforcer.set_allowed(&allowed)?;
+    recovered.left_out = left_out;
+    if left_out > 0 {
+        allows::tell_left_out(left_out, from.metrics);
+    }
 
     let mut enforced = HashSet::new();
     for (source, entry) in enforcer.entries()? {
@@ -98,34 +105,6 @@ pub(super) fn recover(
     reinstall(missing.collect(), enforcer, now, from.metrics, &mut recovered);
     ledger.set_never_ban(Arc::new(from.never_ban), now);
     Ok((ledger, recovered))
-}
-
-/// Has the kernel let through whom the never-ban set names. Where not all of them fit, the host's own come first, then
-/// who operates it, then the operator's list.
-fn let_through(
-    never_ban: &NeverBan,
-    enforcer: &mut dyn Enforcer,
-    metrics: &Metrics,
-) -> Result<(), dataplane::Error> {
-    let (full, capacity) = match enforcer.set_allowed(&never_ban.sources()) {
-        Err(full @ dataplane::Error::Full { capacity, .. }) => (full, capacity),
-        done => return done,
-    };
-    metrics.dataplane_failures.inc();
-    let mut entries = never_ban.entries().to_vec();
-    entries.sort_by_key(|&(_, why)| why);
-    let all = entries.len();
-    let mut room = [capacity; 2];
-    entries.retain(|(source, _)| {
-        let room = &mut room[usize::from(source.address().is_ipv6())];
-        let fits = *room > 0;
-        *room = room.saturating_sub(1);
-        fits
-    });
-    let left_out = all - entries.len();
-    tracing::error!(left_out, error = %full, "the kernel does not know of all whom nothing is to cut off");
-    let fitting: Vec<_> = entries.into_iter().map(|(source, _)| source).collect();
-    enforcer.set_allowed(&fitting)
 }
 
 /// Installs what the kernel lacks. What it does not take holds at the doors, and the reconciler goes on trying: a host

@@ -89,6 +89,8 @@ pub struct Task {
     /// Why, as it was told.
     pub(super) unmended_for: BTreeSet<String>,
     pub(super) waiting_for_room: usize,
+    /// Whom no decision may cut off, and whom the kernel has no room for.
+    pub(super) left_out: usize,
     pub(super) untold: Untold,
     pub(super) store_writes: bool,
     /// How many orders against each source are on their way to the disk.
@@ -203,6 +205,7 @@ impl Task {
             unmended: 0,
             unmended_for: recovered.untaken.keys().cloned().collect(),
             waiting_for_room: recovered.without_room,
+            left_out: recovered.left_out,
             untold: Untold::default(),
             store_writes: true,
             waiting: HashMap::new(),

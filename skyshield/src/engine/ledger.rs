@@ -125,8 +125,9 @@ impl Ledger {
     }
 
     /// Brings a drafted ban into force that is on disk already. Whoever has come under protection since is
-    /// not banned, and what has a higher authority since is left alone: then the draft has ended, and why.
-    pub fn enforce(&mut self, draft: &Decision, now: Instant) -> Result<(), Ended> {
+    /// not banned, and what has a higher authority since is left alone: then the draft has ended, and why. Otherwise
+    /// the number of what it has taken the place of.
+    pub fn enforce(&mut self, draft: &Decision, now: Instant) -> Result<Option<DecisionId>, Ended> {
         let standing = self.get(draft.source);
         let layer = standing.as_ref().map(|standing| standing.layer);
         let is_outranked = standing.as_ref().is_some_and(|standing| standing.origin > draft.origin);
@@ -141,14 +142,14 @@ impl Ledger {
             self.effects.push_back(Effect::Close { id: draft.id, cause, at: now, durable: false });
             return Err(cause);
         }
-        if let Some(replaced) = standing {
-            self.give_way(&replaced, draft.layer, now);
+        if let Some(replaced) = &standing {
+            self.give_way(replaced, draft.layer, now);
         }
         let decision = self.put(draft);
         if decision.layer == Layer::Packet {
             self.effects.push_back(Effect::Install { source: decision.source, decision });
         }
-        Ok(())
+        Ok(standing.map(|replaced| replaced.id))
     }
 
     /// The source that ban `id` is against, while it is in force.

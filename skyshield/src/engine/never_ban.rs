@@ -83,7 +83,23 @@ impl NeverBan {
         &self.entries
     }
 
-    /// The sources, for the kernel's allow list.
+    /// The sources that fit into the kernel's allow list, which has `room` for so many of IPv4 and of IPv6, and how many
+    /// do not. The host's own come first, then who operates it, then the operator's list.
+    pub fn fitting(&self, mut room: [usize; 2]) -> (Vec<Source>, usize) {
+        let mut entries = self.entries.clone();
+        entries.sort_by_key(|&(_, why)| why);
+        let all = entries.len();
+        entries.retain(|(source, _)| {
+            let room = &mut room[usize::from(source.address().is_ipv6())];
+            let fits = *room > 0;
+            *room = room.saturating_sub(1);
+            fits
+        });
+        let left_out = all - entries.len();
+        (entries.into_iter().map(|(source, _)| source).collect(), left_out)
+    }
+
+    /// The sources.
     pub fn sources(&self) -> Vec<Source> {
         self.entries.iter().map(|&(source, _)| source).collect()
     }

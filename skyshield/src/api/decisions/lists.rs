@@ -49,14 +49,18 @@ pub(in crate::api) struct ImportQuery {
 }
 
 /// What came of a list.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Default, Serialize, ToSchema)]
 pub(in crate::api) struct ImportBody {
     format: &'static str,
     dry_run: bool,
     /// Decisions that came into force, or would.
     made: usize,
+    /// Those of them that hold at the doors only until the kernel has room: something held there before.
+    waiting_for_room: usize,
     /// Those against whom one of more authority is in force, which was left alone.
     kept: usize,
+    /// Those of whom somebody came under protection meanwhile; they are not in force.
+    protected: usize,
     /// Those that the kernel turned out to have no room for; they are not in force.
     no_room: usize,
     /// Those whose time was over.
@@ -81,7 +85,11 @@ struct LineError {
     tag = "decisions",
     params(ImportQuery),
     request_body(content = String, content_type = "text/plain"),
-    responses((status = 200, body = ImportBody), (status = 422, description = "What is wrong, line by line", body = ImportBody))
+    responses(
+        (status = 200, body = ImportBody),
+        (status = 422, description = "What is wrong, line by line", body = ImportBody),
+        (status = 507, description = "The kernel turned out to have no room for any of it", body = ImportBody)
+    )
 )]
 pub(in crate::api) async fn import(
     State(control): State<Control>,
@@ -135,7 +143,9 @@ pub(in crate::api) async fn import(
         format: format.name(),
         dry_run: query.dry_run,
         made: imported.made,
+        waiting_for_room: imported.waiting_for_room,
         kept: imported.kept,
+        protected: imported.protected,
         no_room: imported.no_room,
         over: read.over,
         done,
@@ -146,8 +156,20 @@ pub(in crate::api) async fn import(
             .map(|(line, detail)| LineError { line, detail })
             .collect(),
     };
-    let status = if body.problems > 0 { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::OK };
-    Ok((status, Json(body)))
+    Ok((body.status(), Json(body)))
+}
+
+impl ImportBody {
+    /// A list of which nothing finds room is answered as a ban is that finds none.
+    fn status(&self) -> StatusCode {
+        if self.problems > 0 {
+            StatusCode::UNPROCESSABLE_ENTITY
+        } else if self.no_room > 0 && self.made + self.kept + self.protected == 0 {
+            StatusCode::INSUFFICIENT_STORAGE
+        } else {
+            StatusCode::OK
+        }
+    }
 }
 
 /// What holds where a line does not say.
@@ -324,4 +346,17 @@ pub(in crate::api) async fn export(
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
     response.headers_mut().insert("x-left-out", HeaderValue::from(left_out));
     Ok(response)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_of_which_nothing_finds_room_is_answered_as_a_ban_that_finds_none() {
+        let none = ImportBody { no_room: 2, ..ImportBody::default() };
+        assert_eq!(none.status(), StatusCode::INSUFFICIENT_STORAGE);
+        assert_eq!(ImportBody { made: 1, ..none }.status(), StatusCode::OK);
+        assert_eq!(ImportBody::default().status(), StatusCode::OK);
+    }
 }

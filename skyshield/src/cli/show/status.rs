@@ -52,8 +52,12 @@ fn daemon_line(health: &Result<Value, Failure>) -> String {
         Some(bans @ 1..) => format!(", {bans} of them at the doors only for want of room in the kernel"),
         Some(0) | None => String::new(),
     };
+    let left_out = match health["left_out"].as_u64() {
+        Some(sources @ 1..) => format!(", {sources} not let through for want of room in the kernel"),
+        Some(0) | None => String::new(),
+    };
     format!(
-        "daemon    {}, version {}, up {}, {} of {} decisions in force{waiting}, drift {}",
+        "daemon    {}, version {}, up {}, {} of {} decisions in force{waiting}, drift {}{left_out}",
         text(&health["status"]),
         text(&health["version"]),
         span(health["uptime_seconds"].as_u64().unwrap_or_default()),

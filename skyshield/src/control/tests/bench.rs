@@ -31,6 +31,7 @@ use crate::store::{self, DecisionRow, Opened, Record};
 pub(super) struct Kernel {
     memory: Arc<Mutex<Memory>>,
     refuses: Arc<AtomicBool>,
+    is_unreadable: Arc<AtomicBool>,
 }
 
 impl Kernel {
@@ -39,7 +40,8 @@ impl Kernel {
     }
 
     pub(super) fn of(config: &dataplane::Config) -> Self {
-        Self { memory: Arc::new(Mutex::new(Memory::new(config))), refuses: Arc::default() }
+        let memory = Arc::new(Mutex::new(Memory::new(config)));
+        Self { memory, refuses: Arc::default(), is_unreadable: Arc::default() }
     }
 
     /// One in which so many prefixes of each family have room.
@@ -50,6 +52,11 @@ impl Kernel {
     /// Whether it refuses to be written to from now on, for a reason of its own.
     pub(super) fn set_refusing(&self, refuses: bool) {
         self.refuses.store(refuses, Ordering::Relaxed);
+    }
+
+    /// Whether it says nothing of single entries from now on.
+    pub(super) fn set_unreadable(&self, is_unreadable: bool) {
+        self.is_unreadable.store(is_unreadable, Ordering::Relaxed);
     }
 
     pub(super) fn lock(&self) -> MutexGuard<'_, Memory> {
@@ -74,6 +81,10 @@ impl Enforcer for Kernel {
         self.lock().remove(source)
     }
     fn get(&self, source: Source) -> Result<Option<Entry>, dataplane::Error> {
+        if self.is_unreadable.load(Ordering::Relaxed) {
+            let source = aya::maps::MapError::ElementNotFound;
+            return Err(dataplane::Error::Map { what: "read", map: "BANS_V4", source });
+        }
         self.lock().get(source)
     }
     fn entries(&self) -> Result<Vec<(Source, Entry)>, dataplane::Error> {

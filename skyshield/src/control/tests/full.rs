@@ -1,18 +1,21 @@
 //! What does not fit: said to whoever asks, in force nowhere by halves, and never a reason not to start.
 
+mod allowed;
+mod lists;
+mod mended;
+
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex};
 
 use tracing_subscriber::fmt::MakeWriter;
 
-use super::bench::{Host, Idle, Kernel, by, by_operator, eventually, row, secs, source};
+use super::bench::{Host, Idle, Kernel, by, by_operator, row, secs, source};
 use crate::clock;
 use crate::control::reconcile::look;
 use crate::control::*;
 use crate::dataplane::{self, Enforcer as _};
 use crate::engine::decision::{Layer, Origin};
 use crate::engine::ledger::{Capacity, Rejected};
-use crate::engine::never_ban::Protection;
 use crate::store::{DecisionRow, Record};
 
 /// Lines of the log.
@@ -121,22 +124,6 @@ async fn a_restart_with_smaller_tables_installs_what_is_most_wanted_and_serves()
 }
 
 #[tokio::test]
-async fn a_restart_with_a_smaller_allow_list_lets_the_hosts_own_through_first() {
-    let mut host = Host::new();
-    host.kernel = Kernel::of(&dataplane::Config { max_allowed: 2, ..dataplane::Config::default() });
-    host.never_ban = NeverBan::new([
-        (source("192.0.2.1"), Protection::AllowList),
-        (source("192.0.2.2"), Protection::OperatorSession),
-        (source("192.0.2.3"), Protection::OwnAddress),
-        (source("2001:db8::1"), Protection::AllowList),
-    ]);
-    let (idle, told) = Log::of("left_out=1", || host.idle());
-    assert_eq!(told.len(), 1);
-    assert_eq!(host.kernel.lock().allowed(), ["192.0.2.2", "192.0.2.3", "2001:db8::1"].map(source));
-    idle.close();
-}
-
-#[tokio::test]
 async fn a_restart_is_not_kept_from_by_a_kernel_that_refuses() {
     let host = Host::new();
     host.keep([kept(1, "203.0.113.7", Origin::Operator, 600), kept(2, "203.0.113.8", Origin::Operator, 600)]);
@@ -165,31 +152,6 @@ async fn what_waits_for_room_gets_it_when_there_is_some() {
     mend(&host, &mut idle);
     assert_eq!(in_kernel(&host), [3], "an operator's before a detector's, however long that lasts");
     assert_eq!(idle.metrics.waiting_for_room.get(), 1);
-    idle.close();
-}
-
-#[tokio::test]
-async fn what_cannot_be_mended_is_told_once_and_not_as_mended() {
-    let host = Host::new();
-    host.keep([kept(1, "203.0.113.7", Origin::Operator, 600)]);
-    let mut idle = host.idle();
-    host.kernel.lock().remove(source("203.0.113.7")).unwrap();
-    host.kernel.set_refusing(true);
-    let ((), told) = Log::of("", || (0..3).for_each(|_| mend(&host, &mut idle)));
-    assert_eq!(told.len(), 1, "{told:?}");
-    assert!(told[0].contains("could not be mended") && told[0].contains("refused to write"), "{told:?}");
-    assert_eq!(idle.metrics.repairs.with_label_values(&["missing"]).get(), 0);
-    let health = idle.task.health();
-    assert_eq!((health.drift, health.unmended, health.waiting_for_room), (1, 1, 0));
-    host.kernel.set_refusing(false);
-    let ((), told) = Log::of("and was mended", || mend(&host, &mut idle));
-    assert_eq!(told.len(), 1);
-    assert_eq!(idle.task.health().unmended, 0);
-    // And once more, if it comes back.
-    host.kernel.lock().remove(source("203.0.113.7")).unwrap();
-    host.kernel.set_refusing(true);
-    let ((), told) = Log::of("could not be mended", || mend(&host, &mut idle));
-    assert_eq!(told.len(), 1);
     idle.close();
 }
 
@@ -227,65 +189,6 @@ async fn an_operators_ban_that_the_kernel_has_no_room_for_is_undone() {
     assert_eq!(host.ended(3).as_deref(), Some("no_room"));
     assert_eq!(host.ended(1), None);
     assert_eq!(reader.decisions_in_force(0).unwrap().len(), 2);
-}
-
-fn batch(whom: &[&str]) -> Batch {
-    Batch { items: whom.iter().map(|whom| Item::Ban(by_operator(whom))).collect(), is_dry_run: false }
-}
-
-#[tokio::test]
-async fn a_list_that_does_not_fit_is_refused_line_by_line_and_nothing_of_it_is_done() {
-    let host = host(2);
-    let daemon = host.start();
-    daemon.control.ban(by_operator("203.0.113.0/28")).await.unwrap();
-    let list = [
-        "203.0.113.0/28",
-        "198.51.100.0/28",
-        "198.51.100.0/28",
-        "198.51.100.16/28",
-        "192.0.2.1",
-        "192.0.2.16/28",
-    ];
-    let imported = daemon.control.import(batch(&list)).await.unwrap();
-    let lines: Vec<_> = imported.refused.iter().map(|(at, _)| *at).collect();
-    assert_eq!(lines, [3, 5], "what comes twice, or is there already, needs no room of its own");
-    let (_, why) = &imported.refused[0];
-    assert!(why.contains("2 prefixes of IPv4") && why.contains("dataplane.max_prefixes"), "{why}");
-    assert_eq!(daemon.in_force().await.len(), 1);
-    let imported = daemon.control.import(batch(&list[..3])).await.unwrap();
-    assert_eq!((imported.made, imported.no_room, imported.refused), (3, 0, Vec::new()));
-}
-
-#[tokio::test]
-async fn what_of_a_list_the_kernel_has_no_room_for_is_counted_and_in_force_nowhere() {
-    let host = surprised(1);
-    let daemon = host.start();
-    let imported =
-        daemon.control.import(batch(&["203.0.113.0/28", "203.0.113.16/28", "192.0.2.1"])).await.unwrap();
-    assert_eq!((imported.made, imported.no_room), (2, 1));
-    let held: Vec<_> = daemon.in_force().await.into_iter().map(|held| held.id.0).collect();
-    assert_eq!(held, [1, 3]);
-    assert_eq!(in_kernel(&host), [1, 3]);
-    assert!(!daemon.is_banned_at_the_doors("203.0.113.17"));
-    let reader = daemon.opened.reader.clone();
-    daemon.stop().await;
-    assert_eq!(host.ended(2).as_deref(), Some("no_room"));
-    assert_eq!(reader.decisions_in_force(0).unwrap().len(), 2);
-}
-
-#[tokio::test]
-async fn what_of_a_list_others_have_taken_the_room_of_meanwhile_is_counted() {
-    let host = host(1);
-    let daemon = host.start();
-    let (imported, banned) = tokio::join!(
-        daemon.control.import(batch(&["203.0.113.0/28"])),
-        daemon.control.ban(by(Origin::Detector, "203.0.113.16/28", Some(secs(600)))),
-    );
-    banned.unwrap();
-    let imported = imported.unwrap();
-    assert_eq!((imported.made, imported.no_room), (0, 1));
-    eventually("the disk knows", || host.ended(1).as_deref() == Some("no_room")).await;
-    assert_eq!(in_kernel(&host), [2]);
 }
 
 #[tokio::test]
