@@ -47,12 +47,16 @@ mod rate;
 mod reference;
 #[path = "kernel/refusals.rs"]
 mod refusals;
+#[path = "kernel/refused.rs"]
+mod refused;
 #[path = "kernel/roster.rs"]
 mod roster;
 #[path = "kernel/rows.rs"]
 mod rows;
 #[path = "kernel/seen.rs"]
 mod seen;
+#[path = "kernel/starts.rs"]
+mod starts;
 #[path = "kernel/stash.rs"]
 mod stash;
 #[path = "kernel/table.rs"]
@@ -129,6 +133,8 @@ fn main() -> ExitCode {
         ("version_downgraded_keeps_every_ban_and_leaks_nothing", versions::downgraded),
         ("version_with_less_room_keeps_what_fits", versions::without_room),
         ("version_that_fails_half_way_keeps_its_maps", versions::half_way),
+        ("start_that_fails_changes_nothing_and_one_that_succeeds_ends_a_bypass", starts::over_a_bypass),
+        ("write_that_the_kernel_refuses_does_not_come_with_the_next", refused::forgotten),
         ("cookies_let_honest_clients_connect_in_a_flood", cookies::connect),
         ("cookies_are_given_by_both_families", cookies::both_families),
         ("cookies_and_the_tap_do_not_disturb_each_other", cookies::beside_the_tap),

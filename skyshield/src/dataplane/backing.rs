@@ -26,6 +26,8 @@ pub trait Maps: Send {
     fn put_allowed(&mut self, prefix: IpNet) -> Result<(), Error>;
     fn cut_allowed(&mut self, prefix: IpNet) -> Result<(), Error>;
     fn put_settings(&mut self, settings: &Wire) -> Result<(), Error>;
+    /// What was put last, by this daemon or an earlier one.
+    fn settings(&self) -> Wire;
     fn bans(&self) -> Result<Vec<(Source, Ban)>, Error>;
     fn prefixes(&self) -> Result<Vec<(IpNet, PrefixBan)>, Error>;
     fn allowed(&self) -> Result<Vec<IpNet>, Error>;

@@ -238,7 +238,8 @@ pub trait Enforcer: Send {
     fn heartbeat(&mut self, ttl: Option<Duration>) -> Result<(), Error>;
 
     /// Lets everything pass for `ttl`, [`LONGEST_BYPASS`] at the most, and counts it; or, with `None`, no more. The
-    /// kernel ends it by itself, daemon or no daemon.
+    /// kernel ends it by itself, daemon or no daemon; but until that is said by a call with `None`, each packet goes the
+    /// long way through the program to find it out.
     fn bypass(&mut self, ttl: Option<Duration>) -> Result<(), Error>;
 
     /// How much longer everything passes; zero where nothing is bypassed.

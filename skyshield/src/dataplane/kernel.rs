@@ -19,7 +19,7 @@ use super::capability;
 use super::config::Config;
 use super::cookies;
 use super::enforcer::Enforcer;
-use super::error::OpenError;
+use super::error::{Error, OpenError};
 use super::events::Events;
 use super::family::Value;
 use super::inheritance::Inheritance;
@@ -108,7 +108,11 @@ fn bring_up(config: &Config, pin_dir: &PinDir, interfaces: Vec<Wanted>) -> Resul
         }
     };
     let ready = prepare(&dir, config, pin_dir, &interfaces).inspect_err(|_| forget())?;
-    let Ready { loaded, enforcer, events, segments, inherited } = ready;
+    let Ready { loaded, mut enforcer, events, segments, inherited } = ready;
+    if is_new {
+        // No program goes by these yet.
+        begin(&mut enforcer, config).inspect_err(|_| forget())?;
+    }
     let mut guarded = Vec::new();
     attachment::attach_all(loaded, interfaces, pin_dir, config.mode, &mut guarded).inspect_err(|_| {
         // Maps that are in force on some interface are what its bans are lifted by.
@@ -116,8 +120,23 @@ fn bring_up(config: &Config, pin_dir: &PinDir, interfaces: Vec<Wanted>) -> Resul
             forget();
         }
     })?;
+    if !is_new {
+        begin(&mut enforcer, config)?;
+    }
     inherited.forget()?;
     Ok(Up { guarded, enforcer, events, segments })
+}
+
+/// Has the program go by this configuration. In maps that are in force that changes what another program does, which
+/// stays where the start fails: there it is the last thing to do.
+fn begin(enforcer: &mut Table<KernelMaps>, config: &Config) -> Result<(), Error> {
+    let bypass_left = enforcer.begin(config.settings())?;
+    if !bypass_left.is_zero() {
+        let seconds_left = bypass_left.as_secs();
+        warn!(seconds_left, "the kernel side was bypassed, which this start has ended");
+    }
+    enforcer.set_rules(&config.rules)?;
+    enforcer.heartbeat(config.missed_after())
 }
 
 fn prepare(dir: &Path, config: &Config, pin_dir: &PinDir, interfaces: &[Wanted]) -> Result<Ready, OpenError> {
@@ -140,11 +159,9 @@ fn prepare(dir: &Path, config: &Config, pin_dir: &PinDir, interfaces: &[Wanted])
     let mut maps = KernelMaps::open(dir)?;
     maps.take_charge(anchor, flow_buckets(config) - 1)?;
     cookies::shield(dir, config.syn_cookies_above)?;
-    let mut enforcer = Table::adopt(maps, Capacity::of(config), config.settings())?;
-    enforcer.set_rules(&config.rules)?;
+    let mut enforcer = Table::adopt(maps, Capacity::of(config))?;
     let inherited = Inheritance::find(pin_dir.path(), dir)?;
     inherited.hand_to(&mut enforcer)?;
-    enforcer.heartbeat(config.missed_after())?;
     let events = Events::open(dir)?;
     let seed = RandomState::new().hash_one(());
     tap::say(dir, config.tapped.as_ref(), seed)?;

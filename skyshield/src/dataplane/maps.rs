@@ -193,8 +193,13 @@ impl Maps for KernelMaps {
     }
 
     fn put_settings(&mut self, settings: &Wire) -> Result<(), Error> {
-        self.said = *settings;
-        self.say()
+        let before = std::mem::replace(&mut self.said, *settings);
+        // What was refused must not come with what is said next.
+        self.say().inspect_err(|_| self.said = before)
+    }
+
+    fn settings(&self) -> Wire {
+        self.said
     }
 
     fn keep_time(&mut self) -> Result<(), Error> {
@@ -210,15 +215,13 @@ impl Maps for KernelMaps {
     }
 
     fn put_shape(&mut self, key: RateKey, rate: Option<Rate>) -> Result<(), Error> {
-        let known = self.shapes.get(&key.0, 0).is_ok();
-        if let Some(rate) = rate {
-            self.shapes.insert(key.0, Value(rate), 0).map_err(failed("write", names::SHAPES))?;
-            self.own.shaped += u64::from(!known);
-        } else if known {
-            self.shapes.remove(&key.0).map_err(failed("delete from", names::SHAPES))?;
-            self.own.shaped -= 1;
+        let before = self.shapes.get(&key.0, 0).ok().map(|Value(rate)| rate);
+        self.write_shape(key, before, rate)?;
+        let said = self.say();
+        if said.is_err() {
+            self.write_shape(key, rate, before)?;
         }
-        self.say()
+        said
     }
 
     fn bans(&self) -> Result<Vec<(Source, Ban)>, Error> {

@@ -25,8 +25,11 @@ pub type Memory = Table<Model>;
 impl Memory {
     /// An empty one, with the capacities of `config`.
     pub fn new(config: &Config) -> Self {
-        let settings = config.settings();
-        match Self::adopt(Model::default(), Capacity::of(config), settings) {
+        let begun = Self::adopt(Model::default(), Capacity::of(config)).and_then(|mut memory| {
+            memory.begin(config.settings())?;
+            Ok(memory)
+        });
+        match begun {
             Ok(memory) => memory,
             // The model has no failing call.
             Err(error) => unreachable!("a model of maps failed: {error}"),
@@ -125,6 +128,10 @@ impl Maps for Model {
     fn put_settings(&mut self, settings: &Wire) -> Result<(), Error> {
         self.state().settings = *settings;
         Ok(())
+    }
+
+    fn settings(&self) -> Wire {
+        self.state().settings
     }
 
     fn bans(&self) -> Result<Vec<(Source, Ban)>, Error> {

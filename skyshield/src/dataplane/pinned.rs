@@ -75,6 +75,11 @@ impl Pinned {
         })
     }
 
+    /// How much longer everything passes; zero where nothing is bypassed.
+    pub fn bypass_left(&self) -> Result<Duration, OpenError> {
+        Ok(KernelMaps::open(&schema_dir(self.place.path()))?.bypass_left()?)
+    }
+
     /// Lets everything pass for `ttl`, [`LONGEST_BYPASS`](super::LONGEST_BYPASS) at the most; or, with `None`, no more.
     /// Refused while a daemon lives: what is in force is his to say. The next start ends it.
     pub fn bypass(&self, ttl: Option<Duration>) -> Result<(), OpenError> {

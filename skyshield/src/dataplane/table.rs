@@ -45,10 +45,9 @@ impl<M> Table<M> {
 }
 
 impl<M: Maps> Table<M> {
-    /// Takes up what the maps hold already.
-    pub(super) fn adopt(mut maps: M, capacity: Capacity, settings: Settings) -> Result<Self, Error> {
-        let wire = wire(settings);
-        maps.put_settings(&wire)?;
+    /// Takes up what the maps hold already. What they say to the program stays as it is: before [`Self::begin`] a start
+    /// may still fail, and is to have changed nothing then.
+    pub(super) fn adopt(maps: M, capacity: Capacity) -> Result<Self, Error> {
         let mut table = Self {
             capacity,
             used: BTreeMap::new(),
@@ -57,7 +56,7 @@ impl<M: Maps> Table<M> {
             deadlines: Deadlines::default(),
             allowed: BTreeSet::new(),
             shapes: BTreeSet::new(),
-            settings: wire,
+            settings: maps.settings(),
             maps,
         };
         for (source, ban) in table.maps.bans()? {
@@ -82,6 +81,14 @@ impl<M: Maps> Table<M> {
             table.allowed.insert(source);
         }
         Ok(table)
+    }
+
+    /// Puts `settings` in force in place of all that was said by an earlier daemon, also of what it had pass; how much
+    /// longer everything would have passed.
+    pub(super) fn begin(&mut self, settings: Settings) -> Result<Duration, Error> {
+        let bypass_left = self.bypass_left();
+        self.say(&wire(settings))?;
+        Ok(bypass_left)
     }
 
     fn count(&mut self, kind: Kind, source: Source, change: i32) {

@@ -14,7 +14,7 @@ use tests::packet;
 use crate::bench::{Bench, Counted, source};
 use crate::table::address;
 
-fn policy(name: &str, act: PlaceAct) -> PlacePolicy {
+pub(crate) fn policy(name: &str, act: PlaceAct) -> PlacePolicy {
     PlacePolicy { name: name.to_owned(), act, dry_run: false }
 }
 

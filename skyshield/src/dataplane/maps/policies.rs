@@ -32,23 +32,41 @@ impl KernelMaps {
                 self.near.add_prefix(prefix);
             }
         }
-        if placed.names != self.called().places {
+        let names = self.called().places.clone();
+        if placed.names != names {
             // Counters are by number: another policy's must not go on.
             self.rules.forget(names::PLACE_HITS..names::HITS_SLOTS)?;
             self.called().places.clone_from(&placed.names);
         }
-        self.own.places = self.places.write(self.own.places, placed);
-        self.placed = placed.clone();
+        let in_force = self.own.places;
+        self.own.places = self.places.write(in_force, placed);
         let said = self.say();
+        if said.is_ok() {
+            self.placed = placed.clone();
+        } else {
+            self.own.places = in_force;
+            self.called().places = names;
+        }
         self.begin_epoch();
         said
     }
 
     pub(super) fn rule_by(&mut self, rules: &[Rule]) -> Result<(), Error> {
-        let image = rules::compile(rules);
         let called: Vec<String> = rules.iter().map(|rule| rule.name.clone()).collect();
-        let is_held = self.rules.holds(self.own.rules, &image);
+        let in_force = self.own.rules;
         let before = std::mem::replace(&mut self.called().rules, called.clone());
+        let said = self.write_rules(rules, &before, &called);
+        if said.is_err() {
+            // What was refused must not come with what is said next.
+            self.own.rules = in_force;
+            self.called().rules = before;
+        }
+        said
+    }
+
+    fn write_rules(&mut self, rules: &[Rule], before: &[String], called: &[String]) -> Result<(), Error> {
+        let image = rules::compile(rules);
+        let is_held = self.rules.holds(self.own.rules, &image);
         // Counters are by number: another rule's must not go on. A daemon that takes up where another was killed
         // finds no names, and the counters of its own rules.
         if !is_held || !before.is_empty() && before != called {

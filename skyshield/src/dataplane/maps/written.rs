@@ -5,11 +5,12 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 use skyshield_common::host::Hold;
-use skyshield_common::{Ban, PrefixBan, Settings as Wire, clearance};
+use skyshield_common::{Ban, PrefixBan, Rate, RateKey, Settings as Wire, clearance, maps as names};
 
 use super::super::backing::Listed;
 use super::super::enforcer::Replaced;
 use super::super::error::Error;
+use super::super::family::{Value, failed};
 use super::super::list::{List, missing_from};
 use super::KernelMaps;
 
@@ -88,6 +89,7 @@ impl KernelMaps {
             }
             self.near.add_host_v4(address);
         }
+        let in_force = self.generations;
         if (&before.v4, &before.v6) != (&list.v4, &list.v6) {
             for prefix in list.prefixes() {
                 self.near.add_prefix(prefix);
@@ -95,13 +97,31 @@ impl KernelMaps {
             self.generations = self.ranges.write(self.generations, &list.v4, &list.v6);
         }
         self.listed = list.listed();
-        // From here on the new ranges are in force, and what has moved into them may go.
-        self.say()?;
+        // From here on the new ranges are in force, and what has moved into them may go; where it cannot be said the
+        // old ones stay.
+        self.say().inspect_err(|_| self.generations = in_force)?;
         for &address in &moved {
             self.hosts.list(address, false)?;
         }
         self.stale = self.stale.saturating_add(replaced.removed);
         Ok(replaced)
+    }
+
+    /// Makes the rate of `key`, which was `before`, one of its own, or the common one again.
+    pub(super) fn write_shape(
+        &mut self,
+        key: RateKey,
+        before: Option<Rate>,
+        rate: Option<Rate>,
+    ) -> Result<(), Error> {
+        if let Some(rate) = rate {
+            self.shapes.insert(key.0, Value(rate), 0).map_err(failed("write", names::SHAPES))?;
+            self.own.shaped += u64::from(before.is_none());
+        } else if before.is_some() {
+            self.shapes.remove(&key.0).map_err(failed("delete from", names::SHAPES))?;
+            self.own.shaped -= 1;
+        }
+        Ok(())
     }
 
     pub(super) fn put_host(&mut self, address: u32, hold: Hold) -> Result<(), Error> {
