@@ -110,7 +110,6 @@ pub async fn run(start: Start<'_>) -> anyhow::Result<()> {
     let requests = telemetry::Requests::new(&config.log, &config.sentry);
     let gateway_metrics = gateway::Metrics::new(&registry)?.and_tell(requests);
     let forward_auth_metrics = forward_auth::Metrics::new(&registry)?;
-    let reload_metrics = reload::Metrics::new(&registry)?;
     observe(&registry, (logs, sentry), opened.store.counters(), kernel_side)?;
     observe_kernel(&registry, &kernel)?;
     let tap_metrics = tap::metrics(kernel.tapping.as_ref(), &registry)?;
@@ -139,7 +138,7 @@ pub async fn run(start: Start<'_>) -> anyhow::Result<()> {
         control: control.clone(),
         store: opened.store.clone(),
         reader: opened.reader,
-        registry,
+        registry: registry.clone(),
         facts: Arc::new(kernel.facts),
         wishes: wishes.clone(),
         upstreams: states_of(upstreams.clone()),
@@ -167,8 +166,9 @@ pub async fn run(start: Start<'_>) -> anyhow::Result<()> {
         control: control.clone(),
         known,
         level: logs.level(),
-        metrics: reload_metrics,
+        metrics: reload::Metrics::new(&registry)?,
         stage: stage.clone(),
+        owed: None,
     };
     lifecycle.spawn("gateway", async move { Ok(gateway.serve().await?) });
     lifecycle.spawn("forward_auth", async move { Ok(forward_auth.serve().await?) });

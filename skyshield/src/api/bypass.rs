@@ -6,11 +6,13 @@ use axum::Json;
 use axum::extract::rejection::JsonRejection;
 use axum::extract::{Extension, State};
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 use utoipa::ToSchema;
 
 use super::auth::Operator;
 use super::problem::Problem;
 use super::time::{Ttl, ttl};
+use super::writes::Change;
 use crate::control::{Control, LONGEST_BYPASS};
 
 /// For how long, where nothing is said.
@@ -52,14 +54,17 @@ pub(super) async fn begin(
     Ok(Json(span.into()))
 }
 
-/// Has bans, rules and rates hold again in the kernel; answers what was ended.
+/// Has bans, rules and rates hold again in the kernel. What was ended is in the audit log.
 #[utoipa::path(delete, path = "/api/v1/kernel/bypass", tag = "configuration", responses((status = 200, body = BypassBody)))]
 pub(super) async fn end(
     State(control): State<Control>,
     Extension(operator): Extension<Operator>,
-) -> Result<Json<BypassBody>, Problem> {
+) -> Result<(Extension<Change>, Json<BypassBody>), Problem> {
     tracing::info!(operator = operator.name, "the kernel side is to be bypassed no more");
-    Ok(Json(control.end_bypass().await?.into()))
+    let before = BypassBody::from(control.end_bypass().await?);
+    let now = BypassBody::from(Duration::ZERO);
+    let change = Change { before: json!(before), after: json!(now), ..Change::default() };
+    Ok((Extension(change), Json(now)))
 }
 
 impl From<Duration> for BypassBody {

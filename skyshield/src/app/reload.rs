@@ -13,6 +13,7 @@ use super::tap::Ears;
 use crate::clock;
 use crate::config::{self, Config};
 use crate::control::Control;
+use crate::dataplane::Tuning;
 use crate::engine::never_ban::Protection;
 use crate::engine::source::Source;
 use crate::forward_auth;
@@ -82,6 +83,8 @@ pub(super) struct Reloader {
     pub(super) level: Level,
     pub(super) metrics: Metrics,
     pub(super) stage: Stage,
+    /// What the kernel side is to go by, and did not take.
+    pub(super) owed: Option<Tuning>,
 }
 
 impl Reloader {
@@ -101,17 +104,46 @@ impl Reloader {
         self.tell(outcome)
     }
 
-    /// Takes up a configuration that was in force before.
-    pub(super) async fn take_up(&mut self, config: Config) -> Result<Reloaded, Unfulfilled> {
-        let outcome = self.attempt(config).await;
-        self.tell(outcome)
+    /// Goes back to a configuration that was in force before, with each half whatever becomes of the other: what it
+    /// replaces nobody has confirmed. What the kernel does not take is tried again by [`Self::settle_up`].
+    pub(super) async fn go_back_to(&mut self, before: Config) -> Result<Reloaded, Unfulfilled> {
+        let (needs_restart, _) = self.partitioned(&self.started_with, &before);
+        let (_, applied) = self.partitioned(&self.in_force, &before);
+        let tuned = self.put_back(&before).await;
+        let opened = match Box::pin(self.open_doors(before)).await {
+            Ok((before, judge)) => Box::pin(self.renew(before, judge)).await,
+            Err(error) => Err(error),
+        };
+        let outcome = match (opened, tuned) {
+            (Ok(()), Ok(())) => Ok(Reloaded { applied, needs_restart }),
+            (Ok(()), Err(error)) => {
+                let error =
+                    format!("the doors go by what was in force before, the kernel side not yet: {error:#}");
+                Err(Unfulfilled::Refused(error))
+            }
+            (Err(error), _) => Err(Unfulfilled::Refused(format!(
+                "the doors do not go by what was in force before: {error:#}"
+            ))),
+        };
+        self.count(&outcome);
+        outcome
+    }
+
+    /// Tries again what the kernel side did not take; to be called every now and then.
+    pub(super) async fn settle_up(&mut self) {
+        let Some(tuning) = self.owed.clone() else { return };
+        match self.control.tune(tuning).await {
+            Ok(()) => {
+                self.owed = None;
+                tracing::warn!("the kernel side goes by the configuration in force again");
+            }
+            Err(error) => tracing::debug!(%error, "the kernel side still does not take what is in force"),
+        }
     }
 
     fn tell(&self, outcome: Result<Reloaded, Unfulfilled>) -> Result<Reloaded, Unfulfilled> {
         match &outcome {
             Ok(Reloaded { applied, needs_restart }) => {
-                self.metrics.reloads.with_label_values(&["applied"]).inc();
-                self.metrics.succeeded();
                 tracing::info!(applied = applied.join(", "), "the configuration was read again");
                 if !needs_restart.is_empty() {
                     tracing::warn!(
@@ -121,11 +153,19 @@ impl Reloader {
                 }
             }
             Err(error) => {
-                self.metrics.reloads.with_label_values(&["refused"]).inc();
                 tracing::error!(%error, "the configuration was not taken up: everything stays as it was");
             }
         }
+        self.count(&outcome);
         outcome
+    }
+
+    fn count(&self, outcome: &Result<Reloaded, Unfulfilled>) {
+        let result = if outcome.is_ok() { "applied" } else { "refused" };
+        self.metrics.reloads.with_label_values(&[result]).inc();
+        if outcome.is_ok() {
+            self.metrics.succeeded();
+        }
     }
 
     async fn attempt(&mut self, new: Config) -> Result<Reloaded, Unfulfilled> {
@@ -141,7 +181,13 @@ impl Reloader {
             }
             return Err(refused(error));
         }
-        // From here on nothing fails.
+        self.owed = None;
+        Box::pin(self.renew(new, judge)).await.map_err(refused)?;
+        Ok(Reloaded { applied, needs_restart: restart })
+    }
+
+    /// Has all that is left go by `new`, as doors and kernel do. Fails only where the daemon is about to end.
+    async fn renew(&mut self, new: Config, judge: Judge) -> anyhow::Result<()> {
         let known = known_to_the_configuration(&new);
         self.level.set(&new.log);
         self.known.send_replace(known);
@@ -151,14 +197,13 @@ impl Reloader {
         self.control
             .set_sentences(new.risk.clone(), new.escalation.clone())
             .await
-            .context("the control task has ended")
-            .map_err(refused)?;
+            .context("the control task has ended")?;
         let is_another = self.in_force != new;
         self.in_force = new;
         if is_another {
             self.published.publish(&self.in_force);
         }
-        Ok(Reloaded { applied, needs_restart: restart })
+        Ok(())
     }
 
     /// Makes the doors go by `new`, or leaves them as they are. Rules are compiled and names resolved off the tasks
@@ -182,10 +227,23 @@ impl Reloader {
         Ok(self.control.tune(tuning).await?)
     }
 
+    /// Makes the kernel side go by what it went by before; where it does not, that is owed.
+    async fn put_back(&mut self, before: &Config) -> anyhow::Result<()> {
+        self.owed = None;
+        let tuned = self.tune(before).await;
+        if let Err(error) = &tuned {
+            self.owed = Some(before.dataplane.tuning(&self.started_with.dataplane));
+            let error = format!("{error:#}");
+            tracing::error!(error, "the kernel side could not be put back: it goes by what was not kept");
+        }
+        tuned
+    }
+
     /// Makes doors and kernel go by what is in force.
-    async fn go_back(&self) -> anyhow::Result<()> {
-        self.open_doors(self.in_force.clone()).await?;
-        self.tune(&self.in_force).await
+    async fn go_back(&mut self) -> anyhow::Result<()> {
+        let in_force = self.in_force.clone();
+        let tuned = self.put_back(&in_force).await;
+        self.open_doors(in_force).await.and(tuned)
     }
 
     /// In which keys `new` differs from `old`: those that need a restart, and those that do not.
@@ -207,3 +265,6 @@ impl Reloader {
         tokio::task::spawn_blocking(move || load(file.as_deref())).await?.map_err(anyhow::Error::msg)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -27,6 +27,8 @@ use crate::{gateway, host};
 
 /// How often the host is asked for its addresses, however quiet the kernel is.
 const LOOK_AT_HOST_EVERY: Duration = Duration::from_secs(5);
+/// How often the kernel side is told again what it did not take.
+const SETTLE_UP_EVERY: Duration = Duration::from_secs(1);
 
 /// Fails where the control task ends before `stop`.
 pub(super) async fn outlive(control: Control, stop: CancellationToken) -> anyhow::Result<()> {
@@ -88,8 +90,13 @@ pub(super) async fn fulfil(
                 None => std::future::pending().await,
             }
         };
+        let is_owed = reloader.owed.is_some();
         let wish = tokio::select! {
             () = stop.cancelled() => return Ok(()),
+            () = tokio::time::sleep(SETTLE_UP_EVERY), if is_owed => {
+                reloader.settle_up().await;
+                continue;
+            }
             () = over => Wish::RollBack(None),
             wish = wished.recv() => match wish {
                 Some(wish) => wish,
@@ -99,7 +106,7 @@ pub(super) async fn fulfil(
         match wish {
             Wish::Confirm(by, waiting) => {
                 let outcome = match &trial {
-                    Some(trial) => trial.confirm(&reloader, &by),
+                    Some(trial) => trial.confirm(&reloader.place, &reloader.control, &by).await,
                     None => Err(nothing_on_trial()),
                 };
                 if outcome.is_ok() {

@@ -11,6 +11,7 @@ use anyhow::Context as _;
 use super::reload::Reloader;
 use crate::clock;
 use crate::config::Config;
+use crate::control::Control;
 use crate::lifecycle::{Applied, Caller, Confirmed, Proposal, Proposed, Reloaded, Unfulfilled};
 
 /// What waits for its confirmation.
@@ -84,31 +85,48 @@ impl Drop for Draft {
 }
 
 impl Trial {
-    /// Keeps what was on trial, if `by` has come by a connection that is younger; it is the file in the
-    /// place of the configuration from then on.
-    pub(super) fn confirm(&self, reloader: &Reloader, by: &Caller) -> Result<Confirmed, Unfulfilled> {
-        if by.since <= self.began || (by.session.is_some() && by.session == self.by.session) {
-            let what = "this is the connection, or the SSH session, that applied it; connect anew and confirm \
-                        from there, which shows that nobody is locked out";
-            return Err(Unfulfilled::Refused(what.to_owned()));
-        }
-        let place = &reloader.place;
-        let kept = if self.file.as_ref() == Some(place) {
+    /// Keeps what was on trial, if `by` has come by a connection that is younger, and not by a bypass; it is the file
+    /// in the place of the configuration from then on.
+    pub(super) async fn confirm(
+        &self,
+        place: &Path,
+        control: &Control,
+        by: &Caller,
+    ) -> Result<Confirmed, Unfulfilled> {
+        self.is_shown_by(control, by).await.map_err(|what| Unfulfilled::Refused(what.to_owned()))?;
+        let kept = if self.file.as_deref() == Some(place) {
             Ok(None)
         } else {
             put_in_place(place, &self.text).map(Some)
         };
         let previous = kept.map_err(|error| Unfulfilled::Refused(format!("{error:#}")))?;
         tracing::info!(place = %place.display(), "the configuration on trial was confirmed");
-        Ok(Confirmed { place: place.clone(), previous: previous.flatten() })
+        Ok(Confirmed { place: place.to_owned(), previous: previous.flatten() })
+    }
+
+    /// Whether nobody is locked out, as `by` is in; or why that shows nothing.
+    async fn is_shown_by(&self, control: &Control, by: &Caller) -> Result<(), &'static str> {
+        if by.since <= self.began || (by.session.is_some() && by.session == self.by.session) {
+            return Err(
+                "this is the connection, or the SSH session, that applied it; connect anew and confirm from \
+                        there, which shows that nobody is locked out",
+            );
+        }
+        match control.health().await {
+            Ok(health) if health.bypass_left.is_zero() => Ok(()),
+            // Every connection passes then, whatever was put on trial would do to it.
+            Ok(_) => Err("the kernel side is bypassed, so that your connection shows nothing; end that \
+                          (`skyshield bypass off`), connect anew and confirm from there"),
+            Err(_) => Err("the control task does not say whether the kernel side is bypassed; try again"),
+        }
     }
 
     /// Goes back to what was in force before.
     pub(super) async fn roll_back(self, reloader: &mut Reloader) -> Result<Reloaded, Unfulfilled> {
-        let outcome = reloader.take_up(self.before).await;
+        let outcome = reloader.go_back_to(self.before).await;
         match &outcome {
             Ok(_) => tracing::warn!("the configuration on trial was not confirmed and is rolled back"),
-            Err(error) => tracing::error!(%error, "the configuration on trial could not be rolled back"),
+            Err(error) => tracing::error!(%error, "the configuration on trial is not rolled back whole"),
         }
         if self.file.as_ref() == Some(&reloader.place) {
             tracing::warn!(file = %reloader.place.display(), "it still says what was rolled back: mend it before a restart");
@@ -139,4 +157,49 @@ fn write(path: &Path, text: &str) -> std::io::Result<()> {
     let mut file = file.create(true).write(true).truncate(true).mode(0o600).open(path)?;
     file.write_all(text.as_bytes())?;
     file.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::control::{Health, Metrics, Order};
+
+    /// A daemon that says so of its health, or is gone.
+    fn control(health: Option<Health>) -> Control {
+        let metrics = Metrics::new(&prometheus::Registry::new()).unwrap();
+        let (control, mut orders) = Control::channel(metrics);
+        tokio::spawn(async move {
+            while let Some(order) = orders.recv().await {
+                match (order, &health) {
+                    (Order::Health(reply), Some(health)) => reply.send(health.clone()).unwrap(),
+                    (_, _) => return,
+                }
+            }
+        });
+        control
+    }
+
+    #[tokio::test]
+    async fn whoever_comes_by_a_bypass_cannot_confirm() {
+        let folder = tempfile::tempdir().unwrap();
+        let place = folder.path().join("skyshield.toml");
+        let began = clock::now();
+        let trial = Trial {
+            before: Config::default(),
+            file: None,
+            text: "[risk]\n".to_owned(),
+            by: Caller { since: began, session: None },
+            began,
+            ends: began,
+        };
+        let by = Caller { since: began + std::time::Duration::from_secs(1), session: None };
+        let bypassed = Health { bypass_left: std::time::Duration::from_nanos(1), ..Health::default() };
+        for (health, why) in [(Some(bypassed), "skyshield bypass off"), (None, "does not say")] {
+            let refused = trial.confirm(&place, &control(health), &by).await.unwrap_err().to_string();
+            assert!(refused.contains(why), "{refused}");
+            assert!(!place.exists(), "it is in its place all the same");
+        }
+        trial.confirm(&place, &control(Some(Health::default())), &by).await.unwrap();
+        assert_eq!(std::fs::read_to_string(&place).unwrap(), trial.text);
+    }
 }

@@ -22,7 +22,7 @@ pub(super) enum Bypass {
         /// For how long: 30s, 10m, 4h; 24h is the longest
         #[arg(long, default_value = "10m")]
         ttl: String,
-        /// Why, for those who read it later
+        /// Why, for those who read it later in the audit log; with the daemon dead there is none
         #[arg(long)]
         reason: Option<String>,
     },
@@ -39,14 +39,14 @@ pub(super) fn obey(path: Option<&Path>, socket: &Path, command: &Bypass, json: b
         }
         Bypass::Off => (None, ask(socket, Method::DELETE, PATH, None)),
     };
-    match answer {
-        Ok(answer) => show::bypass(span.is_some(), &answer, json),
+    let now = match answer {
         // What a dead daemon has left on this host: of another host's nothing can be reached.
         Err(Failure::Unreachable(what)) if network::Place::named()?.is_none() => {
-            show::bypass_left_behind(&without_daemon(path, span, what)?, json);
+            without_daemon(path, span, what)?
         }
-        Err(failure) => return Err(failure),
-    }
+        answer => answer?,
+    };
+    show::bypass(&now, json);
     Ok(())
 }
 
@@ -75,5 +75,6 @@ fn without_daemon(
         return Err(Failure::Unreachable(unreachable));
     };
     pinned.bypass(span).map_err(nor)?;
-    Ok(json!({ "bypassed": span.is_some(), "seconds_left": span.unwrap_or_default().as_secs() }))
+    let seconds_left = span.unwrap_or_default().as_secs();
+    Ok(json!({ "bypassed": span.is_some(), "seconds_left": seconds_left, "audited": false }))
 }

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::client::ask;
 use super::{Failure, show};
 use crate::config;
-use crate::dataplane::OnSilence;
+use crate::dataplane::{OnSilence, Pinned};
 
 /// The oldest kernel that has all that is needed.
 const OLDEST_KERNEL: (u32, u32) = (6, 0);
@@ -26,6 +26,7 @@ pub(super) fn obey(path: Option<&Path>, socket: &Path, json: bool) -> Result<(),
         }
         Err(failure) => {
             items.push(check("daemon", "failed", failure.to_string(), "start it: `skyshield run`"));
+            items.extend(of_what_is_left(path));
         }
     }
     show::diagnosis(&items, json);
@@ -34,6 +35,18 @@ pub(super) fn obey(path: Option<&Path>, socket: &Path, json: bool) -> Result<(),
 
 fn check(check: &str, state: &str, found: impl Into<String>, mend: &str) -> Value {
     json!({ "check": check, "state": state, "found": found.into(), "mend": mend })
+}
+
+/// What a dead daemon has left in the kernel; nothing where it cannot be read, which other checks say.
+fn of_what_is_left(path: Option<&Path>) -> Option<Value> {
+    let config = config::load(path).ok()?;
+    let left = Pinned::open(&config.dataplane.pin_dir).ok()??.bypass_left().ok()?;
+    Some(if left.is_zero() {
+        check("bypass", "ok", "the kernel drops what it is to drop", "")
+    } else {
+        let found = "an operator has everything pass in the kernel for a while";
+        check("bypass", "failed", found, "`skyshield bypass off`")
+    })
 }
 
 fn of_the_host() -> Vec<Value> {

@@ -31,7 +31,7 @@ pub(super) use alerts::{alerts, alerts_tested, log_level};
 pub(super) use allow::{allowed, allows, disallowed, protected};
 pub(super) use detection::{against, rehearsed, replayed, rule, rules, tested};
 pub(super) use explain::{exception_made, exception_removed, exceptions, explained};
-pub(super) use kernel::{bypass, bypass_left_behind, kernel};
+pub(super) use kernel::{bypass, kernel};
 pub(super) use knowledge::{bundle, feeds, known, places, providers, refreshed, threats};
 pub(super) use lists::imported;
 pub(super) use people::{

@@ -11,14 +11,15 @@ const TELL_EVERY: Duration = Duration::from_mins(1);
 
 impl Control {
     /// Lets everything pass in the kernel for `ttl`, [`LONGEST_BYPASS`](super::LONGEST_BYPASS) at the most; in force
-    /// when this returns. Decisions stay, and doors go by them.
+    /// when this returns. Decisions stay, and doors go by them. Waits for room in the queue: who asks for it, or for its
+    /// end, may do so because of a flood.
     pub async fn bypass(&self, ttl: Duration) -> Result<(), OrderError> {
-        self.kernel(|reply| KernelOrder::Bypass(Some(ttl), reply)).await.map(|_before| ())
+        self.insist(|reply| KernelOrder::Bypass(Some(ttl), reply)).await.map(|_before| ())
     }
 
     /// Ends that; how much was left of it.
     pub async fn end_bypass(&self) -> Result<Duration, OrderError> {
-        self.kernel(|reply| KernelOrder::Bypass(None, reply)).await
+        self.insist(|reply| KernelOrder::Bypass(None, reply)).await
     }
 }
 

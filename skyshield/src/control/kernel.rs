@@ -79,10 +79,7 @@ impl Control {
     /// Makes `tuning` what the kernel side goes by: in the kernel when this returns. Waits for room in the queue: a
     /// configuration is not refused because there is a flood, which it may be meant to end.
     pub async fn tune(&self, tuning: Tuning) -> Result<(), OrderError> {
-        let (reply, answer) = oneshot::channel();
-        let order = Order::Kernel(KernelOrder::Tune(Box::new(tuning), reply));
-        self.orders.send(order).await.map_err(|_| OrderError::Busy)?;
-        answer.await.map_err(|_| OrderError::Busy)?
+        self.insist(|reply| KernelOrder::Tune(Box::new(tuning), reply)).await
     }
 
     /// What the bans of `sources` have met, in the same order; of a thousand at the most.
@@ -100,6 +97,16 @@ impl Control {
         order: impl FnOnce(oneshot::Sender<Result<T, OrderError>>) -> KernelOrder,
     ) -> Result<T, OrderError> {
         self.order(|reply| Order::Kernel(order(reply))).await?
+    }
+
+    /// The same, waiting for room in the queue.
+    pub(super) async fn insist<T>(
+        &self,
+        order: impl FnOnce(oneshot::Sender<Result<T, OrderError>>) -> KernelOrder,
+    ) -> Result<T, OrderError> {
+        let (reply, answer) = oneshot::channel();
+        self.orders.send(Order::Kernel(order(reply))).await.map_err(|_| OrderError::Busy)?;
+        answer.await.map_err(|_| OrderError::Busy)?
     }
 }
 

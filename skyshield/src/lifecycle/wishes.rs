@@ -78,7 +78,7 @@ pub enum Proposed {
     Text(String),
 }
 
-/// Why a wish was not fulfilled; everything is as it was.
+/// Why a wish was not fulfilled; everything is as it was, unless it says otherwise.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Unfulfilled {
     /// What is wrong, and where.

@@ -46,6 +46,11 @@ pub(crate) fn is_rolled_back_or_kept() -> anyhow::Result<()> {
     ensure!(same.starts_with("HTTP/1.1 422") && same.contains("connect anew"), "{same}");
     let meanwhile = ask(&mut back, "POST", "/api/v1/reload", "")?;
     ensure!(meanwhile.contains("on trial"), "{meanwhile}");
+    // Whom a bypass lets in is not shown to get in.
+    ask(&mut back, "PUT", "/api/v1/kernel/bypass", "{}")?;
+    let bypassed = ask(&mut connect(&world)?, "POST", "/api/v1/apply/confirm", "")?;
+    ensure!(bypassed.starts_with("HTTP/1.1 422") && bypassed.contains("skyshield bypass off"), "{bypassed}");
+    ask(&mut back, "DELETE", "/api/v1/kernel/bypass", "")?;
     let confirmed = ask(&mut connect(&world)?, "POST", "/api/v1/apply/confirm", "")?;
     ensure!(confirmed.starts_with("HTTP/1.1 200"), "{confirmed}");
     ensure!(fs::read_to_string(world.config())? == fs::read_to_string(&keeps)?, "it is not in its place");

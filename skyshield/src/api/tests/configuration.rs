@@ -93,13 +93,15 @@ async fn a_bypass_of_the_kernel_is_begun_shown_ended_and_in_the_audit_log() {
     let check = checks.as_array().unwrap().iter().find(|check| check["check"] == "bypass").unwrap();
     assert_eq!((&check["state"], &check["mend"]), (&json!("failed"), &json!("`skyshield bypass off`")));
     let ended = app.ask(delete(BYPASS)).await.body;
-    assert_eq!(ended["bypassed"], true, "what was ended");
-    assert_eq!(
-        app.get("/api/v1/kernel").await.body["bypass"],
-        json!({ "bypassed": false, "seconds_left": 0 })
-    );
+    assert_eq!(ended, json!({ "bypassed": false, "seconds_left": 0 }), "not what is now");
+    assert_eq!(app.get("/api/v1/kernel").await.body["bypass"], ended);
     let lines = app.get("/api/v1/audit").await.body["items"].take();
-    let begun = &lines.as_array().unwrap()[1];
+    let [end, begun] = [0, 1].map(|at| &lines[at]);
+    assert_eq!(end["action"], "DELETE /api/v1/kernel/bypass");
+    assert_eq!(
+        (&end["content"]["before"]["bypassed"], &end["content"]["after"]["bypassed"]),
+        (&json!(true), &json!(false))
+    );
     assert_eq!(
         (&begun["action"], &begun["content"]["reason"]),
         (&json!("PUT /api/v1/kernel/bypass"), &json!("a wrong ban"))

@@ -56,23 +56,18 @@ pub(in crate::cli) fn kernel(answer: &Value, as_json: bool) {
     });
 }
 
-/// What came of it: of one that begins, what is now; of one that ends, what was.
-pub(in crate::cli) fn bypass(begins: bool, answer: &Value, as_json: bool) {
-    said(answer, as_json, || match (begins, answer["bypassed"] == true) {
-        (true, _) => bypassed(answer),
-        (false, true) => "bans, rules and rates hold again".to_owned(),
-        (false, false) => "nothing was bypassed: bans, rules and rates hold".to_owned(),
-    });
-}
-
-/// The same of what was written without the daemon.
-pub(in crate::cli) fn bypass_left_behind(now: &Value, as_json: bool) {
+/// What has come of it.
+pub(in crate::cli) fn bypass(now: &Value, as_json: bool) {
     said(now, as_json, || {
         let what =
             if now["bypassed"] == true { bypassed(now) } else { "bans, rules and rates hold".to_owned() };
-        format!(
-            "{what}; the daemon does not answer, so this was written into the kernel, and into no audit log"
-        )
+        if now["audited"] == false {
+            return format!(
+                "{what}; the daemon does not answer, so this was written into the kernel and into no audit log: who did \
+                 it, and why, is kept nowhere"
+            );
+        }
+        what
     });
 }
 
