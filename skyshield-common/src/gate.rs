@@ -17,6 +17,10 @@ pub struct Gate {
     pub stack_unsummed: u64,
     /// Until when the port is shielded, in [`rate::units`].
     pub armed_until: u64,
+    /// When a connection of the host's own was last met on the port while it was shielded.
+    pub met: u64,
+    /// Whose right cookies came last: most of a hash, and the time below it, in milliseconds or so.
+    pub let_in: [u64; 4],
 }
 
 /// When ports are shielded. All zero: never.
@@ -63,9 +67,7 @@ impl Gate {
         if shielding.arming.interval == 0 {
             return false;
         }
-        let left = self.armed_until.wrapping_sub(now);
-        // Further ahead than it was ever set is from before the units wrapped.
-        let is_armed = left != 0 && left <= shielding.hold;
+        let is_armed = self.is_armed(now, shielding);
         let over_arming = over(&mut self.arming, now, &shielding.arming);
         let over_keeping = over(&mut self.keeping, now, &shielding.keeping);
         if over_arming || is_armed && over_keeping {
@@ -74,6 +76,56 @@ impl Gate {
             return false;
         }
         true
+    }
+
+    /// Whether the port is shielded at `now`, with nothing counted.
+    #[inline]
+    #[must_use]
+    pub const fn is_armed(&self, now: u64, shielding: &Shielding) -> bool {
+        let left = self.armed_until.wrapping_sub(now);
+        // Further ahead than it was ever set is from before the units wrapped.
+        left != 0 && left <= shielding.hold
+    }
+
+    /// Notes that a segment of a connection of the host's own has come at `now`. Seldom, as other CPUs read
+    /// the line.
+    #[inline]
+    pub const fn meet(&mut self, now: u64) {
+        const SECOND: u64 = rate::units(1_000_000_000);
+        if now.wrapping_sub(self.met) > SECOND {
+            self.met = now;
+        }
+    }
+
+    /// Whether the connections on the port are the host's own. One that listens on a port may never see its
+    /// packets: those of a container's port go to another address, and the host knows no connection of it.
+    #[inline]
+    #[must_use]
+    pub const fn is_served(&self, now: u64) -> bool {
+        /// As long as the stack takes a cookie for.
+        const LATELY: u64 = rate::units(120_000_000_000);
+        self.met != 0 && now.wrapping_sub(self.met) <= LATELY
+    }
+
+    /// About a millisecond.
+    const TICK_SHIFT: u32 = 20;
+    const TICKS: u64 = 0x00ff_ffff;
+
+    /// Notes that whoever has this hash has brought a right cookie at `now_ns`.
+    #[inline]
+    pub const fn let_in(&mut self, hash: u64, now_ns: u64) {
+        self.let_in[(hash >> 62) as usize] = hash & !Self::TICKS | now_ns >> Self::TICK_SHIFT & Self::TICKS;
+    }
+
+    /// Whether one has within the last second: the stack may not have got to it yet. Forgotten where another
+    /// has taken its place.
+    #[inline]
+    #[must_use]
+    pub const fn was_let_in(&self, hash: u64, now_ns: u64) -> bool {
+        const LATELY: u64 = 1 << 10;
+        let noted = self.let_in[(hash >> 62) as usize];
+        let since = (now_ns >> Self::TICK_SHIFT).wrapping_sub(noted) & Self::TICKS;
+        (noted ^ hash) & !Self::TICKS == 0 && since < LATELY
     }
 
     /// Whether the host's stack is to see this SYN all the same.
@@ -123,7 +175,10 @@ mod tests {
     fn a_port_stays_shielded_between_the_two_rates_and_not_below() {
         let shielding = Shielding::above(1_000, 5 * SECOND, 0);
         let mut gate = Gate::default();
+        assert!(!gate.is_armed(rate::units(SECOND), &shielding));
         answered(&mut gate, &shielding, SECOND, 10_000, 1);
+        assert!(gate.is_armed(rate::units(6 * SECOND), &shielding));
+        assert!(!gate.is_armed(rate::units(8 * SECOND), &shielding), "nobody asks for more");
         let between = answered(&mut gate, &shielding, 2 * SECOND, 700, 20);
         assert!(between > 700 * 20 - 300, "{between}");
         let below = answered(&mut gate, &shielding, 22 * SECOND, 100, 20);
@@ -139,6 +194,31 @@ mod tests {
         let spared = (0..100_000).filter(|n| gate.spares(now(*n), false, &shielding)).count();
         assert!((9..=12).contains(&spared), "{spared} in a second");
         assert!(gate.spares(now(100_000), true, &shielding));
+    }
+
+    #[test]
+    fn a_port_is_served_for_a_while_after_a_connection_was_met() {
+        let mut gate = Gate::default();
+        let at = |secs: u64| rate::units(secs * SECOND);
+        assert!(!gate.is_served(at(5)));
+        for secs in [10, 60] {
+            gate.meet(at(secs));
+        }
+        assert!(gate.is_served(at(60)) && gate.is_served(at(180)) && !gate.is_served(at(181)));
+    }
+
+    #[test]
+    fn who_brought_a_cookie_is_known_for_a_second_and_nobody_else_is() {
+        let mut gate = Gate::default();
+        let (hash, wraps) = (0xdead_beef_0123_4567, (1 << 44) - (1 << 20));
+        for now in [SECOND, wraps] {
+            assert!(!gate.was_let_in(hash, now));
+            gate.let_in(hash, now);
+            assert!(gate.was_let_in(hash, now) && gate.was_let_in(hash, now + SECOND));
+            assert!(!gate.was_let_in(hash, now + 2 * SECOND) && !gate.was_let_in(hash ^ 1 << 40, now));
+        }
+        gate.let_in(!hash, wraps);
+        assert!(gate.was_let_in(hash, wraps), "it has a place of its own");
     }
 
     #[test]

@@ -6,7 +6,7 @@
 /// Bans are handed from one version to another, upwards and downwards. So in every layout the maps of
 /// bans, of prefixes and of what is allowed keep their names, kinds and keys, and the values of the
 /// first two begin with a [`Ban`](crate::Ban).
-pub const SCHEMA: u32 = 11;
+pub const SCHEMA: u32 = 12;
 
 /// The program's name, in the object and in the kernel.
 pub const PROGRAM: &str = "skyshield";

@@ -13,8 +13,8 @@ pub enum Verdict {
 
 /// What a reason that drops has on top of the code of its other self, which passes.
 const DROPPED: u32 = 64;
-/// From this code on somebody is told: bans and rates that a dry run spared, and all that is dropped.
-const TOLD: u32 = 48;
+/// From this code on somebody is told: cookies, bans and rates that a dry run spared, and all that is dropped.
+const TOLD: u32 = 47;
 
 macro_rules! reasons {
     (
@@ -97,7 +97,7 @@ reasons! {
         AllowedBan = 6, "allowed_ban";
         /// Over its rate, and saved by the allow list.
         AllowedRate = 7, "allowed_rate";
-        /// Malformed or impossible, and saved by the allow list.
+        /// Malformed, impossible or of no connection, and saved by the allow list.
         AllowedOddity = 8, "allowed_oddity";
         /// A TCP SYN to a port that gets too many of them, answered with a cookie.
         SynAnswered = 9, "syn_answered";
@@ -152,6 +152,9 @@ reasons! {
         MalformedUdp = 37, "malformed_udp", or MalformedUdpDropped, "malformed_udp_dropped";
         /// Too short for its ICMP header.
         TruncatedIcmp = 38, "truncated_icmp", or TruncatedIcmpDropped, "truncated_icmp_dropped";
+        /// TCP to a port that gets too many SYNs, of no connection, and with no cookie that the host has given,
+        /// but for the dry run.
+        DryRunCookieRefused = 47, "dry_run_cookie_refused", or CookieRefused, "cookie_refused";
         /// Its address is banned, but for the dry run.
         DryRunBannedExact = 48, "dry_run_banned_exact", or BannedExact, "banned_exact";
         /// A prefix that holds its address is banned, but for the dry run.
@@ -224,7 +227,7 @@ impl Reason {
         self as u32 >= DROPPED
     }
 
-    /// Whether events tell of it: it dropped, or is a ban or a rate that a dry run kept from dropping.
+    /// Whether events tell of it: it dropped, or is what a dry run alone kept from dropping.
     #[inline]
     pub const fn is_told(self) -> bool {
         self as u32 >= TOLD
@@ -302,6 +305,8 @@ mod tests {
             Reason::BannedExact,
             Reason::BannedPrefix
         ]));
+        let refused = Reason::CookieRefused;
+        assert!(refused.is_told() && !refused.is_oddity() && !refused.is_rate() && !refused.is_of_a_ban());
         assert!(!Reason::RuleDropped.is_rate() && Reason::RuleRateExceeded.is_rate());
         assert!(!Reason::Passed.is_told() && !Reason::Land.is_told());
     }

@@ -1,5 +1,6 @@
 //! SYN cookies: the handshake's first answer, in the host's name, while a port gets more SYNs than it
-//! can keep in mind. Nothing is kept of such a SYN; the host's own stack checks what comes back.
+//! can keep in mind. Nothing is kept of such a SYN; of what comes back the host's own stack makes the
+//! connection, and what no cookie speaks for does not reach it.
 
 #![expect(
     clippy::cast_possible_truncation,
@@ -17,12 +18,14 @@ use aya_ebpf::macros::map;
 use aya_ebpf::maps::Array;
 use aya_ebpf::programs::XdpContext;
 use skyshield_common::gate::{Gate, Shielding};
-use skyshield_common::{flag, rate};
+use skyshield_common::{Reason, flag, rate};
 use skyshield_ebpf::handshake;
 use skyshield_ebpf::{Frame as _, Tables as _, parse};
 
 use crate::frame::XdpFrame;
 use crate::maps::KernelMaps;
+
+mod check;
 
 /// Written by the daemon; one slot.
 #[map]
@@ -40,37 +43,55 @@ const LISTENING: u32 = 10;
 /// The network namespace of the interface.
 const OWN_NAMESPACE: u64 = u64::MAX;
 
-/// Answers the frame, if it is a SYN to a port that is shielded, and a socket listens there; it has then
-/// become the answer.
+/// What becomes of a packet that passes, for `reason`: a SYN to a port that is shielded, where a socket
+/// listens, has become its own answer; what belongs to no connection there is refused without a cookie.
 ///
 /// In steps, each a function of its own: the verifier walks it once, and it has a stack of its own.
 #[inline(always)]
-pub(crate) fn answer(frame: &XdpFrame<'_>, now_ns: u64, maps: &KernelMaps) -> bool {
-    // A dry run changes nothing about the traffic.
-    if maps.settings().is_none_or(|settings| settings.has(flag::DRY_RUN)) {
-        return false;
+pub(crate) fn shield(frame: &XdpFrame<'_>, reason: Reason, now_ns: u64, maps: &KernelMaps) -> Reason {
+    let (Some(settings), Ok(packet)) = (maps.settings(), parse(frame)) else { return reason };
+    let (ctx, at, is_v6) = (frame.context(), packet.header_at as u64, packet.is_v6);
+    match shielded(ctx, at, is_v6.into(), now_ns) {
+        // A dry run changes nothing about the traffic.
+        SYN if !settings.has(flag::DRY_RUN) && answer(ctx, at, is_v6, now_ns) => Reason::SynAnswered,
+        SEGMENT if check::is_refused(ctx, at, is_v6, now_ns, settings.seed) => {
+            if maps.allowed(&packet.source, settings) {
+                Reason::AllowedOddity
+            } else if settings.spares(Reason::CookieRefused) {
+                Reason::CookieRefused.in_dry_run()
+            } else {
+                Reason::CookieRefused
+            }
+        }
+        _ => reason,
     }
-    let Ok(packet) = parse(frame) else { return false };
-    let (ctx, at) = (frame.context(), packet.header_at as u64);
-    if shielded_syn(ctx, at, packet.is_v6.into(), now_ns) == 0 {
-        return false;
-    }
-    if packet.is_v6 {
+}
+
+/// Whether the SYN at `at` has become its answer.
+#[inline(always)]
+fn answer(ctx: *mut xdp_md, at: u64, is_v6: bool, now_ns: u64) -> bool {
+    if is_v6 {
         listening_v6(ctx, at) != 0 && sent_back_v6(ctx, at, cookie_v6(ctx, at, now_ns)) != 0
     } else {
         listening_v4(ctx, at) != 0 && sent_back_v4(ctx, at, cookie_v4(ctx, at, now_ns)) != 0
     }
 }
 
+/// What [`shielded`] says of a SYN.
+const SYN: u64 = 1;
+/// What it says of a segment behind the handshake's first two.
+const SEGMENT: u64 = 2;
+
 const V4_BYTES: u64 = 20;
 const V6_BYTES: u64 = 40;
 /// What [`cookie_v4`] says where there is none.
 const NONE: i64 = -1;
 
-/// Whether there is a whole TCP SYN, right behind the IP header at `at`, to a port that is shielded now.
+/// Whether there is a whole TCP header, right behind the IP header at `at`, to a port that is shielded now:
+/// [`SYN`], [`SEGMENT`], or nothing to be shielded from.
 #[unsafe(no_mangle)]
 #[inline(never)]
-extern "C" fn shielded_syn(ctx: *mut xdp_md, at: u64, is_v6: u64, now_ns: u64) -> u64 {
+extern "C" fn shielded(ctx: *mut xdp_md, at: u64, is_v6: u64, now_ns: u64) -> u64 {
     const PLAIN: u32 = 0x45;
     const FRAGMENTED: u32 = 0x3fff;
     let ctx = XdpContext::new(ctx);
@@ -86,14 +107,23 @@ extern "C" fn shielded_syn(ctx: *mut xdp_md, at: u64, is_v6: u64, now_ns: u64) -
         return 0;
     }
     let Some(tcp) = frame.quads(tcp_at) else { return 0 };
-    if !handshake::is_syn(&tcp) || handshake::header_bytes(&tcp) < 20 {
+    let (is_syn, is_segment) = (handshake::is_syn(&tcp), handshake::is_segment(&tcp));
+    if !(is_syn || is_segment) || handshake::header_bytes(&tcp) < 20 {
         return 0;
     }
     let Some(shielding) = SHIELDING.get(0) else { return 0 };
     let Some(gate) = GATES.get_ptr_mut(handshake::destination_port(&tcp)) else { return 0 };
     // SAFETY: the slot is there as long as the program is; other CPUs may write it as well, a word at
     // a time, as `Gate` puts up with.
-    unsafe { (*gate).is_shielded(rate::units(now_ns), shielding) }.into()
+    let gate = unsafe { &mut *gate };
+    let now = rate::units(now_ns);
+    if is_syn {
+        if gate.is_shielded(now, shielding) { SYN } else { 0 }
+    } else if gate.is_armed(now, shielding) {
+        SEGMENT
+    } else {
+        0
+    }
 }
 
 /// Words as they come in. Aligned, because the compiler moves them two at a time, and the verifier takes
@@ -218,7 +248,7 @@ fn whole(ctx: *mut xdp_md, at: u64, tcp: &mut Words<{ TCP_MOST / 4 }>) -> u32 {
 fn spared(tcp: &Words<{ TCP_MOST / 4 }>, is_summed: bool, now_ns: u64) -> bool {
     let Some(shielding) = SHIELDING.get(0) else { return true };
     let Some(gate) = GATES.get_ptr_mut(tcp.get(0) & 0xffff) else { return true };
-    // SAFETY: as in `shielded_syn`.
+    // SAFETY: as in `shielded`.
     unsafe { (*gate).spares(rate::units(now_ns), is_summed, shielding) }
 }
 

@@ -17,6 +17,14 @@ pub const fn is_syn(tcp: &Tcp) -> bool {
     tcp[3] >> 16 & FIN_SYN_RST_ACK == 2
 }
 
+/// Whether a TCP header is that of a segment behind the handshake's first two, as the one is that brings
+/// a cookie back. A listening socket makes nothing of any other but a SYN.
+#[inline(always)]
+pub const fn is_segment(tcp: &Tcp) -> bool {
+    const SYN_RST_ACK: u32 = 0x16;
+    tcp[3] >> 16 & SYN_RST_ACK == 0x10
+}
+
 /// The length of a TCP header, in bytes; less than 20 is none.
 #[inline(always)]
 pub const fn header_bytes(tcp: &Tcp) -> u32 {
@@ -150,6 +158,12 @@ mod tests {
         assert!(is_syn(&with(0x02)) && is_syn(&with(0xc2)), "a congestion's flags are no other packet");
         for flags in [0, 0x01, 0x03, 0x06, 0x10, 0x12, 0x13] {
             assert!(!is_syn(&with(flags)), "{flags:x}");
+        }
+        for flags in [0x10, 0x11, 0x18, 0x38, 0xd0] {
+            assert!(is_segment(&with(flags)), "{flags:x}");
+        }
+        for flags in [0, 0x01, 0x02, 0x04, 0x08, 0x12, 0x14, 0x29] {
+            assert!(!is_segment(&with(flags)), "{flags:x}");
         }
         assert_eq!((header_bytes(&TCP), destination_port(&TCP)), (24, 80));
     }

@@ -62,7 +62,7 @@ mod program {
     use skyshield_common::{Reason, Verdict};
     use skyshield_ebpf::{Outcome, Quick, open_at, quick, screen};
 
-    use crate::cookies::answer;
+    use crate::cookies::shield;
     use crate::frame::XdpFrame;
     use crate::maps::{self, KernelMaps};
     use crate::report;
@@ -107,12 +107,12 @@ mod program {
         if outcome.reason.drops() { xdp_action::XDP_DROP } else { xdp_action::XDP_PASS }
     }
 
-    /// As [`skyshield`], and answers SYNs; loaded in its place where that is wanted, so that nobody else
-    /// pays for it, and kernels load the other that have not got what it calls.
+    /// As [`skyshield`], and answers SYNs and checks what comes back; loaded in its place where that is
+    /// wanted, so that nobody else pays for it, and kernels load the other that have not got what it calls.
     #[xdp(frags)]
     #[expect(clippy::needless_pass_by_value, reason = "the signature is the macro's")]
     fn skyshield_syn(ctx: XdpContext) -> u32 {
-        match screen_or_answer(&XdpFrame::of(&ctx)).verdict() {
+        match screen_and_shield(&XdpFrame::of(&ctx)).verdict() {
             Verdict::Pass => xdp_action::XDP_PASS,
             Verdict::Drop => xdp_action::XDP_DROP,
             Verdict::Answer => xdp_action::XDP_TX,
@@ -120,11 +120,11 @@ mod program {
     }
 
     #[inline(always)]
-    fn screen_or_answer(frame: &XdpFrame<'_>) -> Reason {
+    fn screen_and_shield(frame: &XdpFrame<'_>) -> Reason {
         let maps = KernelMaps::long();
         let mut outcome = screen(frame, &maps);
-        if matches!(outcome.reason, Reason::Passed | Reason::Tapped) && answer(frame, outcome.now_ns, &maps) {
-            outcome.reason = Reason::SynAnswered;
+        if matches!(outcome.reason, Reason::Passed | Reason::Tapped) {
+            outcome.reason = shield(frame, outcome.reason, outcome.now_ns, &maps);
         }
         report::report(frame, &outcome, &maps);
         outcome.reason
@@ -150,7 +150,7 @@ mod program {
     #[expect(clippy::needless_pass_by_value, reason = "the signature is the macro's")]
     fn skyshield_tap_syn(ctx: XdpContext) -> u32 {
         let frame = XdpFrame::of(&ctx);
-        let reason = screen_or_answer(&frame);
+        let reason = screen_and_shield(&frame);
         match reason.verdict() {
             Verdict::Pass => {
                 // Read anew: the attempt at an answer may have changed the frame's bounds, and the verifier

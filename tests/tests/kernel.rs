@@ -9,6 +9,8 @@ use tests::requirement::{Requirement, trial};
 mod adversary;
 #[path = "kernel/bench.rs"]
 mod bench;
+#[path = "kernel/checked.rs"]
+mod checked;
 #[path = "kernel/clearance.rs"]
 mod clearance;
 #[path = "kernel/cookies.rs"]
@@ -138,6 +140,11 @@ fn main() -> ExitCode {
         ("cookies_let_honest_clients_connect_in_a_flood", cookies::connect),
         ("cookies_are_given_by_both_families", cookies::both_families),
         ("cookies_and_the_tap_do_not_disturb_each_other", cookies::beside_the_tap),
+        ("cookies_that_are_forged_end_in_the_program", checked::flood),
+        ("cookies_are_checked_of_nobody_who_is_spared", checked::spared),
+        ("cookies_let_in_what_follows_them_at_once", checked::followed),
+        ("cookies_are_checked_in_a_dry_run_and_none_given", checked::rehearsed),
+        ("cookies_are_not_asked_of_what_is_sent_on", checked::sent_on),
         ("cookies_end_with_the_flood", cookies::disarm),
         ("cookies_are_refused_where_the_stack_takes_none", cookies::refused),
         ("tap_copies_what_a_connection_carries", tap::copies),

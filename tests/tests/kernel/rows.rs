@@ -15,12 +15,14 @@ use crate::table::{Fate, Setting, address};
 /// Reasons that no row can bring about: the kernel runs no frame shorter than its Ethernet header,
 /// an array's slot is never missing, a thousand sources at once leave cells to spare, and cookies are
 /// another program's.
-const BEYOND_ROWS: [Reason; 5] = [
+const BEYOND_ROWS: [Reason; 7] = [
     Reason::TruncatedEthernet,
     Reason::TruncatedEthernetDropped,
     Reason::Unexpected,
     Reason::RateUntracked,
     Reason::SynAnswered,
+    Reason::DryRunCookieRefused,
+    Reason::CookieRefused,
 ];
 /// As many rows as must be there at the least.
 pub(crate) const ROWS: usize = 300;
