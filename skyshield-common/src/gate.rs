@@ -17,11 +17,15 @@ pub struct Gate {
     pub stack_unsummed: u64,
     /// Until when the port is shielded, in [`rate::units`].
     pub armed_until: u64,
-    /// When a connection of the host's own was last met on the port while it was shielded.
-    pub met: u64,
+    /// Where connections of the host's own were last met on the port while it was shielded: some of a hash of the
+    /// place, and the time below it.
+    pub met: [u64; PLACES],
     /// Whose right cookies came last: most of a hash, and the time below it, in milliseconds or so.
     pub let_in: [u64; 4],
 }
+
+/// Places on a port where connections are known to be the host's own: of more the oldest makes way.
+const PLACES: usize = 4;
 
 /// When ports are shielded. All zero: never.
 #[repr(C)]
@@ -87,24 +91,44 @@ impl Gate {
         left != 0 && left <= shielding.hold
     }
 
-    /// Notes that a segment of a connection of the host's own has come at `now`. Seldom, as other CPUs read
-    /// the line.
+    /// Notes that a segment of a connection of the host's own has come at `now`, to the place of this hash. Seldom, as
+    /// other CPUs read the line.
     #[inline]
-    pub const fn meet(&mut self, now: u64) {
+    pub const fn meet(&mut self, place: u64, now: u64) {
         const SECOND: u64 = rate::units(1_000_000_000);
-        if now.wrapping_sub(self.met) > SECOND {
-            self.met = now;
+        let (mut at, mut oldest) = (0, 0);
+        while at < PLACES {
+            let noted = self.met[at];
+            if is_noted(noted, place) {
+                if since(noted, now) > SECOND {
+                    self.met[at] = place & !TIME | now;
+                }
+                return;
+            }
+            if since(noted, now) > since(self.met[oldest], now) {
+                oldest = at;
+            }
+            at += 1;
         }
+        self.met[oldest] = place & !TIME | now;
     }
 
-    /// Whether the connections on the port are the host's own. One that listens on a port may never see its
-    /// packets: those of a container's port go to another address, and the host knows no connection of it.
+    /// Whether the connections there are the host's own. What listens on a port may never see its packets: those of a
+    /// container's port go to another address, and the host knows no connection of it. That may be so of one address of
+    /// the host's, and not of another.
     #[inline]
     #[must_use]
-    pub const fn is_served(&self, now: u64) -> bool {
+    pub const fn is_served(&self, place: u64, now: u64) -> bool {
         /// As long as the stack takes a cookie for.
         const LATELY: u64 = rate::units(120_000_000_000);
-        self.met != 0 && now.wrapping_sub(self.met) <= LATELY
+        let mut at = 0;
+        while at < PLACES {
+            if is_noted(self.met[at], place) && since(self.met[at], now) <= LATELY {
+                return true;
+            }
+            at += 1;
+        }
+        false
     }
 
     /// About a millisecond.
@@ -146,6 +170,18 @@ const fn over(tat: &mut u64, now: u64, rate: &Rate) -> bool {
         }
         None => true,
     }
+}
+
+/// What of a note on a place is the time.
+const TIME: u64 = rate::units(u64::MAX);
+
+const fn is_noted(noted: u64, place: u64) -> bool {
+    noted != 0 && (noted ^ place) & !TIME == 0
+}
+
+/// How long ago a note was made; for ever where there is none.
+const fn since(noted: u64, now: u64) -> u64 {
+    if noted == 0 { u64::MAX } else { now.wrapping_sub(noted) & TIME }
 }
 
 #[cfg(test)]
@@ -197,14 +233,26 @@ mod tests {
     }
 
     #[test]
-    fn a_port_is_served_for_a_while_after_a_connection_was_met() {
+    fn a_port_is_served_for_a_while_where_a_connection_was_met() {
         let mut gate = Gate::default();
         let at = |secs: u64| rate::units(secs * SECOND);
-        assert!(!gate.is_served(at(5)));
+        let place = |n: u64| n << 48 | 7;
+        assert!(!gate.is_served(place(1), at(5)));
         for secs in [10, 60] {
-            gate.meet(at(secs));
+            gate.meet(place(1), at(secs));
         }
-        assert!(gate.is_served(at(60)) && gate.is_served(at(180)) && !gate.is_served(at(181)));
+        assert!(gate.is_served(place(1), at(60)) && gate.is_served(place(1), at(180)));
+        assert!(!gate.is_served(place(1), at(181)) && !gate.is_served(place(2), at(60)));
+        // Beside others, until there are too many of them.
+        for n in 2..=4 {
+            gate.meet(place(n), at(61));
+        }
+        assert!((1..=4).all(|n| gate.is_served(place(n), at(62))));
+        gate.meet(place(5), at(62));
+        assert!(!gate.is_served(place(1), at(62)) && (2..=5).all(|n| gate.is_served(place(n), at(62))));
+        // A clock that has wrapped.
+        gate.meet(place(6), TIME);
+        assert!(gate.is_served(place(6), at(1)));
     }
 
     #[test]

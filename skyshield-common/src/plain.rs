@@ -34,7 +34,7 @@ plain! {
     Settings => 360,
     Sizes => 40,
     Rate => 16,
-    Gate => 80,
+    Gate => 104,
     Shielding => 56,
     Segment => 88,
     Tapping => 40,

@@ -123,7 +123,7 @@ mod program {
     fn screen_and_shield(frame: &XdpFrame<'_>) -> Reason {
         let maps = KernelMaps::long();
         let mut outcome = screen(frame, &maps);
-        if matches!(outcome.reason, Reason::Passed | Reason::Tapped) {
+        if matches!(outcome.reason, Reason::Passed | Reason::Tapped | Reason::RateUntracked) {
             outcome.reason = shield(frame, outcome.reason, outcome.now_ns, &maps);
         }
         report::report(frame, &outcome, &maps);

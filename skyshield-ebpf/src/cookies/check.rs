@@ -31,7 +31,7 @@ extern "C" fn forged_v4(ctx: *mut xdp_md, at: u64, now_ns: u64, seed: u64) -> u6
     const ADDRESSES: usize = 3;
     const TCP: usize = 5;
     let mut headers = Words([0; TCP + 5]);
-    if !headers.fill(ctx, at) || !is_of_none::<ADDRESSES, TCP, _>(ctx, &mut headers, now_ns) {
+    if !headers.fill(ctx, at) || !is_of_none::<ADDRESSES, TCP, _>(ctx, &mut headers, now_ns, seed) {
         return 0;
     }
     let first = headers.0.as_mut_ptr();
@@ -52,7 +52,7 @@ extern "C" fn forged_v6(ctx: *mut xdp_md, at: u64, now_ns: u64, seed: u64) -> u6
     // came in by: of a bridge, or of a VLAN.
     if !headers.fill(ctx, at)
         || headers.get(ADDRESSES) & 0xffc0_0000 == LINK_LOCAL
-        || !is_of_none::<ADDRESSES, TCP, _>(ctx, &mut headers, now_ns)
+        || !is_of_none::<ADDRESSES, TCP, _>(ctx, &mut headers, now_ns, seed)
     {
         return 0;
     }
@@ -87,14 +87,15 @@ fn is_stranger<const ADDRESSES: usize, const TCP: usize, const N: usize>(
     !gate.was_let_in(hash, now_ns)
 }
 
-/// Whether a socket listens where the segment goes to, and would have to make its connection, on a port that
-/// the host itself serves. Of headers one right behind the other: the ports, TCP's first word, follow on the
+/// Whether a socket listens where the segment goes to, and would have to make its connection, at an address where the
+/// host itself serves the port. Of headers one right behind the other: the ports, TCP's first word, follow on the
 /// addresses, and that is how the kernel wants to be asked.
 #[inline(always)]
 fn is_of_none<const ADDRESSES: usize, const TCP: usize, const N: usize>(
     ctx: *mut xdp_md,
     headers: &mut Words<N>,
     now_ns: u64,
+    seed: u64,
 ) -> bool {
     let tuple = &raw mut headers.0[ADDRESSES];
     let bytes = size_of::<u32>() * (TCP + 1 - ADDRESSES);
@@ -113,12 +114,17 @@ fn is_of_none<const ADDRESSES: usize, const TCP: usize, const N: usize>(
     let Some(gate) = GATES.get_ptr_mut(headers.get(TCP) & 0xffff) else { return false };
     // SAFETY: as in `shielded`.
     let gate = unsafe { &mut *gate };
+    let (mut place, mut word) = (seed, ADDRESSES + (TCP - ADDRESSES) / 2);
+    while word < TCP {
+        place = host::mix(place ^ u64::from(headers.get(word)));
+        word += 1;
+    }
     let now = rate::units(now_ns);
     if state != LISTENING {
-        gate.meet(now);
+        gate.meet(place, now);
         return false;
     }
-    gate.is_served(now)
+    gate.is_served(place, now)
 }
 
 /// Whether the packet at `at` would be sent on: a socket that listens on every address is found for those
