@@ -49,8 +49,6 @@ mod rate;
 mod reference;
 #[path = "kernel/refusals.rs"]
 mod refusals;
-#[path = "kernel/refused.rs"]
-mod refused;
 #[path = "kernel/roster.rs"]
 mod roster;
 #[path = "kernel/rows.rs"]
@@ -65,6 +63,8 @@ mod stash;
 mod table;
 #[path = "kernel/tap.rs"]
 mod tap;
+#[path = "kernel/unsaid.rs"]
+mod unsaid;
 #[path = "kernel/versions.rs"]
 mod versions;
 #[path = "kernel/wire.rs"]
@@ -136,7 +136,7 @@ fn main() -> ExitCode {
         ("version_with_less_room_keeps_what_fits", versions::without_room),
         ("version_that_fails_half_way_keeps_its_maps", versions::half_way),
         ("start_that_fails_changes_nothing_and_one_that_succeeds_ends_a_bypass", starts::over_a_bypass),
-        ("write_that_the_kernel_refuses_does_not_come_with_the_next", refused::forgotten),
+        ("write_that_the_kernel_refuses_does_not_come_with_the_next", unsaid::forgotten),
         ("cookies_let_honest_clients_connect_in_a_flood", cookies::connect),
         ("cookies_are_given_by_both_families", cookies::both_families),
         ("cookies_and_the_tap_do_not_disturb_each_other", cookies::beside_the_tap),

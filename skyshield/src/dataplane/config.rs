@@ -137,7 +137,7 @@ impl Default for Config {
 
 /// Entries of one map at the most: at some 90 bytes each, more than any host sets aside for it.
 const MAX_ENTRIES: u32 = 1 << 24;
-// A verifier follows no address further than that, and the table of hosts is the largest.
+// A verifier follows no address further than that, and the tables of hosts are the largest.
 const _: () = assert!(host::bucket_count(2 * MAX_ENTRIES) as usize * size_of::<host::Bucket>() <= 1 << 29);
 const _: () = assert!(host_v6::bucket_count(MAX_ENTRIES) as usize * size_of::<host_v6::Bucket>() <= 1 << 29);
 /// Packets at the most; a network card's wire carries fewer in a second.

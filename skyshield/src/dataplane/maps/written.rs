@@ -98,8 +98,12 @@ impl KernelMaps {
         }
         self.listed = list.listed();
         // From here on the new ranges are in force, and what has moved into them may go; where it cannot be said the
-        // old ones stay.
-        self.say().inspect_err(|_| self.generations = in_force)?;
+        // old ones stay, and are to be found by the next list.
+        if let Err(error) = self.say() {
+            self.generations = in_force;
+            self.listed = self.list_in_force()?.listed();
+            return Err(error);
+        }
         for &address in &moved {
             self.hosts.list(address, false)?;
         }

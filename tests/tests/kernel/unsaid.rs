@@ -26,7 +26,12 @@ const PLACED: &str = "11.0.0.1";
 
 pub(crate) fn forgotten() -> anyhow::Result<()> {
     let bench = Bench::quiet()?;
-    let config = Config { rules: vec![rule("kept", 9)?], ..bench.config() };
+    let config = Config {
+        rules: vec![rule("kept", 9)?],
+        max_listed_prefixes: 16,
+        max_place_prefixes: 16,
+        ..bench.config()
+    };
     let pin = config.pin_dir.join(format!("v{SCHEMA}")).join(SETTINGS);
     bench.with_kernel(&config, |kernel| all(kernel, &pin, config.settings()))
 }
@@ -49,7 +54,16 @@ fn all(kernel: &mut Kernel, pin: &Path, settings: Settings) -> anyhow::Result<()
     refused(kernel, pin, "a list", |kernel: &mut Kernel| kernel.enforcer.load_list(&list).map(|_| ()))?;
     let policies = vec![policy("refused", PlaceAct::Ban)];
     let places = Places { policies, prefixes: vec![("11.0.0.0/8".parse()?, 0)] };
-    refused(kernel, pin, "places", |kernel: &mut Kernel| kernel.enforcer.set_places(&places))
+    refused(kernel, pin, "places", |kernel: &mut Kernel| kernel.enforcer.set_places(&places))?;
+
+    // What stays on a list because that was refused is taken off when it is asked for again.
+    kernel.enforcer.load_list(&list)?;
+    let emptied = unreachable(pin, || kernel.enforcer.load_list(&List::default()))?;
+    ensure!(matches!(emptied, Err(Error::Map { .. })), "an empty list: {emptied:?}");
+    let listed = kernel.attachment.judge(&packet::udp(address(LISTED)))?;
+    ensure!(listed == Verdict::Drop, "{LISTED} was let go by what was refused");
+    kernel.enforcer.load_list(&List::default())?;
+    holds(kernel).context("an empty list, asked for again")
 }
 
 fn rule(name: &str, port: u16) -> anyhow::Result<Rule> {
@@ -65,7 +79,7 @@ fn refused(
     work: impl FnOnce(&mut Kernel) -> Result<(), Error>,
 ) -> anyhow::Result<()> {
     let outcome = unreachable(pin, || work(kernel))?;
-    ensure!(outcome.is_err(), "{what}: the kernel took it");
+    ensure!(matches!(outcome, Err(Error::Map { .. })), "{what}: not refused by the kernel: {outcome:?}");
     let allowed = u8::try_from(kernel.enforcer.allowed().len())?;
     let more = (0..=allowed).map(|n| Source::host(Ipv4Addr::new(192, 0, 2, n).into()));
     kernel.enforcer.set_allowed(&more.collect::<Vec<_>>())?;
