@@ -1,6 +1,6 @@
 //! Everything passes in the kernel while an operator says so, and no longer: with the daemon, and without it.
 
-use std::net::{IpAddr, UdpSocket};
+use std::net::IpAddr;
 use std::thread;
 use std::time::Duration;
 
@@ -11,9 +11,9 @@ use tests::http::{connect_from, get};
 use tests::world::{HOST, World, attacker, gateway};
 
 use crate::operator::{answer, skyshield};
+use crate::tuned::knock;
 
 const PATIENCE: Duration = Duration::from_secs(5);
-const KNOCKS: u64 = 10;
 
 pub(crate) fn lets_a_banned_source_through() -> anyhow::Result<()> {
     let world = World::new("")?;
@@ -96,23 +96,8 @@ fn connects(world: &World, from: IpAddr) -> anyhow::Result<bool> {
     Ok(connected)
 }
 
-/// Whether ten datagrams are all counted under `reason`; others' packets may be, too.
+/// Whether ten datagrams are all counted under `reason`.
 fn all_are(world: &World, reason: Reason, from: IpAddr) -> anyhow::Result<bool> {
-    let before = counted(world, reason)?;
-    world.clients.run(|| {
-        let mut to = gateway(from);
-        to.set_port(9);
-        for _ in 0..KNOCKS {
-            UdpSocket::bind((from, 0))?.send_to(b"knock", to)?;
-        }
-        Ok(())
-    })?;
-    thread::sleep(Duration::from_millis(50));
-    Ok(counted(world, reason)? - before >= KNOCKS)
-}
-
-fn counted(world: &World, reason: Reason) -> anyhow::Result<u64> {
-    let counters = world.kernel()?.counters;
-    let found = counters.iter().find(|(counted, _)| *counted == reason);
-    Ok(found.with_context(|| format!("the kernel does not count {reason:?}"))?.1.packets)
+    const KNOCKS: u64 = 10;
+    Ok(knock(world, from, reason, KNOCKS)? >= KNOCKS)
 }

@@ -22,14 +22,17 @@ pub(crate) fn by_a_reload() -> anyhow::Result<()> {
     let daemon = world.start_daemon()?;
     let original = fs::read_to_string(world.config())?;
     let before = world.kernel()?.attached;
-    ensure!(knock(&world, attacker(1), Reason::RateExceeded)? == 0, "nobody is over the rate at first");
+    ensure!(
+        knock(&world, attacker(1), Reason::RateExceeded, KNOCKS)? == 0,
+        "nobody is over the rate at first"
+    );
 
     let slow = original.replace("[dataplane]\n", &format!("[dataplane]\n{SLOW}"));
     let told = reload(&world, &daemon, &slow)?;
     let keys = json!(["dataplane.rate_burst", "dataplane.rate_packets_per_sec"]);
     ensure!(told["applied"] == keys && told["needs_restart"] == json!([]), "{told}");
     for number in [2, 4] {
-        let over = knock(&world, attacker(number), Reason::RateExceeded)?;
+        let over = knock(&world, attacker(number), Reason::RateExceeded, KNOCKS)?;
         ensure!(over > KNOCKS / 2, "the new rate holds back {over} of {KNOCKS}");
     }
 
@@ -37,10 +40,10 @@ pub(crate) fn by_a_reload() -> anyhow::Result<()> {
     let file = world.dir().join("dry.toml");
     fs::write(&file, dry)?;
     daemon.ask("POST", "/api/v1/apply", &json!({ "file": file, "confirm": "2s" }).to_string())?;
-    let spared = knock(&world, attacker(3), Reason::DryRunRateExceeded)?;
+    let spared = knock(&world, attacker(3), Reason::DryRunRateExceeded, KNOCKS)?;
     ensure!(spared > KNOCKS / 2, "on trial {spared} of {KNOCKS} are spared");
     daemon.tells("is rolled back")?;
-    let over = knock(&world, attacker(5), Reason::RateExceeded)?;
+    let over = knock(&world, attacker(5), Reason::RateExceeded, KNOCKS)?;
     ensure!(over > KNOCKS / 2, "after the trial {over} of {KNOCKS} are held back");
 
     let told = reload(&world, &daemon, &format!("{original}{RULE}"))?;
@@ -49,15 +52,18 @@ pub(crate) fn by_a_reload() -> anyhow::Result<()> {
         "{told}"
     );
     for number in [6, 8] {
-        let dropped = knock(&world, attacker(number), Reason::RuleDropped)?;
+        let dropped = knock(&world, attacker(number), Reason::RuleDropped, KNOCKS)?;
         ensure!(dropped == KNOCKS, "the new rule drops {dropped} of {KNOCKS}");
     }
     let seen = daemon.json("/api/v1/kernel")?;
     ensure!(seen["hits"][0]["name"] == "knocks" && seen["hits"][0]["packets"] == 2 * KNOCKS, "{seen}");
     reload(&world, &daemon, &original)?;
-    ensure!(knock(&world, attacker(6), Reason::RuleDropped)? == 0, "a rule that is gone still drops");
+    ensure!(knock(&world, attacker(6), Reason::RuleDropped, KNOCKS)? == 0, "a rule that is gone still drops");
     // Who owed at sixteen a second owes nothing at ten thousand.
-    ensure!(knock(&world, attacker(2), Reason::RateExceeded)? == 0, "the rate of before still holds back");
+    ensure!(
+        knock(&world, attacker(2), Reason::RateExceeded, KNOCKS)? == 0,
+        "the rate of before still holds back"
+    );
     ensure!(world.kernel()?.attached == before, "the program was not left where it was");
     daemon.stop().map(|_took| ())
 }
@@ -71,7 +77,7 @@ pub(crate) fn but_no_table_of_flows() -> anyhow::Result<()> {
     let key = json!(["dataplane.flows_per_sec"]);
     ensure!(told["needs_restart"] == key && told["applied"] == json!([]), "{told}");
     ensure!(
-        knock(&world, attacker(1), Reason::FlowRateExceeded)? == 0,
+        knock(&world, attacker(1), Reason::FlowRateExceeded, KNOCKS)? == 0,
         "flows are counted without their table"
     );
     daemon.stop()?;
@@ -86,13 +92,14 @@ fn reload(world: &World, daemon: &Daemon, text: &str) -> anyhow::Result<Value> {
     Ok(serde_json::from_str(&daemon.ask("POST", "/api/v1/reload", "")?)?)
 }
 
-/// How many of a hundred datagrams at once, each from a port of its own, are counted under `reason`.
-fn knock(world: &World, from: IpAddr, reason: Reason) -> anyhow::Result<u64> {
+/// How many of so many datagrams at once, each from a port of its own, are counted under `reason`; others' packets may
+/// be, too.
+pub(crate) fn knock(world: &World, from: IpAddr, reason: Reason, knocks: u64) -> anyhow::Result<u64> {
     let before = counted(world, reason)?;
     world.clients.run(|| {
         let mut to = gateway(from);
         to.set_port(9);
-        for _ in 0..KNOCKS {
+        for _ in 0..knocks {
             UdpSocket::bind((from, 0))?.send_to(b"knock", to)?;
         }
         Ok(())
